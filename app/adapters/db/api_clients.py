@@ -1,0 +1,103 @@
+"""API clients and their keys. Secrets are stored as digests only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, or_, select, update
+
+from app.adapters.db.session import Session, flat_values
+from app.adapters.db.tables import api_clients, api_keys
+from app.domain.api_client import ApiClient, ApiKey, ClientKind, ClientWithKeys, Scope
+from app.domain.ids import ClientId
+
+
+class SqlApiClients:
+    """Implements `ports.ApiClientRepository`."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, client: ApiClient) -> None:
+        """Store a client. Raises DomainError `conflict` when its name is taken."""
+        values = {
+            **flat_values(client),
+            "kind": client.kind.value,
+            "scopes": sorted(scope.value for scope in client.scopes),
+            "purposes": list(client.purposes),
+        }
+        await self._session.run(api_clients.insert(), values)
+
+    async def get(self, client_id: str) -> ApiClient | None:
+        """Return a client, revoked or not."""
+        row = await self._session.row(select(api_clients).where(api_clients.c.id == client_id))
+        return None if row is None else _client(row)
+
+    async def by_name(self, name: str) -> ApiClient | None:
+        """Return the client of a name, revoked or not."""
+        row = await self._session.row(select(api_clients).where(api_clients.c.name == name))
+        return None if row is None else _client(row)
+
+    async def all(self) -> Sequence[ClientWithKeys]:
+        """Return every client by name, each with its keys, newest first."""
+        clients = await self._session.rows(select(api_clients).order_by(api_clients.c.name))
+        newest_first = select(api_keys).order_by(api_keys.c.created_at.desc(), api_keys.c.handle)
+        keys: dict[str, list[ApiKey]] = {}
+        for row in await self._session.rows(newest_first):
+            keys.setdefault(row.client_id, []).append(_key(row))
+        return [ClientWithKeys(client=_client(row), keys=tuple(keys.get(row.id, ()))) for row in clients]
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Store a key. Raises DomainError `not_found` for an unknown client, `conflict` for a known handle."""
+        await self._session.run(api_keys.insert(), flat_values(key))
+
+    async def by_handle(self, handle: str) -> tuple[ApiClient, ApiKey] | None:
+        """Return the key of a handle and its client; whether they still count is the caller's to judge."""
+        key = await self._session.row(select(api_keys).where(api_keys.c.handle == handle))
+        if key is None:
+            return None
+        client = await self.get(key.client_id)
+        return None if client is None else (client, _key(key))
+
+    async def expire_keys(self, client_id: str, *, expires_at: datetime, except_handle: str) -> None:
+        """Let a client's other keys end at a moment; a key that ends earlier keeps its end."""
+        ends_later = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > expires_at)
+        await self._session.run(
+            update(api_keys)
+            .where(api_keys.c.client_id == client_id, api_keys.c.handle != except_handle, ends_later)
+            .values(expires_at=expires_at)
+        )
+
+    async def revoke(self, client_id: str, *, at: datetime) -> bool:
+        """Revoke a client and all its keys. Return False when it is unknown or was revoked before."""
+        still_good = update(api_clients).where(
+            api_clients.c.id == client_id, api_clients.c.revoked_at.is_(None)
+        )
+        if await self._session.changed(still_good.values(revoked_at=at)) == 0:
+            return False
+        keys = update(api_keys).where(api_keys.c.client_id == client_id, api_keys.c.revoked_at.is_(None))
+        await self._session.run(keys.values(revoked_at=at))
+        return True
+
+
+def _client(row: Row[Any]) -> ApiClient:
+    return ApiClient(
+        id=ClientId(row.id),
+        name=row.name,
+        kind=ClientKind(row.kind),
+        authority_code=row.authority_code,
+        holder_code=row.holder_code,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        purposes=tuple(row.purposes),
+        default_purpose=row.default_purpose,
+        calls_per_minute=row.calls_per_minute,
+        batch_limit=row.batch_limit,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(**row._mapping)

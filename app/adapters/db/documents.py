@@ -1,0 +1,72 @@
+"""Trust roots, trust lists and freshness statements, every version kept."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from app.adapters.db.session import Session
+from app.adapters.db.tables import signed_documents
+from app.domain.errors import ConcurrentChange
+from app.domain.publication import DocumentKind, SignedDocument
+
+
+class SqlDocuments:
+    """Implements `ports.DocumentRepository`."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def latest(self, kind: DocumentKind) -> SignedDocument | None:
+        """Return the version with the highest sequence, None before the first."""
+        statement = _of(kind).order_by(signed_documents.c.sequence.desc()).limit(1)
+        row = await self._session.row(statement)
+        return None if row is None else _document(row)
+
+    async def get(self, kind: DocumentKind, sequence: int) -> SignedDocument | None:
+        """Return one version."""
+        row = await self._session.row(_of(kind).where(signed_documents.c.sequence == sequence))
+        return None if row is None else _document(row)
+
+    async def all(self, kind: DocumentKind) -> Sequence[SignedDocument]:
+        """Return every version, the first first."""
+        rows = await self._session.rows(_of(kind).order_by(signed_documents.c.sequence))
+        return [_document(row) for row in rows]
+
+    async def add(self, document: SignedDocument) -> None:
+        """Store the next version. Raises ConcurrentChange unless it follows the highest (or is the first).
+
+        Two writers of the same sequence meet at the primary key: the second loses.
+        """
+        newest = select(func.max(signed_documents.c.sequence)).where(
+            signed_documents.c.kind == document.kind.value
+        )
+        highest = await self._session.scalar(newest)
+        if highest is not None and document.sequence != highest + 1:
+            raise ConcurrentChange("another version of this document was stored first")
+        values = {
+            "kind": document.kind.value,
+            "sequence": document.sequence,
+            "content": document.content,
+            "sha256": document.sha256,
+            "issued_at": document.issued_at,
+            "expires_at": document.expires_at,
+        }
+        await self._session.run(signed_documents.insert(), values)
+
+
+def _of(kind: DocumentKind) -> Any:
+    return select(signed_documents).where(signed_documents.c.kind == kind.value)
+
+
+def _document(row: Row[Any]) -> SignedDocument:
+    return SignedDocument(
+        kind=DocumentKind(row.kind),
+        sequence=row.sequence,
+        content=bytes(row.content),
+        sha256=row.sha256,
+        issued_at=row.issued_at,
+        expires_at=row.expires_at,
+    )

@@ -1,0 +1,243 @@
+"""Licenses, their versions and history."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, or_, select, update
+
+from app.adapters.db.cursors import decode_cursor, encode_cursor
+from app.adapters.db.license_numbers import hold_numbers
+from app.adapters.db.license_rows import (
+    history_from_row,
+    history_values,
+    license_from_row,
+    license_values,
+    version_from_row,
+    version_values,
+)
+from app.adapters.db.session import Session
+from app.adapters.db.tables import license_history, license_versions, licenses
+from app.domain.errors import ConcurrentChange, DomainError, FieldError
+from app.domain.license import ENDED, HistoryEntry, License, LicenseFilter, LicenseVersion, State
+from app.ports import LicenseSnapshot
+
+_PAGE: Final = "licenses"
+_KEYS_PER_QUERY: Final = 1000
+
+# Columns of a version under names of their own: both tables have identifier, version and state.
+_VERSION = [column.label(f"v_{column.name}") for column in license_versions.columns]
+_SNAPSHOT: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(
+    license_versions,
+    and_(license_versions.c.license_id == licenses.c.id, license_versions.c.version == licenses.c.version),
+)
+_GET: Final = select(licenses).where(licenses.c.id == bindparam("wanted"))
+_GET_SNAPSHOT: Final = _SNAPSHOT.where(licenses.c.id == bindparam("wanted"))
+_NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(
+    license_versions, license_versions.c.license_id == licenses.c.id
+)
+_GET_NAMED: Final = _NAMED.where(license_versions.c.identifier == bindparam("wanted"))
+_ENDED_LAST: Final = case((licenses.c.state.in_([state.value for state in ENDED]), 1), else_=0)
+_LIVE_FIRST: Final = (
+    _SNAPSHOT.where(licenses.c.type_code == bindparam("wanted_type"))
+    .order_by(_ENDED_LAST, licenses.c.id.desc())
+    .limit(bindparam("most"))
+)
+_FIND_BY_NUMBER: Final = _LIVE_FIRST.where(licenses.c.number == bindparam("wanted_number"))
+_FIND_BY_HOLDER: Final = _LIVE_FIRST.where(licenses.c.holder_code == bindparam("wanted_holder"))
+
+
+class SqlLicenses:
+    """Implements `ports.LicenseRepository`."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def get(self, license_id: str) -> License | None:
+        """Return a license at its current version."""
+        row = await self._session.row(_GET, {"wanted": license_id})
+        return None if row is None else license_from_row(row)
+
+    async def snapshot(self, license_id: str) -> LicenseSnapshot | None:
+        """Return a license together with its current version."""
+        row = await self._session.row(_GET_SNAPSHOT, {"wanted": license_id})
+        return None if row is None else _snapshot(row)
+
+    async def by_identifier(self, identifier: str) -> tuple[LicenseSnapshot, LicenseVersion] | None:
+        """Return the license (with its current version) and the version the identifier names, old or current."""
+        row = await self._session.row(_GET_NAMED, {"wanted": identifier})
+        return None if row is None else await self._named(row)
+
+    async def by_identifiers(
+        self, identifiers: Sequence[str]
+    ) -> Mapping[str, tuple[LicenseSnapshot, LicenseVersion]]:
+        """Answer many as `by_identifier` does, by identifier; those that name nothing are left out."""
+        found: dict[str, tuple[LicenseSnapshot, LicenseVersion]] = {}
+        for start in range(0, len(identifiers), _KEYS_PER_QUERY):
+            some = license_versions.c.identifier.in_(identifiers[start : start + _KEYS_PER_QUERY])
+            for row in await self._session.rows(_NAMED.where(some)):
+                named = await self._named(row)
+                if named is not None:
+                    found[named[1].identifier] = named
+        return found
+
+    async def _named(self, row: Row[Any]) -> tuple[LicenseSnapshot, LicenseVersion] | None:
+        license, version = license_from_row(row), version_from_row(row)
+        if license.version == version.version:
+            return LicenseSnapshot(license=license, version=version), version
+        current = await self.snapshot(license.id)
+        return None if current is None else (current, version)
+
+    async def find(
+        self, *, number: str | None = None, holder_code: str | None = None, type_code: str, limit: int = 1000
+    ) -> Sequence[LicenseSnapshot]:
+        """Return licenses of one type by number or by holder (or both), live ones first, then the newest first.
+
+        Raises ValueError when neither is given: that would be a list, not a search.
+        """
+        values: dict[str, Any] = {"wanted_type": type_code, "most": limit}
+        if number is not None:
+            statement = _FIND_BY_NUMBER
+            values["wanted_number"] = number
+            if holder_code is not None:
+                statement = statement.where(licenses.c.holder_code == bindparam("wanted_holder"))
+        elif holder_code is not None:
+            statement = _FIND_BY_HOLDER
+        else:
+            raise ValueError("find needs a number or a holder")
+        if holder_code is not None:
+            values["wanted_holder"] = holder_code
+        return [_snapshot(row) for row in await self._session.rows(statement, values)]
+
+    async def by_numbers(self, *, type_code: str, numbers: Sequence[str]) -> Mapping[str, License]:
+        """Return the licenses of one type that have these numbers, by number; numbers nobody has are left out."""
+        found: dict[str, License] = {}
+        for start in range(0, len(numbers), _KEYS_PER_QUERY):
+            some = licenses.c.number.in_(numbers[start : start + _KEYS_PER_QUERY])
+            statement = select(licenses).where(some, licenses.c.type_code == type_code)
+            for row in await self._session.rows(statement):
+                found[row.number] = license_from_row(row)
+        return found
+
+    async def versions(self, license_id: str) -> Sequence[LicenseVersion]:
+        """Return every version of a license, the first first."""
+        statement = select(*_VERSION).where(license_versions.c.license_id == license_id)
+        rows = await self._session.rows(statement.order_by(license_versions.c.version))
+        return [version_from_row(row) for row in rows]
+
+    async def history(self, license_id: str) -> Sequence[HistoryEntry]:
+        """Return what happened to a license, the first first."""
+        statement = select(license_history).where(license_history.c.license_id == license_id)
+        rows = await self._session.rows(statement.order_by(license_history.c.row_version))
+        return [history_from_row(row) for row in rows]
+
+    async def page(
+        self, where: LicenseFilter, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[License], str | None]:
+        """Return one page in the order of ids and the cursor of the next, None at the end.
+
+        Raises DomainError `invalid_request` for a cursor that is not ours or a status nobody knows.
+        """
+        rows, following = await self._page(select(licenses), where, cursor=cursor, limit=limit)
+        return [license_from_row(row) for row in rows], following
+
+    async def page_versions(
+        self, where: LicenseFilter, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[LicenseSnapshot], str | None]:
+        """Return one page as `page` does, each license with its current version."""
+        rows, following = await self._page(_SNAPSHOT, where, cursor=cursor, limit=limit)
+        return [_snapshot(row) for row in rows], following
+
+    async def add_many(self, rows: Sequence[tuple[License, LicenseVersion, HistoryEntry]]) -> None:
+        """Store new licenses with their first version and history: a handful of statements for any number of rows.
+
+        The number of each must be free or held by its own intent (same license id), else NumberTaken is raised.
+        """
+        if not rows:
+            return
+        await hold_numbers(self._session, [license_ for license_, _, _ in rows])
+        await self._session.insert_many(licenses, [license_values(license_) for license_, _, _ in rows])
+        await self._session.insert_many(license_versions, [version_values(version) for _, version, _ in rows])
+        await self._session.insert_many(
+            license_history,
+            [history_values(entry, row_version=license_.row_version) for license_, _, entry in rows],
+        )
+
+    async def change_state(
+        self, *, license_id: str, expected_row_version: int, state: State, at: datetime, entry: HistoryEntry
+    ) -> None:
+        """Move license and current version to a state, raise row_version by one, add history.
+
+        Raises ConcurrentChange when the row version is not the expected one (or there is no such license): of two
+        callers who read the same row, one wins.
+        """
+        moved = (
+            update(licenses)
+            .where(licenses.c.id == license_id, licenses.c.row_version == expected_row_version)
+            .values(state=state.value, updated_at=at, row_version=expected_row_version + 1)
+            .returning(licenses.c.version)
+        )
+        version = await self._session.scalar(moved)
+        if version is None:
+            raise ConcurrentChange("this license was changed by somebody else")
+        current = update(license_versions).where(
+            license_versions.c.license_id == license_id, license_versions.c.version == version
+        )
+        await self._session.run(current.values(state=state.value))
+        await self._session.run(
+            license_history.insert(), history_values(entry, row_version=expected_row_version + 1)
+        )
+
+    async def _page(
+        self, statement: Select[Any], where: LicenseFilter, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[Row[Any]], str | None]:
+        after = decode_cursor(cursor, _PAGE, parts=1)
+        statement = statement.where(*_conditions(where)).order_by(licenses.c.id).limit(limit + 1)
+        if after is not None:
+            statement = statement.where(licenses.c.id > after[0])
+        rows = await self._session.rows(statement)
+        shown = rows[:limit]
+        return shown, encode_cursor(_PAGE, shown[-1].id) if len(rows) > limit else None
+
+
+def _snapshot(row: Row[Any]) -> LicenseSnapshot:
+    return LicenseSnapshot(license=license_from_row(row), version=version_from_row(row))
+
+
+def _conditions(where: LicenseFilter) -> list[ColumnElement[bool]]:
+    """Turn a filter into conditions; an identifier names a license by any of its versions."""
+    conditions: list[ColumnElement[bool]] = []
+    if where.authority_code is not None:
+        conditions.append(licenses.c.authority_code == where.authority_code)
+    if where.holder_code is not None:
+        conditions.append(licenses.c.holder_code == where.holder_code)
+    if where.type_code is not None:
+        conditions.append(licenses.c.type_code == where.type_code)
+    if where.number is not None:
+        conditions.append(licenses.c.number == where.number)
+    if where.identifier is not None:
+        named = select(license_versions.c.license_id).where(license_versions.c.identifier == where.identifier)
+        conditions.append(licenses.c.id.in_(named))
+    if where.status is not None:
+        conditions.append(_has_status(where.status, where.today))
+    return conditions
+
+
+def _has_status(status: str, today: date | None) -> ColumnElement[bool]:
+    """Say in SQL what `License.status_on` says in Python: expiry is judged on `today`, never stored."""
+    if status in {State.ACTIVE.value, "expired", "not_yet_valid"}:
+        if today is None:
+            raise ValueError("a status the clock decides needs today's date")
+        active = licenses.c.state == State.ACTIVE.value
+        in_time = or_(licenses.c.valid_until.is_(None), licenses.c.valid_until >= today)
+        if status == "expired":
+            return and_(active, licenses.c.valid_until < today)
+        begun = licenses.c.valid_from <= today
+        return and_(active, in_time, begun if status == State.ACTIVE.value else licenses.c.valid_from > today)
+    if status not in set(State):
+        raise DomainError(
+            "invalid_request", "no such status", errors=[FieldError("/status", "not a status of a license")]
+        )
+    return licenses.c.state == status

@@ -1,0 +1,83 @@
+"""PostgreSQL: a province. Every commit is durable, every transaction sees one snapshot.
+
+Isolation is REPEATABLE READ, not SERIALIZABLE. An update of a row that changed since the snapshot fails with a
+serialization failure, and the unit of work is run again. What must never happen twice is held by unique constraints,
+and what two hands may change carries a version that the update compares; no rule of the register rests on a row being
+absent that another transaction may insert, which is the only case that SERIALIZABLE adds. Its price would be
+predicate locks on every read of the busiest indexes, and false failures under load.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app.adapters.db.errors import translate, unavailable
+from app.adapters.db.transactions import DRIVER_FAULTS, ask
+
+# `remote_apply` promises more than `on`; `local`, `remote_write` and `off` promise less to somebody.
+_DURABLE_COMMITS: Final = frozenset({"on", "remote_apply"})
+
+
+class PostgresqlTransactions:
+    """Transactions on a PostgreSQL database (implements `transactions.Transactions`)."""
+
+    def __init__(self, url: URL, *, pool_size: int, statement_seconds: float | None) -> None:
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=30,
+            isolation_level="REPEATABLE READ",
+            connect_args={"timeout": 10, "command_timeout": statement_seconds},
+        )
+        self._readers = self._engine.execution_options(postgresql_readonly=True)
+        event.listen(self._engine.sync_engine, "connect", _check)
+
+    @asynccontextmanager
+    async def transaction(self, *, write: bool) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction; on leaving roll back whatever was not committed and give the connection back."""
+        connection = (self._engine if write else self._readers).connect()
+        try:
+            await connection.start()
+        except DRIVER_FAULTS as error:
+            raise translate(error) from error
+        try:
+            try:
+                await connection.begin()
+            except DRIVER_FAULTS as error:
+                raise translate(error) from error
+            yield connection
+        finally:
+            # Also when the task is being cancelled: a connection never goes back with its transaction open.
+            await asyncio.shield(asyncio.ensure_future(_give_back(connection)))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+async def _give_back(connection: AsyncConnection) -> None:
+    """Roll back and return the connection; one too broken for that has lost its transaction anyway."""
+    try:
+        await connection.close()
+    except DRIVER_FAULTS:
+        await connection.invalidate()
+
+
+def _check(connection: Any, _record: Any) -> None:
+    try:
+        commit = ask(connection, "SELECT current_setting('synchronous_commit')")
+        fsync = ask(connection, "SELECT current_setting('fsync')")
+    finally:
+        connection.rollback()
+    if commit not in _DURABLE_COMMITS:
+        raise unavailable(
+            "PostgreSQL must run with synchronous_commit=on: an acknowledged license must be durable"
+        )
+    if fsync != "on":
+        raise unavailable("PostgreSQL must run with fsync=on: an acknowledged license must be durable")

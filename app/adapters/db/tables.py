@@ -1,0 +1,382 @@
+"""The tables of the register, as SQLAlchemy Core sees them. `migrations/` creates them; a test compares both.
+
+Every constraint has a name, because names are what `errors.py` turns into errors of the domain. No triggers, no
+sequences, no session state: the same statements run on SQLite and PostgreSQL.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from app.adapters.db.types import JsonText, UtcTime
+
+metadata = MetaData()
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", SmallInteger, autoincrement=False, nullable=False),
+    Column("issuer_url", Text, nullable=False),
+    Column("env", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_installation"),
+    CheckConstraint("id = 1", name="ck_installation_single"),
+)
+
+# Numbers that grow by compare-and-swap: the revision of the directory, the last event sequence.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", name="pk_counters"),
+)
+
+areas = Table(
+    "areas",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    PrimaryKeyConstraint("code", name="pk_areas"),
+)
+
+license_types = Table(
+    "license_types",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("definition", JsonText, nullable=False),
+    PrimaryKeyConstraint("code", name="pk_license_types"),
+)
+
+authorities = Table(
+    "authorities",
+    metadata,
+    Column("code", Text, nullable=False),
+    Column("definition", JsonText, nullable=False),
+    PrimaryKeyConstraint("code", name="pk_authorities"),
+)
+
+# Who holds a number of a type: an open intent or a license, ended ones included. The one place of uniqueness.
+license_numbers = Table(
+    "license_numbers",
+    metadata,
+    Column("type_code", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("license_id", Text, nullable=False),
+    PrimaryKeyConstraint("type_code", "number", name="pk_license_numbers"),
+    sqlite_with_rowid=False,
+)
+
+licenses = Table(
+    "licenses",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("type_code", Text, nullable=False),
+    Column("type_name", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("authority_code", Text, nullable=False),
+    Column("authority_name", Text, nullable=False),
+    Column("holder_code", Text, nullable=False),
+    Column("holder_code_type", Text, nullable=False),
+    Column("holder_name", Text, nullable=False),
+    Column("area_code", Text, nullable=False),
+    Column("issue_date", Date, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_until", Date),
+    Column("elements", JsonText, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("row_version", Integer, nullable=False),
+    Column("source_digest", Text),
+    PrimaryKeyConstraint("id", name="pk_licenses"),
+    Index("ix_licenses_number_type", "number", "type_code"),
+    Index("ix_licenses_holder_type", "holder_code", "type_code", "id"),
+    Index("ix_licenses_authority", "authority_code", "id"),
+)
+
+license_versions = Table(
+    "license_versions",
+    metadata,
+    Column("license_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("signing_input_sha256", Text, nullable=False),
+    Column("status_list_id", Text, nullable=False),
+    Column("status_index", BigInteger, nullable=False),
+    Column("kid", Text, nullable=False),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("env", Text, nullable=False),
+    PrimaryKeyConstraint("license_id", "version", name="pk_license_versions"),
+    UniqueConstraint("identifier", name="uq_license_versions_identifier"),
+    UniqueConstraint("status_list_id", "status_index", name="uq_license_versions_status_index"),
+    ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_versions_license"),
+)
+
+# `row_version` is the license's after the change: it orders the history whatever the clock did meanwhile.
+license_history = Table(
+    "license_history",
+    metadata,
+    Column("license_id", Text, nullable=False),
+    Column("row_version", Integer, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Column("effective_at", UtcTime, nullable=False),
+    Column("reason_code", Text),
+    Column("reason", Text),
+    PrimaryKeyConstraint("license_id", "row_version", name="pk_license_history"),
+    ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_history_license"),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("license", JsonText, nullable=False),
+    Column("signing_input", LargeBinary, nullable=False),
+    Column("disclosures", JsonText, nullable=False),
+    Column("kid", Text, nullable=False),
+    Column("status_list_id", Text, nullable=False),
+    Column("status_index", BigInteger, nullable=False),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("lease_until", UtcTime, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("idempotency_id", Text),
+    PrimaryKeyConstraint("id", name="pk_intents"),
+    UniqueConstraint("identifier", name="uq_intents_identifier"),
+    UniqueConstraint("status_list_id", "status_index", name="uq_intents_status_index"),
+    # Only the open ones are ever searched; a partial index stays small whatever has been issued before.
+    Index(
+        "ix_intents_open",
+        "lease_until",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+status_lists = Table(
+    "status_lists",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("authority_code", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("allocated", BigInteger, nullable=False),
+    Column("published_changes", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_status_lists"),
+    UniqueConstraint("uri", name="uq_status_lists_uri"),
+    CheckConstraint("allocated <= size", name="ck_status_lists_allocated"),
+)
+
+# One row per change not yet published. A counter on status_lists would make every revocation of an authority
+# collide on one row; rows of their own never collide, and counting them gives the same number.
+status_marks = Table(
+    "status_marks",
+    metadata,
+    Column("list_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    PrimaryKeyConstraint("list_id", "id", name="pk_status_marks"),
+    sqlite_with_rowid=False,
+)
+
+# Entries whose value is not 0 (valid): most licenses never get a row here.
+status_entries = Table(
+    "status_entries",
+    metadata,
+    Column("list_id", Text, nullable=False),
+    Column("idx", BigInteger, nullable=False),
+    Column("value", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("list_id", "idx", name="pk_status_entries"),
+    CheckConstraint("value BETWEEN 1 AND 3", name="ck_status_entries_value"),
+    sqlite_with_rowid=False,
+)
+
+status_list_versions = Table(
+    "status_list_versions",
+    metadata,
+    Column("list_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("event_seq", BigInteger, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("list_id", "seq", name="pk_status_list_versions"),
+)
+
+signed_documents = Table(
+    "signed_documents",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("kind", "sequence", name="pk_signed_documents"),
+)
+
+service_keys = Table(
+    "service_keys",
+    metadata,
+    Column("kid", Text, nullable=False),
+    Column("use", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("jwk", JsonText, nullable=False),
+    Column("authority_code", Text),
+    Column("uri", Text, nullable=False),
+    Column("valid_from", UtcTime, nullable=False),
+    Column("valid_until", UtcTime, nullable=False),
+    PrimaryKeyConstraint("kid", name="pk_service_keys"),
+)
+
+api_clients = Table(
+    "api_clients",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("authority_code", Text),
+    Column("holder_code", Text),
+    Column("scopes", JsonText, nullable=False),
+    Column("purposes", JsonText, nullable=False),
+    Column("default_purpose", Text, nullable=False),
+    Column("calls_per_minute", Integer, nullable=False),
+    Column("batch_limit", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+    PrimaryKeyConstraint("id", name="pk_api_clients"),
+    UniqueConstraint("name", name="uq_api_clients_name"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("handle", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    PrimaryKeyConstraint("handle", name="pk_api_keys"),
+    ForeignKeyConstraint(["client_id"], ["api_clients.id"], name="fk_api_keys_client"),
+    Index("ix_api_keys_client", "client_id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body_sha256", Text, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("lease_until", UtcTime, nullable=False),
+    Column("answer_status", SmallInteger),
+    Column("answer_headers", JsonText),
+    Column("answer_body", LargeBinary),
+    Column("bound_to", JsonText, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_idempotency"),
+    UniqueConstraint("client_id", "method", "path", "key", name="uq_idempotency_call"),
+    Index("ix_idempotency_expires", "expires_at"),
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference", Text),
+    Column("purpose", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("license_id", Text),
+    Column("verified_at", UtcTime, nullable=False),
+    Column("next_check_due", UtcTime),
+    Column("batch_id", Text),
+    Column("answer", JsonText, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_verifications"),
+    Index("ix_verifications_client", "client_id", "id"),
+    Index("ix_verifications_reference", "client_id", "reference", "id"),
+    Index("ix_verifications_due", "client_id", "next_check_due", "id"),
+)
+
+# `seq` stays empty until the sequencer has seen the row committed; then it is gap-free. Readers follow `seq` only.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("license_id", Text, nullable=False),
+    Column("type_code", Text, nullable=False),
+    Column("occurred_at", UtcTime, nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("seq", BigInteger),
+    PrimaryKeyConstraint("id", name="pk_events"),
+    UniqueConstraint("seq", name="uq_events_seq"),
+    Index(
+        "ix_events_unsequenced",
+        "id",
+        sqlite_where=text("seq IS NULL"),
+        postgresql_where=text("seq IS NULL"),
+    ),
+)
+
+log_leaves = Table(
+    "log_leaves",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("license_id", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("salt", Text, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_log_leaves"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("request_id", Text),
+    PrimaryKeyConstraint("id", name="pk_audit"),
+)

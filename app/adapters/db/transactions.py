@@ -1,0 +1,58 @@
+"""What the store needs of a database: transactions, and statements inside them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Dialect, Executable
+from sqlalchemy.exc import SQLAlchemyError
+
+T = TypeVar("T")
+
+DRIVER_FAULTS = (SQLAlchemyError, OSError, UnicodeEncodeError, EOFError)
+
+
+class Link(Protocol):
+    """A connection inside a transaction (`sqlalchemy.ext.asyncio.AsyncConnection` is one)."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Tell the dialect statements are compiled for."""
+        ...
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement, once or for many rows."""
+        ...
+
+    async def commit(self) -> None:
+        """Commit durably."""
+        ...
+
+    async def run_sync(self, work: Callable[[Connection], T]) -> T:
+        """Run a plain function on the connection."""
+        ...
+
+
+class Transactions(Protocol):
+    """A database that can begin transactions. Whatever is not committed inside is rolled back at its end."""
+
+    def transaction(self, *, write: bool) -> AbstractAsyncContextManager[Link]:
+        """Begin a transaction to write, or a snapshot to read. Raises what `errors.translate` makes."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def ask(connection: Any, statement: str) -> Any:
+    """Return the first column of the first row on a driver's own connection, None without a row."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+    finally:
+        cursor.close()

@@ -1,0 +1,123 @@
+"""Transactions: the unit of work over all repositories, and the store that runs, commits and retries it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from app import ports
+from app.adapters.db.api_clients import SqlApiClients
+from app.adapters.db.directory import SqlDirectory
+from app.adapters.db.documents import SqlDocuments
+from app.adapters.db.errors import TryAgain, translate, unavailable
+from app.adapters.db.idempotency import SqlIdempotency
+from app.adapters.db.installation import SqlInstallation
+from app.adapters.db.intents import SqlIntents
+from app.adapters.db.journal import SqlJournal
+from app.adapters.db.keys import SqlKeys
+from app.adapters.db.licenses import SqlLicenses
+from app.adapters.db.migrate import current_revision, expected_revision
+from app.adapters.db.session import Session
+from app.adapters.db.status_lists import SqlStatusLists
+from app.adapters.db.transactions import DRIVER_FAULTS, Link, Transactions
+from app.adapters.db.verifications import SqlVerifications
+from app.domain.errors import DomainError
+from app.domain.ids import jitter
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 12
+_LONGEST_SECONDS: Final = 15.0
+_FIRST_PAUSE_SECONDS: Final = 0.004
+_LONGEST_PAUSE_SECONDS: Final = 0.5
+
+
+class SqlUnitOfWork:
+    """One transaction over all repositories (implements `ports.UnitOfWork`)."""
+
+    def __init__(self, session: Session) -> None:
+        self.directory: ports.DirectoryRepository = SqlDirectory(session)
+        self.licenses: ports.LicenseRepository = SqlLicenses(session)
+        self.intents: ports.IntentRepository = SqlIntents(session)
+        self.status: ports.StatusRepository = SqlStatusLists(session)
+        self.documents: ports.DocumentRepository = SqlDocuments(session)
+        self.keys: ports.KeyRepository = SqlKeys(session)
+        self.api_clients: ports.ApiClientRepository = SqlApiClients(session)
+        self.idempotency: ports.IdempotencyRepository = SqlIdempotency(session)
+        self.verifications: ports.VerificationRepository = SqlVerifications(session)
+        self.journal: ports.JournalRepository = SqlJournal(session)
+        self.installation: ports.InstallationRepository = SqlInstallation(session)
+
+
+class SqlStore:
+    """The database as the inside sees it (implements `ports.Store`)."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    async def write(self, work: Callable[[ports.UnitOfWork], Awaitable[T]]) -> T:
+        """Run `work` in one transaction, commit durably, then return its result (see `ports.Store.write`).
+
+        A commit whose outcome is unknown (the connection broke while it was on its way) is never run again: it may
+        have been kept. It raises DomainError `unavailable`, and the caller's idempotency key or the recovery of
+        intents finds out which it was. Never call it inside another unit of work: SQLite has one writer.
+        """
+
+        async def attempt() -> T:
+            async with self._transactions.transaction(write=True) as link:
+                result = await work(SqlUnitOfWork(Session(link)))
+                await _commit(link)
+                return result
+
+        return await _with_retries(attempt)
+
+    async def read(self, work: Callable[[ports.UnitOfWork], Awaitable[T]]) -> T:
+        """Run `work` on one consistent snapshot; nothing it does is kept (see `ports.Store.read`)."""
+
+        async def attempt() -> T:
+            async with self._transactions.transaction(write=False) as link:
+                return await work(SqlUnitOfWork(Session(link)))
+
+        return await _with_retries(attempt)
+
+    async def ready(self) -> None:
+        """Raise DomainError `unavailable` unless the database answers and has the current schema."""
+
+        async def attempt() -> str | None:
+            async with self._transactions.transaction(write=False) as link:
+                try:
+                    return await link.run_sync(current_revision)
+                except DRIVER_FAULTS as error:
+                    raise translate(error) from error
+
+        if await _with_retries(attempt) != expected_revision():
+            raise unavailable("the database schema is not the one this version needs: run `elicense migrate`")
+
+    async def close(self) -> None:
+        """Close all connections. A transaction still running is rolled back by its database."""
+        await self._transactions.close()
+
+
+async def _commit(link: Link) -> None:
+    try:
+        await link.commit()
+    except DRIVER_FAULTS as error:
+        fault = translate(error)
+        if isinstance(fault, TryAgain) and fault.lost_connection:
+            raise unavailable("the connection broke while a change was being stored") from error
+        raise fault from error
+
+
+async def _with_retries(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Run an attempt again while the database asks for it, with growing, scattered pauses."""
+    pause = _FIRST_PAUSE_SECONDS
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + _LONGEST_SECONDS
+    for _ in range(_ATTEMPTS):
+        try:
+            return await attempt()
+        except TryAgain:
+            if loop.time() > give_up_at:
+                break
+            await asyncio.sleep(pause * jitter())
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+    raise DomainError("unavailable", "the database is too busy to finish this now")

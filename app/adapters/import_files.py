@@ -1,0 +1,187 @@
+"""Files of the bulk import: registers as CSV in, mapping files in, refused rows as CSV out."""
+
+import codecs
+import csv
+import io
+import tomllib
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TextIO
+
+from app.domain.import_batch import ImportFileError, ImportMap, RefusedRow, SourceRow, is_field
+from elicense.problems import IMPORT_REASONS
+
+MOST_BYTES = 512 << 20
+MOST_CELL = 1 << 20
+_FORMULA_STARTS = frozenset("=+-@\t\r=+-@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTable:
+    """A file as a table: its headers, folded as `fold_header` does, and its text."""
+
+    headers: tuple[str, ...]
+    text: str
+    delimiter: str
+
+    def rows(self) -> Iterator[SourceRow]:
+        """Give the rows below the header; blank lines are left out."""
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.delimiter)
+        next(reader, None)
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error:
+                # A cell above the limit: the reader goes on behind it, and the row is listed as it can be.
+                yield SourceRow(line=line, cells=(), readable=False)
+                continue
+            if cells is None:
+                return
+            if any(cell.strip() for cell in cells):
+                yield SourceRow(line=line, cells=tuple(cells), readable=not _has_surrogates(cells))
+
+    def count(self) -> int:
+        """Count the rows (reads the text once)."""
+        return sum(1 for _ in self.rows())
+
+
+def read_table(path: Path) -> SourceTable:
+    """Read a CSV file: UTF-8 with or without a mark, UTF-16 with one, or GB18030; comma or tab.
+
+    Raises ImportFileError for a file that cannot be read, is larger than 512 MiB, is a spreadsheet, or has no header.
+    """
+    csv.field_size_limit(MOST_CELL)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ImportFileError("the file is larger than 512 MiB: split it")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImportFileError(f"{path}: {error.strerror}") from error
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise ImportFileError("this is a spreadsheet or archive: save it as CSV first")
+    text = _decode(data)
+    first_line = text.split("\n", 1)[0]
+    delimiter = "\t" if first_line.count("\t") > first_line.count(",") else ","
+    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    headers = tuple(fold_header(name) for name in header)
+    if not any(headers):
+        raise ImportFileError("the file has no header line")
+    return SourceTable(headers=headers, text=text, delimiter=delimiter)
+
+
+def fold_header(name: str) -> str:
+    """Fold a header for comparison: NFKC, no white space at the ends."""
+    return unicodedata.normalize("NFKC", name).strip()
+
+
+def _decode(data: bytes) -> str:
+    """Decode the whole file one way; undecodable bytes become surrogates and mark their row."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    if data.startswith(codecs.BOM_UTF8):
+        return data[3:].decode("utf-8", "surrogateescape")
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    # Neither fits as a whole: some rows are damaged. Take the reading with the fewer damaged bytes.
+    readings = [data.decode(encoding, "surrogateescape") for encoding in ("utf-8", "gb18030")]
+    return min(readings, key=_damage)
+
+
+def _damage(text: str) -> int:
+    return sum(1 for character in text if "\ud800" <= character <= "\udfff")
+
+
+def _has_surrogates(cells: Sequence[str]) -> bool:
+    return any(_damage(cell) for cell in cells)
+
+
+def read_mapping(path: Path) -> ImportMap:
+    """Read a mapping file (TOML): [columns] field = header, [constants] field = value, [empty] values = […].
+
+    Raises ImportFileError for other sections, unknown fields and values that are not text (dates may stand bare).
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ImportFileError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ImportFileError(f"{path} is not TOML in UTF-8: {error}") from error
+    unknown = set(document) - {"columns", "constants", "empty"}
+    if unknown:
+        raise ImportFileError(f"the mapping has unknown sections: {', '.join(sorted(unknown))}")
+    columns = {name: fold_header(header) for name, header in _flat(document.get("columns", {}), "columns")}
+    constants = dict(_flat(document.get("constants", {}), "constants"))
+    for name in (*columns, *constants):
+        if not is_field(name):
+            raise ImportFileError(f"the mapping names an unknown field: {name}")
+    both = set(columns) & set(constants)
+    if both:
+        raise ImportFileError(f"the mapping has both a column and a constant for: {', '.join(sorted(both))}")
+    return ImportMap(columns=columns, constants=constants, empty=_empty_values(document.get("empty", {})))
+
+
+def _flat(section: object, where: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Flatten `holder.code = …` (a nested table in TOML) and `"holder.code" = …` alike."""
+    if not isinstance(section, dict):
+        raise ImportFileError(f"[{where}] is not a table")
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, where, f"{prefix}{name}.")
+        elif isinstance(value, str):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, date):
+            yield f"{prefix}{name}", value.isoformat()
+        else:
+            raise ImportFileError(f"[{where}] {prefix}{name} is not text")
+
+
+def _empty_values(section: object) -> frozenset[str]:
+    values = section.get("values", []) if isinstance(section, dict) else section
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ImportFileError("[empty] values is not a list of texts")
+    return frozenset(value.strip() for value in values)
+
+
+def mapping_for(table: SourceTable, mapping: ImportMap | None) -> ImportMap:
+    """Return the mapping to use; without one, headers that are our own field names map to themselves.
+
+    Raises ImportFileError when a mapped header is not in the file.
+    """
+    if mapping is None:
+        return ImportMap(columns={name: name for name in table.headers if is_field(name)})
+    missing = sorted(set(mapping.columns.values()) - set(table.headers))
+    if missing:
+        raise ImportFileError(f"the file has no column {', '.join(missing)}")
+    return mapping
+
+
+class RefusedRowWriter:
+    """Write refused rows as CSV (UTF-8 with a mark, so that spreadsheets read it): why, then the row as it came.
+
+    Cells that a spreadsheet would take for a formula are prefixed with an apostrophe.
+    """
+
+    def __init__(self, out: TextIO, headers: Sequence[str]) -> None:
+        self._writer = csv.writer(out)
+        self._write(["line", "column", "reason", "message_zh", "message_en", *headers])
+
+    def write(self, refused: RefusedRow) -> None:
+        """Write one row."""
+        text = IMPORT_REASONS[refused.code]
+        why = [str(refused.row.line), refused.column, refused.code, text.zh, text.en]
+        self._write([*why, *refused.row.cells])
+
+    def _write(self, cells: Sequence[str]) -> None:
+        self._writer.writerow([_harmless(cell) for cell in cells])
+
+
+def _harmless(cell: str) -> str:
+    safe = cell.encode("utf-8", "replace").decode("utf-8")
+    return f"'{safe}" if safe[:1] in _FORMULA_STARTS and safe else safe

@@ -1,0 +1,37 @@
+"""Public answers: entity tags, conditional requests and how long caches may keep them (RFC 9110 §13, RFC 9111)."""
+
+import hashlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.arrival import arrival_of
+from elicense.encoding import dump_json
+
+SIGNED_SECONDS = 30
+"""Signed evidence: short, so that a revocation is not held back; a revalidation costs one 304."""
+
+DIRECTORY_SECONDS = 300
+"""Directories and type descriptions."""
+
+
+def public_answer(
+    request: Request, content: bytes, *, media_type: str, max_age: int, sha256: str | None = None
+) -> Response:
+    """Answer bytes anyone may cache, or 304 when the caller holds them already. `sha256` is hex, made if not known."""
+    etag = f'"{sha256 or hashlib.sha256(content).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": f"public, max-age={max_age}", "Vary": "Accept-Encoding"}
+    held = arrival_of(request).header(b"if-none-match")
+    if held is not None and _holds(held, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def public_json(request: Request, value: object, *, max_age: int) -> Response:
+    """Answer a public JSON value as `public_answer` does."""
+    return public_answer(request, dump_json(value), media_type="application/json", max_age=max_age)
+
+
+def _holds(if_none_match: str, etag: str) -> bool:
+    held = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
+    return "*" in held or etag in held

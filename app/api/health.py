@@ -1,0 +1,51 @@
+"""Whether the process lives, whether it can work, and its measurements."""
+
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.arrival import arrival_of
+from app.api.requests import json_answer, services_of
+from app.api.routing import Routes
+from app.api.schemas.answers import Health
+from app.domain.errors import DomainError, NotFound
+from app.metrics import CONTENT_TYPE, Metrics
+
+routes = Routes(tag="operation")
+
+
+async def healthz(request: Request) -> Response:
+    """Say that the process answers; it asks nobody else."""
+    return json_answer({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """Say that the database answers with the current schema, else 503."""
+    await services_of(request).store.ready()
+    return json_answer({"status": "ready"})
+
+
+async def get_metrics(request: Request) -> Response:
+    """Answer this process's measurements to whoever has the metrics token; without one set, nothing is here."""
+    token: str | None = request.app.state.metrics_token
+    if token is None:
+        raise NotFound
+    sent = arrival_of(request).header(b"authorization") or ""
+    if not hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode("latin-1", "replace")):
+        raise DomainError("unauthenticated", "send Authorization: Bearer with the metrics token")
+    metrics: Metrics = request.app.state.metrics
+    return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+routes.add("GET", "/healthz", healthz, summary="存活检查 · Liveness", answer=Health)
+routes.add("GET", "/readyz", readyz, summary="就绪检查 · Readiness", answer=Health)
+routes.add(
+    "GET",
+    "/metrics",
+    get_metrics,
+    summary="运行指标 · Metrics",
+    description="Prometheus text of this process. Needs the metrics token of the settings; 404 without one set.",
+    answer="text/plain",
+    problems=("not_found", "unauthenticated"),
+)

@@ -1,0 +1,77 @@
+"""The OpenAPI document: FastAPI's description of the routes, completed by the models the routes name themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.caching import DIRECTORY_SECONDS, public_json
+from app.api.routing import Routes
+from app.api.schemas import answers
+from app.api.schemas.answers import JsonObject
+from app.api.schemas.licenses import ChangeBody, NewLicenseBody
+from app.api.schemas.verifications import BatchBody, QuestionBody
+
+REQUEST_MODELS: tuple[type[BaseModel], ...] = (NewLicenseBody, ChangeBody, QuestionBody, BatchBody)
+ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(
+    model
+    for model in vars(answers).values()
+    if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
+)
+_REFERENCE = "#/components/schemas/{model}"
+_ABOUT = """\
+电子证照共享服务:部门颁发、主体持证、平台与银行核验。Electronic license service: departments issue, merchants hold,
+platforms and banks verify.
+
+Errors are problem documents (RFC 9457) with stable codes; texts follow Accept-Language, Chinese first.
+`GET /v1/reasons` explains every code."""
+
+routes = Routes(tag="operation")
+
+
+async def get_openapi_document(request: Request) -> Response:
+    """Answer this document."""
+    return public_json(request, request.app.openapi(), max_age=DIRECTORY_SECONDS)
+
+
+routes.add(
+    "GET",
+    "/openapi.json",
+    get_openapi_document,
+    summary="接口描述 · This document",
+    answer=JsonObject,
+    cacheable=True,
+)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Build the document once and keep it on the application."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, description=_ABOUT, routes=app.routes
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(_schemas())
+        document["components"]["securitySchemes"] = {
+            "apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "elk_live_<id>_<secret>"}
+        }
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _schemas() -> dict[str, Any]:
+    requests = models_json_schema(
+        [(model, "validation") for model in REQUEST_MODELS], ref_template=_REFERENCE
+    )[1]
+    replies = models_json_schema(
+        [(model, "serialization") for model in ANSWER_MODELS], ref_template=_REFERENCE
+    )[1]
+    # A batch's items are questions; the model leaves them open only because each is judged by itself.
+    schemas: dict[str, Any] = {**requests["$defs"], **replies["$defs"]}
+    schemas["BatchBody"]["properties"]["items"]["items"] = {"$ref": "#/components/schemas/QuestionBody"}
+    schemas["BatchBody"]["properties"]["items"]["maxItems"] = 1000
+    return schemas

@@ -1,0 +1,58 @@
+"""Problem documents (RFC 9457): the one form of every refused request, in Chinese or English."""
+
+from collections.abc import Mapping, Sequence
+
+from starlette.responses import Response
+
+from app.api.arrival import Arrival
+from app.api.language import LANGUAGE_HEADERS
+from app.domain.errors import FieldError
+from elicense.encoding import dump_json
+from elicense.problems import PROBLEMS
+
+PROBLEM_TYPE = "application/problem+json"
+MAX_ERRORS = 100
+_MAX_POINTER = 256
+
+
+def problem_response(
+    code: str,
+    detail: str,
+    arrival: Arrival,
+    *,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Build the problem document of a code in the caller's language.
+
+    `detail` is developers' English and is shown beside the Chinese advice; `errors` beyond 100 are left out. The
+    answer carries WWW-Authenticate with 401 (RFC 9110 §11.6.1) and Retry-After with 503.
+    """
+    kind = PROBLEMS[code]
+    language = arrival.language
+    body = dump_json(
+        {
+            "type": f"urn:elicense:problem:{code}",
+            "title": kind.title.in_language(language),
+            "status": kind.status,
+            "code": code,
+            "detail": _detail(kind.action.in_language(language), detail, chinese=language == "zh"),
+            "request_id": arrival.request_id,
+            "errors": [
+                {"pointer": error.pointer[:_MAX_POINTER], "detail": error.in_language(language)}
+                for error in errors[:MAX_ERRORS]
+            ],
+        }
+    )
+    own = {**LANGUAGE_HEADERS[language], **(headers or {})}
+    if kind.status == 401:
+        own.setdefault("WWW-Authenticate", 'Bearer realm="elicense"')
+    if kind.status == 503:
+        own.setdefault("Retry-After", "5")
+    return Response(body, status_code=kind.status, headers=own, media_type=PROBLEM_TYPE)
+
+
+def _detail(advice: str, detail: str, *, chinese: bool) -> str:
+    if not detail:
+        return advice
+    return f"{advice}({detail})" if chinese else f"{detail[0].upper()}{detail[1:]}. {advice}"

@@ -1,0 +1,75 @@
+"""What every endpoint needs of a request: services, the parsed body, the query, and answers as JSON bytes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.arrival import arrival_of
+from app.api.errors import InvalidShape
+from app.services.container import Services
+from elicense.encoding import dump_json
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_MAX_PARAMETERS = 32
+
+
+def services_of(request: Request) -> Services:
+    """Return the services this application serves."""
+    services: Services = request.app.state.services
+    return services
+
+
+def read_body(request: Request, model: type[Model]) -> Model:
+    """Validate the body against a strict model. Raises InvalidShape (422)."""
+    return read_value(arrival_of(request).value, model)
+
+
+def read_value(value: object, model: type[Model]) -> Model:
+    """Validate parsed JSON against a strict model. Raises InvalidShape (422)."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidShape.from_validation(error) from None
+
+
+def read_query(request: Request, model: type[Model]) -> Model:
+    """Validate the query against a strict model. Raises InvalidShape: unknown, repeated or wrong parameters.
+
+    An unknown filter is refused, not passed over: a caller that mistypes one must not get everything.
+    """
+    raw: bytes = request.scope["query_string"]
+    if not raw:
+        return read_value({}, model)
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise InvalidShape.at("too_many_parameters") from None
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise InvalidShape.at("repeated", name)
+        values[name] = value
+    return read_value(values, model)
+
+
+def json_answer(
+    value: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Serialise an answer once, straight to bytes."""
+    return Response(dump_json(value), status_code=status, headers=headers, media_type="application/json")
+
+
+def page_answer(data: Sequence[Mapping[str, object]], next_cursor: str | None) -> Response:
+    """Answer one page of a list."""
+    return json_answer({"data": list(data), "next_cursor": next_cursor})
+
+
+def moment_json(moment: datetime | None) -> str | None:
+    """Write a moment as RFC 3339 UTC in whole seconds."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,224 @@
+"""How a route is declared: FastAPI holds its description for OpenAPI, the endpoint itself gets the bare request.
+
+FastAPI's own request handling (dependency solving, a second reading of the body, response validation) costs several
+times the routing itself and fixes an order of checks that is not ours: 401, 403 and 404 go before 422 here. So an
+endpoint is `async def (Request) -> Response`, and all it accepts and answers is declared with `operation`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from app.api.problems import PROBLEM_TYPE
+from app.domain.api_client import Scope
+from elicense.problems import PROBLEMS
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+FRONT_DOOR_PROBLEMS = (
+    "wrong_encoding",
+    "not_acceptable",
+    "too_large",
+    "unsupported_media_type",
+    "internal",
+    "unavailable",
+)
+"""What any request may be answered with."""
+
+BODY_PROBLEMS = (
+    "not_json",
+    "invalid_request",
+    "idempotency_key_invalid",
+    "idempotency_mismatch",
+    "idempotency_in_progress",
+)
+"""What any request with a body may be answered with."""
+
+KEY_PROBLEMS = (
+    "unauthenticated",
+    "key_expired",
+    "key_revoked",
+    "wrong_environment",
+    "forbidden",
+    "rate_limited",
+)
+"""What any request that needs a key may be answered with."""
+
+
+class PlainRoute(APIRoute):
+    """A FastAPI route for the documents, a Starlette route for the work."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+
+        async def serve(scope: AsgiScope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        self.app = serve  # what it raises is translated once, around the whole router
+
+
+class Routes:
+    """The routes of one noun, in the order they are tried."""
+
+    def __init__(self, *, tag: str) -> None:
+        self._tag = tag
+        self.router = APIRouter(route_class=PlainRoute)
+
+    def add(self, method: str, path: str, endpoint: Endpoint, **description: Any) -> None:
+        """Add one operation; `description` as `operation` takes it."""
+        self.router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            tags=[self._tag],
+            **operation(path=path, operation_id=endpoint.__name__, **description),
+        )
+
+
+def operation(
+    *,
+    path: str,
+    operation_id: str,
+    summary: str,
+    description: str = "",
+    scope: Scope | None = None,
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    answer: type[BaseModel] | str,
+    status: int = 200,
+    problems: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+    cacheable: bool = False,
+) -> dict[str, Any]:
+    """Describe an operation as FastAPI's route options.
+
+    `answer` is a model (JSON) or a media type; `problems` are the codes beyond those the front door, a key and a body
+    always bring; `headers` names headers of the answer with their meaning.
+    """
+    codes = list(FRONT_DOOR_PROBLEMS)
+    codes += KEY_PROBLEMS if scope else ()
+    codes += BODY_PROBLEMS if body else ()
+    codes += ("invalid_request",) if query and not body else ()
+    codes += problems
+    extra: dict[str, Any] = {
+        "parameters": _parameters(path, query, body=body is not None, cacheable=cacheable)
+    }
+    if body is not None:
+        extra["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(body)}},
+        }
+    if scope is not None:
+        extra["security"] = [{"apiKey": []}]
+        extra["x-required-scope"] = scope.value
+    responses: dict[int | str, dict[str, Any]] = {
+        status: _success(answer, headers or {}, replayable=body is not None)
+    }
+    if cacheable:
+        responses[304] = {"description": "Not modified: the ETag in If-None-Match is the current one."}
+    responses.update(_problem_responses(codes))
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "description": description,
+        "status_code": status,
+        "response_model": None,
+        "response_class": Response,
+        "responses": responses,
+        "openapi_extra": extra,
+    }
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _success(
+    answer: type[BaseModel] | str, headers: Mapping[str, str], *, replayable: bool
+) -> dict[str, Any]:
+    named = {"X-Request-Id": "The id of this request, yours if you sent one.", **headers}
+    if replayable:
+        named["Idempotent-Replayed"] = (
+            "true when this is the stored answer of an earlier call with the same key."
+        )
+    content: dict[str, Any]
+    if isinstance(answer, str):
+        content = {answer: {"schema": {"type": "string"}}}
+    else:
+        content = {"application/json": {"schema": _reference(answer)}}
+    return {
+        "description": "Success",
+        "content": content,
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in named.items()
+        },
+    }
+
+
+def _problem_responses(codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {
+        status: {
+            "description": "; ".join(f"`{code}` {PROBLEMS[code].title.en}" for code in named),
+            "content": {
+                PROBLEM_TYPE: {
+                    "schema": {
+                        "allOf": [
+                            {"$ref": "#/components/schemas/Problem"},
+                            {"type": "object", "properties": {"code": {"type": "string", "enum": named}}},
+                        ]
+                    }
+                }
+            },
+        }
+        for status, named in sorted(by_status.items())
+    }
+
+
+def _parameters(
+    path: str, query: type[BaseModel] | None, *, body: bool, cacheable: bool
+) -> list[dict[str, Any]]:
+    text = {"type": "string"}
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": text}
+        for name in (part[1:-1] for part in path.split("/") if part.startswith("{"))
+    ]
+    if query is not None:
+        schema = query.model_json_schema(ref_template="#/components/schemas/{model}")
+        parameters += [
+            {"name": name, "in": "query", "required": False, "schema": _without_null(property_)}
+            for name, property_ in schema["properties"].items()
+        ]
+    headers = {"X-Request-Id": "1 to 128 printable ASCII characters; echoed.", "Accept-Language": "zh or en."}
+    if body:
+        headers["Idempotency-Key"] = (
+            "1 to 255 printable ASCII characters, quoted or bare: repeats the first answer."
+        )
+    if cacheable:
+        headers["If-None-Match"] = "The ETag you hold."
+    parameters += [
+        {"name": name, "in": "header", "required": False, "description": meaning, "schema": text}
+        for name, meaning in headers.items()
+    ]
+    return parameters
+
+
+def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop null from a query parameter's schema: in a query, not given is not sent."""
+    plain = {key: value for key, value in schema.items() if key not in ("title", "default", "anyOf")}
+    for choice in schema.get("anyOf", ()):
+        if choice != {"type": "null"}:
+            plain.update(choice)
+    if schema.get("default") is not None:
+        plain["default"] = schema["default"]
+    return plain

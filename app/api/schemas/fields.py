@@ -1,0 +1,107 @@
+"""Field types shared by the request models: every text is bounded and free of control characters."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+# Databases refuse NUL, logs and tables are broken by the rest; only running text may hold line breaks and tabs.
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_NO_CONTROLS_BUT_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+
+
+class StrictModel(BaseModel):
+    """Refuse unknown fields and every conversion: a number is not a text, a text is not a number."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _parse_date(value: object) -> date:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("date_form", "must be a date as YYYY-MM-DD")
+
+
+def parse_moment(value: object) -> datetime:
+    """Parse an RFC 3339 time with its offset into UTC. Raises PydanticCustomError `time_form`."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise PydanticCustomError("time_form", "must be an RFC 3339 time with its offset")
+
+
+def _parse_limit(value: object) -> int:
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,6}", value):
+        return int(value)
+    raise PydanticCustomError("int_type", "must be an integer")
+
+
+Day = Annotated[date, BeforeValidator(_parse_date), WithJsonSchema({"type": "string", "format": "date"})]
+"""A civil day, exactly YYYY-MM-DD."""
+
+Moment = Annotated[
+    datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A moment as RFC 3339 with its offset; kept in UTC."""
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_CONTROLS)]
+"""A code, number or identifier: short, one line."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=_NO_CONTROLS)]
+"""A name: one line."""
+
+AreaCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+"""A GB/T 2260 area: six digits."""
+
+ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""Why something was done, as a code; an open list."""
+
+ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_CONTROLS_BUT_LINES)]
+"""Why something was done, in words."""
+
+ElementName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""The stable name of an element."""
+
+ElementValue = Annotated[str, StringConstraints(max_length=10_000, pattern=_NO_CONTROLS_BUT_LINES)]
+"""The value of an element."""
+
+Elements = Annotated[dict[ElementName, ElementValue], Field(max_length=100)]
+"""Elements by name."""
+
+Limit = Annotated[
+    int,
+    Field(ge=1, le=200),
+    BeforeValidator(_parse_limit),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 200}),
+]
+"""How many entries a page holds."""
+
+Cursor = Annotated[str, StringConstraints(max_length=512, pattern=_NO_CONTROLS)]
+"""Where a page begins: `next_cursor` of the page before; empty means from the start."""
+
+MAX_CREDENTIAL_BYTES = 64 * 1024
+
+
+def _bounded_credential(value: Any) -> Any:
+    # A character takes at most four bytes: only long texts need to be encoded to be measured.
+    long = isinstance(value, str) and len(value) > MAX_CREDENTIAL_BYTES // 4
+    if long and len(value.encode("utf-8")) > MAX_CREDENTIAL_BYTES:
+        raise PydanticCustomError(
+            "too_many_bytes", "is longer than {limit} bytes", {"limit": MAX_CREDENTIAL_BYTES}
+        )
+    return value
+
+
+CredentialText = Annotated[str, BeforeValidator(_bounded_credential), Field(max_length=MAX_CREDENTIAL_BYTES)]
+"""Any text up to 64 KB is a question, however unlike a credential it looks."""

@@ -1,0 +1,92 @@
+"""What relying parties ask."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.api.schemas.fields import Code, CredentialText, Cursor, Elements, Limit, Moment, StrictModel
+from app.domain.verification import LicenseReference, Question
+
+_REFERENCE_SHAPES = (
+    frozenset({"holder_code", "type_code"}),
+    frozenset({"identifier"}),
+    frozenset({"number", "type_code"}),
+)
+
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Reference = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+]
+
+
+class LicenseReferenceBody(StrictModel):
+    """Which license is meant: holder_code with type_code, or identifier, or number with type_code."""
+
+    holder_code: Code | None = None
+    type_code: Code | None = None
+    identifier: Code | None = None
+    number: Code | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> "LicenseReferenceBody":
+        if self.model_fields_set not in _REFERENCE_SHAPES or None in (
+            getattr(self, name) for name in self.model_fields_set
+        ):
+            raise PydanticCustomError("one_reference", "must name a license in exactly one way")
+        return self
+
+
+class QuestionBody(StrictModel):
+    """One question: exactly one of credential, license and code; elements to compare may accompany each."""
+
+    credential: CredentialText | None = None
+    license: LicenseReferenceBody | None = None
+    code: Code | None = None
+    elements: Elements | None = None
+    purpose: Word | None = None
+    reference: Reference | None = None
+    policy: Word | None = None
+    at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "QuestionBody":
+        if (self.credential is not None) + (self.license is not None) + (self.code is not None) != 1:
+            raise PydanticCustomError("one_question", "must ask exactly one question")
+        return self
+
+    def to_domain(self) -> Question:
+        """Return the domain's question."""
+        named = self.license
+        return Question(
+            credential=self.credential,
+            license=None
+            if named is None
+            else LicenseReference(
+                holder_code=named.holder_code,
+                type_code=named.type_code,
+                identifier=named.identifier,
+                number=named.number,
+            ),
+            code=self.code,
+            elements=None if self.elements is None else dict(self.elements),
+            purpose=self.purpose,
+            reference=self.reference,
+            policy=self.policy,
+            at=None if self.at is None else self.at.isoformat(),
+        )
+
+
+class BatchBody(StrictModel):
+    """Up to 1,000 questions. Items are judged one by one: a wrong one never fails the others."""
+
+    items: Annotated[list[object], Field(min_length=1)]
+
+
+class VerificationQuery(StrictModel):
+    """Which of the caller's own verifications to list."""
+
+    reference: Reference | None = None
+    due_before: Moment | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 50

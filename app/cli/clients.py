@@ -1,0 +1,143 @@
+"""`elicense clients`: API clients and their secrets. A secret is shown once and stored as a digest only."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from app.cli.common import (
+    DONE,
+    UsageError,
+    complain,
+    guarded,
+    say,
+    say_json,
+    settings_of,
+    table,
+    with_services,
+)
+from app.domain.api_client import RELYING_PARTIES, ApiClient, ClientKind, Scope
+from app.domain.verification import PURPOSES
+from app.services.api_clients import NewKey
+from app.services.container import Services
+from elicense.policy import parse_duration
+
+_ACTOR = "cli"
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Create a client and show its secret."""
+
+    def command() -> int:
+        options = _checked_options(arguments)
+
+        async def work(services: Services) -> int:
+            made = await services.api_clients.create(
+                name=arguments.name, kind=ClientKind(arguments.kind), actor=_ACTOR, **options
+            )
+            _show_secret(made, as_json=arguments.json)
+            return DONE
+
+        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+
+    return guarded(command)
+
+
+def _checked_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    kind = ClientKind(arguments.kind)
+    if (kind is ClientKind.AUTHORITY) != (arguments.authority is not None):
+        raise UsageError("--authority goes with --kind authority, and is needed there")
+    if (kind is ClientKind.HOLDER) != (arguments.holder is not None):
+        raise UsageError("--holder goes with --kind holder, and is needed there")
+    if kind not in RELYING_PARTIES and (arguments.purpose or arguments.default_purpose):
+        raise UsageError("purposes go with --kind platform and --kind bank")
+    for purpose in (*(arguments.purpose or ()), *filter(None, [arguments.default_purpose])):
+        if purpose not in PURPOSES:
+            raise UsageError(f"unknown purpose {purpose}; known are {', '.join(PURPOSES)}")
+    return _given(
+        authority_code=arguments.authority,
+        holder_code=arguments.holder,
+        scopes=_scopes(arguments.scope),
+        purposes=tuple(arguments.purpose) if arguments.purpose else None,
+        default_purpose=arguments.default_purpose,
+        calls_per_minute=arguments.calls_per_minute,
+        batch_limit=arguments.batch_limit,
+    )
+
+
+def _given(**options: object) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _scopes(names: list[str] | None) -> frozenset[Scope] | None:
+    if not names:
+        return None
+    unknown = sorted(set(names) - {scope.value for scope in Scope})
+    if unknown:
+        raise UsageError(f"unknown scopes {', '.join(unknown)}; known are {', '.join(Scope)}")
+    return frozenset(Scope(name) for name in names)
+
+
+def list_clients(arguments: argparse.Namespace) -> int:
+    """List clients and the public handles of their live keys."""
+
+    async def work(services: Services) -> int:
+        rows: list[Mapping[str, str]] = []
+        for entry in await services.api_clients.list():
+            live = [key.handle for key in entry.keys if key.revoked_at is None]
+            rows.append(_client_row(entry.client) | {"keys": ",".join(live)})
+        if arguments.json:
+            say_json(rows)
+        else:
+            table(rows)
+        return DONE
+
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+
+
+def _client_row(client: ApiClient) -> dict[str, str]:
+    return {
+        "name": client.name,
+        "kind": client.kind.value,
+        "bound_to": client.authority_code or client.holder_code or "",
+        "scopes": ",".join(sorted(client.scopes)),
+        "created_at": client.created_at.isoformat(timespec="seconds"),
+        "revoked_at": "" if client.revoked_at is None else client.revoked_at.isoformat(timespec="seconds"),
+    }
+
+
+def rotate(arguments: argparse.Namespace) -> int:
+    """Make a new secret; older ones end after the overlap."""
+
+    def command() -> int:
+        try:
+            overlap = parse_duration(arguments.overlap)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+        async def work(services: Services) -> int:
+            made = await services.api_clients.rotate(arguments.name, overlap=overlap, actor=_ACTOR)
+            _show_secret(made, as_json=arguments.json)
+            return DONE
+
+        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+
+    return guarded(command)
+
+
+def revoke(arguments: argparse.Namespace) -> int:
+    """Revoke a client: every key of it stops working."""
+
+    async def work(services: Services) -> int:
+        client = await services.api_clients.revoke(arguments.name, actor=_ACTOR)
+        say(f"已停用 revoked: {client.name}")
+        return DONE
+
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+
+
+def _show_secret(made: NewKey, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"name": made.client.name, "handle": made.key.handle, "secret": made.secret})
+        return
+    complain("密钥只显示这一次,请立即妥善保存。 This secret is shown once: keep it safe now.")
+    say(made.secret)

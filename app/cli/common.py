@@ -1,0 +1,140 @@
+"""What all commands share: settings, output, and one place that turns errors into exit codes."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from app.domain.errors import DomainError
+from app.settings import Environment, Settings, SettingsError, load_settings
+from elicense.problems import PROBLEMS
+
+if TYPE_CHECKING:
+    from app.services.container import Services
+
+DONE: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+ERROR: Final = 4
+DEVELOPMENT_MARK: Final = "DEVELOPMENT"
+"""A file of this name in the data directory says that a demonstration made it: its commands are development ones."""
+
+_OUT_OF_ORDER: Final = frozenset({"unavailable", "read_only", "overloaded", "internal"})
+
+
+class UsageError(Exception):
+    """Say that the command line or a file it names cannot be meant (exit 2)."""
+
+
+def say(text: str = "") -> None:
+    """Write a line to stdout at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Write a line to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def say_json(value: object) -> None:
+    """Write one JSON line to stdout."""
+    say(json.dumps(value, ensure_ascii=False))
+
+
+def settings_of(data_dir: Path | None, *, strict_environment: bool = False, **overrides: Any) -> Settings:
+    """Load settings. Commands on a demonstration's directory are development ones unless told otherwise.
+
+    `strict_environment` leaves the default at production whatever the directory says: what serves must be told.
+    Raises SettingsError.
+    """
+    settings = load_settings(data_dir, default_environment="production", **overrides)
+    marked = (settings.data_dir / DEVELOPMENT_MARK).exists()
+    default: Environment = "development" if marked and not strict_environment else "production"
+    return load_settings(data_dir, default_environment=default, **overrides)
+
+
+def configure_logging(level: str) -> None:
+    """Send log lines of this process to stderr, from a level on; stdout belongs to answers."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=number, stream=sys.stderr)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+    )
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; every expected error becomes one clear line and an exit code."""
+    configure_logging("warning")
+    try:
+        return command()
+    except UsageError as error:
+        complain(f"用法错误 usage: {error}")
+        return USAGE
+    except SettingsError as error:
+        for problem in error.problems:
+            complain(f"设置错误 setting: {problem}")
+        return USAGE
+    except DomainError as error:
+        complain(describe(error))
+        return ERROR if error.code in _OUT_OF_ORDER else REFUSED
+    except OSError as error:
+        complain(f"运行错误 error: {error.filename or ''} {error.strerror or error}")
+        return ERROR
+
+
+_NEXT_STEP = (
+    "  新安装请先运行 elicense migrate;否则请检查 ELICENSE_DATABASE_URL 与数据目录。\n"
+    "  On a new installation run elicense migrate first; otherwise check ELICENSE_DATABASE_URL and the data directory."
+)
+
+
+def describe(error: DomainError) -> str:
+    """Return a domain error as text: its title in both languages, its detail, each wrong field."""
+    kind = PROBLEMS.get(error.code)
+    title = f"{kind.title.zh} {kind.title.en}" if kind is not None else error.code
+    lines = [f"{title} [{error.code}] {error.detail}".rstrip()]
+    lines += [
+        f"  {field.pointer}: {' '.join(filter(None, (field.detail_zh, field.detail)))}"
+        for field in error.errors
+    ]
+    if error.code == "unavailable":
+        lines.append(_NEXT_STEP)
+    return "\n".join(lines)
+
+
+def with_services(
+    settings: Settings, work: Callable[["Services"], Awaitable[int]], *, uninitialised: bool = False
+) -> int:
+    """Open the services, run the work, close them; a missing schema is named before anything else."""
+
+    # Imported late: the database drivers take longer than everything a wrong command line needs.
+    from app.bootstrap import open_services
+
+    async def run() -> int:
+        async with open_services(settings, uninitialised=uninitialised) as services:
+            return await work(services)
+
+    return asyncio.run(run())
+
+
+def table(rows: list[Mapping[str, str]]) -> None:
+    """Write rows as tab-separated lines under their names."""
+    if rows:
+        say("\t".join(rows[0]))
+    for row in rows:
+        say("\t".join(row.values()))

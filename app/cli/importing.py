@@ -1,0 +1,93 @@
+"""`elicense import`: files in, counts out. Progress goes to stderr, the summary is the last line of stdout."""
+
+import argparse
+from contextlib import ExitStack
+
+from app.adapters.import_files import RefusedRowWriter, SourceTable, mapping_for, read_mapping, read_table
+from app.cli.common import (
+    DONE,
+    REFUSED,
+    UsageError,
+    complain,
+    guarded,
+    say,
+    say_json,
+    settings_of,
+    with_services,
+)
+from app.cli.progress import progress
+from app.domain.import_batch import ImportFileError, ImportSummary, RefusedRow
+from app.services.container import Services
+from app.services.importing import ImportJob, ImportService
+from elicense.problems import IMPORT_REASONS
+
+
+def import_file(arguments: argparse.Namespace) -> int:
+    """Import a file; exit 0 when every row is good, 1 when some were refused."""
+
+    def command() -> int:
+        settings = settings_of(arguments.data_dir)
+        try:
+            table = read_table(arguments.file)
+            mapping = mapping_for(table, None if arguments.map is None else read_mapping(arguments.map))
+            job = ImportJob(
+                authority_code=arguments.authority,
+                type_code=arguments.type,
+                mapping=mapping,
+                headers=table.headers,
+            )
+            return with_services(settings, lambda services: _run(services, table, job, arguments))
+        except ImportFileError as error:
+            raise UsageError(str(error)) from error
+
+    return guarded(command)
+
+
+async def _run(services: Services, table: SourceTable, job: ImportJob, arguments: argparse.Namespace) -> int:
+    service = ImportService(
+        store=services.store, issuing=services.issuing, directory=services.directory, clock=services.clock
+    )
+    with ExitStack() as stack:
+        refuse = _list_refused
+        if arguments.errors is not None:
+            out = stack.enter_context(arguments.errors.open("w", encoding="utf-8-sig", newline=""))
+            refuse = RefusedRowWriter(out, table.headers).write
+        advance = stack.enter_context(progress("导入 importing", table.count()))
+        summary = await service.run(
+            table.rows(),
+            job,
+            actor=f"import:{job.authority_code}",
+            dry_run=arguments.dry_run,
+            on_refused=refuse,
+            on_progress=advance,
+        )
+    _report(summary, arguments)
+    return REFUSED if summary.refused else DONE
+
+
+def _list_refused(refused: RefusedRow) -> None:
+    text = IMPORT_REASONS[refused.code]
+    complain(f"第 {refused.row.line} 行 line: {refused.column} {refused.code} {text.zh} {text.en}")
+
+
+def _report(summary: ImportSummary, arguments: argparse.Namespace) -> None:
+    if summary.areas_replaced:
+        complain(
+            f"提示 note: {summary.areas_replaced} 行的区域无法识别,已采用持证主体或颁发机构的区域 "
+            "rows had no readable area; the holder's or the authority's own was used"
+        )
+    counts = {
+        "rows": summary.rows,
+        "accepted": summary.accepted,
+        "unchanged": summary.unchanged,
+        "amended": summary.amended,
+        "refused": summary.refused,
+    }
+    if arguments.json:
+        say_json(counts)
+        return
+    prefix = "(试运行 dry run) " if arguments.dry_run else ""
+    say(
+        f"{prefix}共 {summary.rows} 行 rows:签发 accepted {summary.accepted},不变 unchanged {summary.unchanged},"
+        f"变更 amended {summary.amended},拒绝 refused {summary.refused}"
+    )

@@ -1,0 +1,155 @@
+"""`elicense serve`, `worker`, `migrate`, `doctor`: the processes of an installation and a look at its health."""
+
+import argparse
+import asyncio
+import os
+import signal
+from typing import Any
+
+import uvicorn
+
+from app.adapters.db.migrate import migrate as bring_to_current_schema
+from app.api.http_protocol import StrictHttpProtocol
+from app.bootstrap import open_services
+from app.cli.common import (
+    DONE,
+    ERROR,
+    REFUSED,
+    complain,
+    configure_logging,
+    describe,
+    guarded,
+    say,
+    settings_of,
+)
+from app.domain.errors import DomainError
+from app.listening import listening
+from app.main import create_app
+from app.services.container import Services
+from app.services.diagnosis import Finding, diagnose
+from app.settings import Settings, load_settings
+from app.worker import run as run_worker
+
+SECONDS_TO_FINISH = 20
+SECONDS_TO_KEEP_ALIVE = 15
+
+
+def application() -> object:
+    """Build the ASGI application from the environment alone: what each process of `serve --workers N` starts from."""
+    settings = load_settings(default_environment="production")
+    configure_logging(settings.log_level)
+    return create_app(settings)
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve the API until SIGINT or SIGTERM."""
+
+    def command() -> int:
+        settings = settings_of(
+            arguments.data_dir,
+            strict_environment=True,
+            host=arguments.host,
+            port=arguments.port,
+            workers=arguments.workers,
+        )
+        asyncio.run(_try_to_open(settings))
+        with listening(settings):
+            pass  # a port in use is one clear line now, not a traceback of each process later
+        # Worker processes are started anew and read their settings from the environment.
+        os.environ["ELICENSE_DATA_DIR"] = str(settings.data_dir)
+        os.environ["ELICENSE_ENV"] = settings.environment
+        uvicorn.run("app.cli.processes:application", factory=True, **server_options(settings))
+        return DONE
+
+    return guarded(command)
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Return how uvicorn serves, alike for `serve` and the demonstration."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "workers": settings.workers,
+        "log_level": settings.log_level,
+        "access_log": False,
+        "server_header": False,
+        "http": StrictHttpProtocol,
+        "ws": "none",
+        "timeout_keep_alive": SECONDS_TO_KEEP_ALIVE,
+        "timeout_graceful_shutdown": SECONDS_TO_FINISH,
+    }
+
+
+async def _try_to_open(settings: Settings) -> None:
+    """Fail with one clear line before any process is started."""
+    async with open_services(settings) as services:
+        await services.store.ready()
+
+
+def worker(arguments: argparse.Namespace) -> int:
+    """Run the worker until SIGINT or SIGTERM; what it was doing is finished first."""
+
+    def command() -> int:
+        settings = settings_of(arguments.data_dir, strict_environment=True)
+        configure_logging(settings.log_level)
+        asyncio.run(_work(settings))
+        return DONE
+
+    return guarded(command)
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    complain("后台发布进程已启动 worker started")
+    await run_worker(settings, stop)
+
+
+def migrate(arguments: argparse.Namespace) -> int:
+    """Create the database or bring it to the current schema."""
+
+    def command() -> int:
+        settings = settings_of(arguments.data_dir)
+        make_data_dir(settings)
+        asyncio.run(bring_to_current_schema(settings.database_url))
+        say("数据库已是最新 the database has the current schema")
+        return DONE
+
+    return guarded(command)
+
+
+def make_data_dir(settings: Settings) -> None:
+    """Make the data directory, for its owner only."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print effective settings without secrets, then every finding; exit 1 when something is wrong."""
+
+    def command() -> int:
+        settings = settings_of(arguments.data_dir)
+        for name, value in settings.describe().items():
+            say(f"{name} = {value}")
+        try:
+            findings = asyncio.run(_diagnose(settings))
+        except DomainError as error:
+            say(f"✗ {describe(error)}")
+            return ERROR
+        for finding in findings:
+            say(f"{'✓' if finding.good else '✗'} {finding.zh} {finding.en}")
+        return DONE if all(finding.good for finding in findings) else REFUSED
+
+    return guarded(command)
+
+
+async def _diagnose(settings: Settings) -> list[Finding]:
+    async with open_services(settings) as services:
+        await services.store.ready()
+        return await diagnose_services(services)
+
+
+async def diagnose_services(services: Services) -> list[Finding]:
+    """Look at an open installation."""
+    return await diagnose(store=services.store, clock=services.clock, directory=services.directory)

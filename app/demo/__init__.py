@@ -1,0 +1,1 @@
+"""The demonstration: an invented province, seeded through the services and served from one process."""

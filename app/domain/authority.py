@@ -1,0 +1,130 @@
+"""Issuing authorities, areas, license types, and which authority may issue what, where and when."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+
+class AuthorityStatus(StrEnum):
+    """States of an authority in the trust list."""
+
+    ACTIVE = "active"
+    ENDED = "ended"
+    DISTRUSTED = "distrusted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """One administrative division (GB/T 2260): six digits and its name."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuingScope:
+    """What an authority may issue: one type, in areas whose code has one of `areas` (code prefixes) in front."""
+
+    type_code: str
+    areas: tuple[str, ...]
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    def covers(self, *, type_code: str, area_code: str, on: date) -> bool:
+        """Tell whether this scope allows the type in the area on that civil day (both ends included)."""
+        return (
+            self.type_code == type_code
+            and any(area_code.startswith(prefix) for prefix in self.areas)
+            and (self.valid_from is None or self.valid_from <= on)
+            and (self.valid_until is None or on <= self.valid_until)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A department that issues licenses. `code` is its USCC; `level` is province, city or county."""
+
+    code: str
+    name: str
+    level: str
+    area_code: str
+    parent: str | None = None
+    status: AuthorityStatus = AuthorityStatus.ACTIVE
+    scopes: tuple[IssuingScope, ...] = ()
+
+    def may_issue(self, *, type_code: str, area_code: str, on: date) -> bool:
+        """Tell whether this authority may issue the type in the area on that civil day."""
+        return self.status is AuthorityStatus.ACTIVE and any(
+            scope.covers(type_code=type_code, area_code=area_code, on=on) for scope in self.scopes
+        )
+
+
+class ElementKind(StrEnum):
+    """What an element holds; it decides how a comparison folds it."""
+
+    TEXT = "text"
+    NAME = "name"
+    PERSON_NAME = "person_name"
+    CODE = "code"
+    DATE = "date"
+    AMOUNT = "amount"
+    ADDRESS = "address"
+    SCOPE = "scope"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementDefinition:
+    """One element of a license type: its stable name, the label people see, its kind, whether it is required."""
+
+    name: str
+    label: str
+    label_en: str
+    kind: ElementKind = ElementKind.TEXT
+    required: bool = False
+    disclosable: bool = True
+    max_length: int = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseType:
+    """A license type: 21-character code (GB/T 36904), its names, the defining authority, its elements.
+
+    `holder_kinds` limits nothing when empty. `demonstration` marks types that no national catalogue knows.
+    """
+
+    code: str
+    name: str
+    name_en: str
+    defining_authority: str
+    schema_version: int = 1
+    elements: tuple[ElementDefinition, ...] = ()
+    demonstration: bool = False
+    description: str = ""
+
+    def element(self, name: str) -> ElementDefinition | None:
+        """Return the definition of one element, or None."""
+        return next((element for element in self.elements if element.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupPlan:
+    """What `setup apply` brings: whole definitions, merged by code, never deleting."""
+
+    areas: Sequence[Area] = field(default_factory=tuple)
+    license_types: Sequence[LicenseType] = field(default_factory=tuple)
+    authorities: Sequence[Authority] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupOutcome:
+    """What `setup apply` did (or would do): codes per verb and kind."""
+
+    added: Mapping[str, Sequence[str]]
+    changed: Mapping[str, Sequence[str]]
+    unchanged: Mapping[str, Sequence[str]]
+
+
+def scopes_for(authorities: Iterable[Authority], type_code: str) -> tuple[Authority, ...]:
+    """Return the authorities that hold some scope for the type."""
+    return tuple(a for a in authorities if any(s.type_code == type_code for s in a.scopes))

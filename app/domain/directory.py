@@ -1,0 +1,16 @@
+"""The directory as one read saw it: areas, license types and authorities by code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.authority import Area, Authority, LicenseType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """Configuration data at one revision, ready for look-ups."""
+
+    revision: int
+    areas: Mapping[str, Area]
+    license_types: Mapping[str, LicenseType]
+    authorities: Mapping[str, Authority]

@@ -1,0 +1,48 @@
+"""Errors that rules raise. `code` is a key of `elicense.problems.PROBLEMS`; the edge translates once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """Name one wrong field: `pointer` is a JSON Pointer (RFC 6901) into the request, `detail` says what is wrong.
+
+    `detail_zh` says it in Chinese; without it Chinese readers are shown `detail`.
+    """
+
+    pointer: str
+    detail: str
+    detail_zh: str = ""
+
+    def in_language(self, language: str) -> str:
+        """Return what is wrong in `zh` or `en`."""
+        return self.detail_zh or self.detail if language == "zh" else self.detail
+
+
+class DomainError(Exception):
+    """Say that a rule refuses the request. `detail` may be shown to the caller: no secrets, no stored values."""
+
+    def __init__(self, code: str, detail: str = "", *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+class NumberTaken(DomainError):
+    """Refuse a number that some license of this type has or once had."""
+
+    def __init__(self) -> None:
+        super().__init__("number_taken", "this number of this license type is already taken")
+
+
+class ConcurrentChange(Exception):
+    """Tell a service that a compare-and-swap lost: somebody changed the row in between. Never leaves services."""
+
+
+class NotFound(DomainError):
+    """Answer for what does not exist and for what the caller may not see: both look the same."""
+
+    def __init__(self, what: str = "resource") -> None:
+        super().__init__("not_found", f"no such {what}")

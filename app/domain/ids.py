@@ -1,0 +1,60 @@
+"""The one door for identifiers and randomness. Nothing else in the server calls `secrets`, `uuid` or `random`."""
+
+import os
+import secrets
+import time
+from typing import NewType
+
+LicenseId = NewType("LicenseId", str)
+ClientId = NewType("ClientId", str)
+VerificationId = NewType("VerificationId", str)
+
+_SERIAL_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_SERIAL_LENGTH = 20  # 31^20 > 2^99: not guessable, short enough to read aloud
+
+
+def new_id() -> str:
+    """Make a UUIDv7 (RFC 9562 §5.7) in its text form. Never rely on its order: commit order differs."""
+    milliseconds = time.time_ns() // 1_000_000
+    raw = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
+    raw[6] = 0x70 | (raw[6] & 0x0F)
+    raw[8] = 0x80 | (raw[8] & 0x3F)
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_serial() -> str:
+    """Make a random license serial: 20 letters and digits, never derived from a counter (GB/T 36904)."""
+    serial = ""
+    while len(serial) < _SERIAL_LENGTH:
+        # Five bits of each byte; the one value without a character is thrown away, so all are equally likely.
+        drawn = (byte & 31 for byte in os.urandom(2 * _SERIAL_LENGTH))
+        serial += "".join(_SERIAL_ALPHABET[value] for value in drawn if value < len(_SERIAL_ALPHABET))
+    return serial[:_SERIAL_LENGTH]
+
+
+def new_salt() -> bytes:
+    """Make a 128-bit salt for one disclosure (RFC 9901 §9.3) or one question digest."""
+    return secrets.token_bytes(16)
+
+
+def new_secret() -> str:
+    """Make an API secret: 256 random bits, URL-safe text of 43 characters."""
+    return secrets.token_urlsafe(32)
+
+
+def new_public_handle() -> str:
+    """Make the public part of an API key: 12 lower-case hex digits."""
+    return secrets.token_hex(6)
+
+
+def shuffled(values: list[int]) -> list[int]:
+    """Return the values in a random order from the system's generator (status indices must not tell issue order)."""
+    result = list(values)
+    secrets.SystemRandom().shuffle(result)
+    return result
+
+
+def jitter() -> float:
+    """Return a random factor from 0.5 to 1.5 for pauses, so that those who collided do not meet again."""
+    return 0.5 + secrets.randbelow(1_000_001) / 1_000_000

@@ -1,0 +1,170 @@
+"""What must hold before a license may be issued: shape of its texts, dates, holder, elements, and the authority."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+
+from app.domain.authority import LicenseType
+from app.domain.directory import Directory
+from app.domain.errors import DomainError, FieldError
+from app.domain.license import Holder, NewLicense
+from elicense.cn import CodeError, check_uscc
+from elicense.problems import Text
+
+MAX_NUMBER_LENGTH = 100
+MAX_NAME_LENGTH = 300
+MAX_ORGANISATION_CODE_LENGTH = 64
+EARLIEST_DAY = date(1900, 1, 1)
+LATEST_DAY = date.max
+FARTHEST_BEGIN = timedelta(days=4 * 365)
+"""A credential ends five years after its signing at the latest: one that began later could never be valid."""
+
+# Unified social credit code, and other organisations: GB/T 36903. Natural persons come under a rule of their own.
+HOLDER_CODE_TYPES = frozenset({"001", "099"})
+
+# Marks that turn the direction of what stands around them: a signed name must read as it is stored.
+_TURNING_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+_UNKNOWN = Text("不存在", "unknown")
+_DAY_OUT_OF_RANGE = Text(
+    f"应在 {EARLIEST_DAY} 至 {LATEST_DAY} 之间", f"must lie between {EARLIEST_DAY} and {LATEST_DAY}"
+)
+
+
+def text_problem(text: str, *, max_length: int) -> Text | None:
+    """Return what is wrong with a text that gets signed, or None.
+
+    Refused: nothing but white space, white space at an end, more than `max_length` characters, control
+    characters, lone surrogates, unassigned code points reserved for no use, and marks that turn the direction.
+    """
+    if not text or text.isspace():
+        return Text("不得为空", "must not be empty")
+    if text != text.strip():
+        return Text("首尾不得有空白", "must not begin or end with white space")
+    if len(text) > max_length:
+        return Text(f"至多 {max_length} 个字符", f"must have at most {max_length} characters")
+    if not text.isascii() or not text.isprintable():
+        for character in text:
+            if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNING_MARKS:
+                return Text("不得含有控制字符", "must not hold control characters")
+    return None
+
+
+def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> NewLicense:
+    """Apply every rule of issuing and return the license with its holder's code in normal form.
+
+    Raises DomainError, the first of: unknown_type, unknown_area, not_authorized_to_issue (this authority, this type,
+    this area, today), holder_not_supported, invalid_uscc, invalid_request (texts), invalid_dates, invalid_elements.
+    """
+    license_type = directory.license_types.get(new.type_code)
+    if license_type is None:
+        raise DomainError("unknown_type", "no such license type", errors=[_wrong("/type_code", _UNKNOWN)])
+    if new.area_code not in directory.areas:
+        raise DomainError("unknown_area", "no such area", errors=[_wrong("/area_code", _UNKNOWN)])
+    # Whether the authority may issue here at all goes before what it sent: 403 before 422.
+    require_authority(
+        directory,
+        authority_code=new.authority_code,
+        type_code=new.type_code,
+        area_code=new.area_code,
+        today=today,
+    )
+    holder = _judge_holder(new.holder)
+    _judge_texts({"/number": (new.number, MAX_NUMBER_LENGTH), "/holder/name": (holder.name, MAX_NAME_LENGTH)})
+    _judge_dates(new, today=today)
+    _judge_elements(new.elements, license_type)
+    return replace(new, holder=holder)
+
+
+def require_authority(
+    directory: Directory, *, authority_code: str, type_code: str, area_code: str, today: date
+) -> None:
+    """Raise DomainError `not_authorized_to_issue` unless the authority may issue this type in this area today."""
+    authority = directory.authorities.get(authority_code)
+    if authority is None or not authority.may_issue(type_code=type_code, area_code=area_code, on=today):
+        raise DomainError(
+            "not_authorized_to_issue", "this authority may not issue this license type in this area today"
+        )
+
+
+def _judge_holder(holder: Holder) -> Holder:
+    if holder.code_type not in HOLDER_CODE_TYPES:
+        raise DomainError(
+            "holder_not_supported",
+            "holders are organisations: code type 001 or 099",
+            errors=[_wrong("/holder/code_type", Text("应为 001 或 099", "must be 001 or 099"))],
+        )
+    if holder.code_type == "001":
+        try:
+            return replace(holder, code=check_uscc(holder.code))
+        except CodeError as error:
+            raise DomainError(
+                "invalid_uscc",
+                f"{error.message.zh} {error.message.en}",
+                errors=[_wrong("/holder/code", error.message)],
+            ) from error
+    _judge_texts({"/holder/code": (holder.code, MAX_ORGANISATION_CODE_LENGTH)})
+    return holder
+
+
+def _judge_texts(texts: Mapping[str, tuple[str, int]]) -> None:
+    errors = [
+        _wrong(pointer, problem)
+        for pointer, (text, max_length) in texts.items()
+        if (problem := text_problem(text, max_length=max_length)) is not None
+    ]
+    if errors:
+        raise DomainError("invalid_request", "some texts cannot be signed", errors=errors)
+
+
+def _judge_dates(new: NewLicense, *, today: date) -> None:
+    errors = [
+        _wrong(f"/{name}", _DAY_OUT_OF_RANGE)
+        for name, day in (
+            ("issue_date", new.issue_date),
+            ("valid_from", new.valid_from),
+            ("valid_until", new.valid_until),
+        )
+        if day is not None and not EARLIEST_DAY <= day <= LATEST_DAY
+    ]
+    if new.valid_until is not None and new.valid_until < new.valid_from:
+        errors.append(_wrong("/valid_until", Text("不得早于 valid_from", "must not be before valid_from")))
+    latest = today + FARTHEST_BEGIN
+    if new.valid_from > latest:
+        errors.append(_wrong("/valid_from", Text(f"不得晚于 {latest}", f"must not lie after {latest}")))
+    if errors:
+        raise DomainError("invalid_dates", "the dates cannot be those of a license", errors=errors)
+
+
+def _judge_elements(elements: Mapping[str, str], license_type: LicenseType) -> None:
+    errors = [
+        _wrong(f"/elements/{definition.name}", Text("缺少必填项", "is required"))
+        for definition in license_type.elements
+        if definition.required and definition.name not in elements
+    ]
+    for name, value in elements.items():
+        problem = _element_problem(name, value, license_type)
+        if problem is not None:
+            errors.append(_wrong(f"/elements/{pointer_segment(name)}", problem))
+    if errors:
+        raise DomainError("invalid_elements", "the elements do not fit the license type", errors=errors)
+
+
+def _element_problem(name: str, value: object, license_type: LicenseType) -> Text | None:
+    definition = license_type.element(name)
+    if definition is None:
+        return Text("该证照类型没有此照面信息", "is no element of this license type")
+    if not isinstance(value, str):
+        return Text("应为字符串", "must be text")
+    return text_problem(value, max_length=definition.max_length)
+
+
+def _wrong(pointer: str, text: Text) -> FieldError:
+    return FieldError(pointer, text.en, text.zh)
+
+
+def pointer_segment(name: str) -> str:
+    """Escape a member name for a JSON Pointer (RFC 6901 §3)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,210 @@
+"""The register's license: its lifecycle, versions and history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from app.domain.errors import DomainError
+from app.domain.ids import LicenseId
+from elicense.cn import normalize_code, uscc_problem
+
+
+class State(StrEnum):
+    """Stored states. `expired` and `not_yet_valid` are computed at the moment of judgement, never stored."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    TRANSFERRED = "transferred"
+
+
+class Action(StrEnum):
+    """What may be done to a license after it was issued."""
+
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    REVOKE = "revoke"
+    CANCEL = "cancel"
+
+
+ENDED = frozenset({State.REVOKED, State.CANCELLED, State.SUPERSEDED, State.TRANSFERRED})
+
+_TRANSITIONS: Mapping[tuple[State, Action], State] = {
+    (State.ACTIVE, Action.SUSPEND): State.SUSPENDED,
+    (State.SUSPENDED, Action.RESUME): State.ACTIVE,
+    (State.ACTIVE, Action.REVOKE): State.REVOKED,
+    (State.SUSPENDED, Action.REVOKE): State.REVOKED,
+    (State.ACTIVE, Action.CANCEL): State.CANCELLED,
+    (State.SUSPENDED, Action.CANCEL): State.CANCELLED,
+}
+
+# The value of the published two-bit status list (IETF Token Status List §7.1 and CONTRACT of this product).
+STATUS_VALUE: Mapping[State, int] = {
+    State.ACTIVE: 0,
+    State.REVOKED: 1,
+    State.CANCELLED: 1,
+    State.TRANSFERRED: 1,
+    State.SUSPENDED: 2,
+    State.SUPERSEDED: 3,
+}
+
+
+def next_state(state: State, action: Action) -> State:
+    """Return the state an action leads to. Raises DomainError `state_conflict` for every pair not in the table."""
+    target = _TRANSITIONS.get((state, action))
+    if target is None:
+        raise DomainError("state_conflict", f"a license in state {state} cannot be changed by {action}")
+    return target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds a license: code (USCC for type 001), code type (GB/T 36903), registered name."""
+
+    code: str
+    code_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class License:
+    """A register entry at its current version. Never leaves the register; its credential does.
+
+    `state` is what is stored; `status_at` adds what the clock says. `row_version` grows with each change and is
+    compared by every update. `area_code` is six digits; `valid_until` None means long-term (长期).
+    """
+
+    id: LicenseId
+    identifier: str
+    version: str
+    state: State
+    type_code: str
+    type_name: str
+    number: str
+    authority_code: str
+    authority_name: str
+    holder: Holder
+    area_code: str
+    issue_date: date
+    valid_from: date
+    valid_until: date | None
+    elements: Mapping[str, str]
+    created_at: datetime
+    updated_at: datetime
+    row_version: int
+    source_digest: str | None = None
+
+    def status_on(self, today: date) -> str:
+        """Return the status people see on a civil day (+08:00): the state, or expired / not_yet_valid if active."""
+        if self.state is State.ACTIVE:
+            if self.valid_until is not None and today > self.valid_until:
+                return "expired"
+            if today < self.valid_from:
+                return "not_yet_valid"
+        return self.state.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseVersion:
+    """One issued version: its credential bytes and all that recognises them.
+
+    `signing_input_sha256` is hex SHA-256 over exactly the JWS signing input; `credential` the whole SD-JWT with
+    every disclosure; `status_index` the entry in the list `status_list_id`, never used again.
+    """
+
+    license_id: LicenseId
+    version: str
+    identifier: str
+    credential: str
+    signing_input_sha256: str
+    status_list_id: str
+    status_index: int
+    kid: str
+    issued_at: datetime
+    state: State
+    env: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One event in the life of a license: who, when recorded, from when, why, what it led to."""
+
+    id: str
+    license_id: LicenseId
+    version: str
+    action: str
+    from_state: str | None
+    to_state: str
+    actor: str
+    recorded_at: datetime
+    effective_at: datetime
+    reason_code: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLicense:
+    """What a department asks to be issued; already shape-checked, not yet judged by the rules."""
+
+    type_code: str
+    number: str
+    holder: Holder
+    area_code: str
+    issue_date: date
+    valid_from: date
+    valid_until: date | None
+    elements: Mapping[str, str]
+    authority_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseFilter:
+    """Which licenses a list shows. All given parts must hold; `status` may be a computed one (judged on `today`)."""
+
+    authority_code: str | None = None
+    holder_code: str | None = None
+    type_code: str | None = None
+    number: str | None = None
+    identifier: str | None = None
+    status: str | None = None
+    today: date | None = None
+
+
+class IntentState(StrEnum):
+    """An intent is open until its license is stored (done) or it is given up (voided)."""
+
+    OPEN = "open"
+    DONE = "done"
+    VOIDED = "voided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """The durable promise to issue exactly these bytes. While open it holds the number and the status index.
+
+    `signing_input` is what will be signed, `disclosures` what follows it; `fence` is the fencing token of whoever
+    holds the lease until `lease_until`; a write that carries an older fence is refused.
+    """
+
+    id: str
+    license: License
+    signing_input: bytes
+    disclosures: tuple[str, ...]
+    kid: str
+    status_list_id: str
+    status_index: int
+    issued_at: datetime
+    actor: str
+    state: IntentState
+    lease_until: datetime
+    fence: int
+    idempotency_id: str | None = None
+
+
+def stored_holder_code(text: str) -> str:
+    """Return a holder's code as the register holds it: a correct social credit code in normal form, others as given."""
+    normal = normalize_code(text)
+    return normal if uscc_problem(normal) is None else text

@@ -1,0 +1,85 @@
+"""What the service publishes: status lists and signed documents."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class DocumentKind(StrEnum):
+    """Signed documents kept with all their versions."""
+
+    TRUST_ROOT = "trust_root"
+    TRUST_LIST = "trust_list"
+    FRESHNESS = "freshness"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedDocument:
+    """One version of a signed document: exact bytes as served, their SHA-256 (hex), when made, until when good."""
+
+    kind: DocumentKind
+    sequence: int
+    content: bytes
+    sha256: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusListRow:
+    """The bookkeeping of one status list.
+
+    `size` entries (two bits each); `allocated` how many indices were reserved; `changes` grows with every status
+    change of the list and `published_changes` is its value when the published token's bits were read: the list is
+    dirty while they differ. `seq` is the published version (0: none yet).
+    """
+
+    id: str
+    uri: str
+    authority_code: str
+    size: int
+    allocated: int
+    changes: int
+    published_changes: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedStatusList:
+    """One published version: the token as served and what readers check."""
+
+    list_id: str
+    uri: str
+    seq: int
+    event_seq: int
+    token: str
+    sha256: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceKey:
+    """A public key the installation knows: what it is for, whose it is, and where its private part lives.
+
+    `use` is credential, status, receipt or freshness; `authority_code` is set for credential keys; `uri` names the
+    private key (`file:NAME`), never its path.
+    """
+
+    kid: str
+    use: str
+    profile: str
+    jwk: dict[str, str]
+    authority_code: str | None
+    uri: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """Fixed at first init and stored: the issuer URL, the environment and the type base of all signed objects."""
+
+    issuer_url: str
+    env: str
+    created_at: datetime

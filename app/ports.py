@@ -1,0 +1,401 @@
+"""What the inside needs from the outside, as Protocols. Adapters implement them; tests bring fakes.
+
+A unit of work is one database transaction. `Store.write` runs a function in one, commits, and only then returns;
+it runs the function again when the database asks for a retry, so the function must have no other effects.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from app.domain.api_client import ApiClient, ApiKey, ClientWithKeys
+from app.domain.authority import Area, Authority, LicenseType
+from app.domain.events import AuditEntry, Event, LogLeaf
+from app.domain.license import HistoryEntry, Intent, License, LicenseFilter, LicenseVersion, State
+from app.domain.publication import (
+    DocumentKind,
+    Installation,
+    PublishedStatusList,
+    ServiceKey,
+    SignedDocument,
+    StatusListRow,
+)
+from app.domain.verification import VerificationRecord
+from elicense.keys import PublicKey, Signer
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The one door for time."""
+
+    def now(self) -> datetime:
+        """Return the current moment, timezone-aware UTC."""
+        ...
+
+
+class Signers(Protocol):
+    """The private keys this process may use."""
+
+    def signer(self, key: ServiceKey) -> Signer:
+        """Return the signer of a key. Raises DomainError `unavailable` when its private part is not here."""
+        ...
+
+
+class KeyMaker(Protocol):
+    """Makes the private keys of authorities and services."""
+
+    def make_key(self, name: str, *, profile: str) -> tuple[str, PublicKey]:
+        """Make a key, or find the one already made under the name; return its URI and public half."""
+        ...
+
+
+class RootKeys(Protocol):
+    """The root folder, which only the key ceremony opens."""
+
+    def make_root_keys(self, count: int, *, profile: str) -> Sequence[Signer]:
+        """Return `count` root keys, making those that are missing."""
+        ...
+
+    def make_list_keys(self, count: int, *, profile: str) -> Sequence[Signer]:
+        """Return `count` trust-list keys, making those that are missing."""
+        ...
+
+    def list_signers(self) -> Sequence[Signer]:
+        """Return the trust-list keys at hand."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HighWaterMark:
+    """The highest time, trust list and freshness sequence ever seen by this installation."""
+
+    time: datetime
+    trust_list_sequence: int
+    freshness_sequence: int
+
+    def merged(self, other: "HighWaterMark") -> "HighWaterMark":
+        """Return the higher of both, part by part."""
+        return HighWaterMark(
+            time=max(self.time, other.time),
+            trust_list_sequence=max(self.trust_list_sequence, other.trust_list_sequence),
+            freshness_sequence=max(self.freshness_sequence, other.freshness_sequence),
+        )
+
+
+class HighWaterKeeper(Protocol):
+    """Keeps the mark outside the database."""
+
+    def load(self) -> HighWaterMark | None:
+        """Return the mark, None before the first."""
+        ...
+
+    def raise_to(self, mark: HighWaterMark) -> None:
+        """Raise the mark durably, never lowering any part."""
+        ...
+
+
+class DirectoryRepository(Protocol):
+    """Areas, license types and authorities: configuration data, small, read as a whole."""
+
+    async def areas(self) -> Sequence[Area]: ...
+    async def license_types(self) -> Sequence[LicenseType]: ...
+    async def authorities(self) -> Sequence[Authority]: ...
+    async def put_area(self, area: Area) -> None: ...
+    async def put_license_type(self, license_type: LicenseType) -> None: ...
+    async def put_authority(self, authority: Authority) -> None: ...
+    async def revision(self) -> int:
+        """Return a number that grows with every put; callers cache the directory by it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseSnapshot:
+    """A license together with its current version, as one read saw them."""
+
+    license: License
+    version: LicenseVersion
+
+
+class LicenseRepository(Protocol):
+    """Licenses, their versions and history. Uniqueness of number and identifier lives in the database."""
+
+    async def get(self, license_id: str) -> License | None: ...
+    async def snapshot(self, license_id: str) -> LicenseSnapshot | None: ...
+    async def by_identifier(self, identifier: str) -> tuple[LicenseSnapshot, LicenseVersion] | None:
+        """Return the license (with its current version) and the version the identifier names."""
+        ...
+
+    async def by_identifiers(
+        self, identifiers: Sequence[str]
+    ) -> Mapping[str, tuple[LicenseSnapshot, LicenseVersion]]:
+        """Answer many as `by_identifier` does, by identifier; those that name nothing are left out."""
+        ...
+
+    async def find(
+        self, *, number: str | None = None, holder_code: str | None = None, type_code: str, limit: int = 1000
+    ) -> Sequence[LicenseSnapshot]:
+        """Return licenses by number or by holder, of one type, live ones first."""
+        ...
+
+    async def by_numbers(self, *, type_code: str, numbers: Sequence[str]) -> Mapping[str, License]: ...
+    async def versions(self, license_id: str) -> Sequence[LicenseVersion]: ...
+    async def history(self, license_id: str) -> Sequence[HistoryEntry]: ...
+    async def page(
+        self, where: LicenseFilter, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[License], str | None]:
+        """Return one page in a stable order and the cursor of the next, None at the end.
+
+        Raises DomainError `invalid_request` for a cursor that is not ours.
+        """
+        ...
+
+    async def page_versions(
+        self, where: LicenseFilter, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[LicenseSnapshot], str | None]: ...
+
+    async def add_many(self, rows: Sequence[tuple[License, LicenseVersion, HistoryEntry]]) -> None:
+        """Store new licenses with their first version and history. Raises NumberTaken."""
+        ...
+
+    async def change_state(
+        self, *, license_id: str, expected_row_version: int, state: State, at: datetime, entry: HistoryEntry
+    ) -> None:
+        """Move license and current version to a state, raise row_version by one, add history.
+
+        Raises ConcurrentChange when the row version is not the expected one.
+        """
+        ...
+
+
+class IntentRepository(Protocol):
+    """Open promises to issue. An open intent reserves its number against licenses and other intents."""
+
+    async def add_many(self, intents: Sequence[Intent]) -> None:
+        """Store open intents. Raises NumberTaken when a number is held by a license or an intent not voided."""
+        ...
+
+    async def held_numbers(self, *, type_code: str, numbers: Sequence[str]) -> frozenset[str]:
+        """Return those numbers that a license or an intent not voided holds."""
+        ...
+
+    async def get(self, intent_id: str) -> Intent | None: ...
+    async def finish_many(self, intents: Sequence[Intent]) -> None:
+        """Mark done where still open under the same fence. Raises ConcurrentChange when any is not."""
+        ...
+
+    async def void(self, intent: Intent) -> None:
+        """Give up: number freed, identifier burnt. Raises ConcurrentChange as `finish_many`."""
+        ...
+
+    async def claim_expired(self, *, now: datetime, lease_until: datetime, limit: int) -> Sequence[Intent]:
+        """Take over open intents whose lease ran out: new lease, fence + 1, in one statement."""
+        ...
+
+
+class StatusRepository(Protocol):
+    """Status lists: which index belongs to which license version, bits, publication state."""
+
+    async def lists(self) -> Sequence[StatusListRow]: ...
+    async def add_list(self, row: StatusListRow) -> None: ...
+    async def reserve(self, *, list_id: str, count: int) -> int:
+        """Advance `allocated` by count and return its old value. Raises ConcurrentChange when the list is full."""
+        ...
+
+    async def set_values(self, values: Sequence[tuple[str, int, int]]) -> None:
+        """Set (list id, index, value) entries and raise `changes` of each list by one."""
+        ...
+
+    async def read_for_publication(
+        self, list_id: str
+    ) -> tuple[StatusListRow, Sequence[tuple[int, int]], int]:
+        """Return, from one snapshot, the row, all (index, value) with a value other than 0, and the highest event seq.
+
+        The answer's `row.changes` is what `publish` must be given.
+        """
+        ...
+
+    async def publish(self, published: PublishedStatusList, *, expected_seq: int, changes: int) -> None:
+        """Store a version and make it the served one, if the served one still is `expected_seq`.
+
+        Raises ConcurrentChange otherwise: a stalled publisher cannot put back an older list.
+        """
+        ...
+
+    async def served(self, list_id: str) -> PublishedStatusList | None: ...
+    async def all_served(self) -> Sequence[PublishedStatusList]: ...
+    async def value(self, *, list_id: str, index: int) -> int | None: ...
+
+
+class DocumentRepository(Protocol):
+    """Trust roots, trust lists and freshness statements, every version kept."""
+
+    async def latest(self, kind: DocumentKind) -> SignedDocument | None: ...
+    async def get(self, kind: DocumentKind, sequence: int) -> SignedDocument | None: ...
+    async def all(self, kind: DocumentKind) -> Sequence[SignedDocument]: ...
+    async def add(self, document: SignedDocument) -> None:
+        """Store the next version.
+
+        Raises ConcurrentChange unless its sequence is the highest plus one (or the first).
+        """
+        ...
+
+
+class KeyRepository(Protocol):
+    """Public keys of authorities and services."""
+
+    async def all(self) -> Sequence[ServiceKey]: ...
+    async def add(self, key: ServiceKey) -> None: ...
+
+
+class ApiClientRepository(Protocol):
+    """API clients and their keys."""
+
+    async def add(self, client: ApiClient) -> None: ...
+    async def get(self, client_id: str) -> ApiClient | None: ...
+    async def by_name(self, name: str) -> ApiClient | None: ...
+    async def all(self) -> Sequence[ClientWithKeys]: ...
+    async def add_key(self, key: ApiKey) -> None: ...
+    async def by_handle(self, handle: str) -> tuple[ApiClient, ApiKey] | None: ...
+    async def expire_keys(self, client_id: str, *, expires_at: datetime, except_handle: str) -> None: ...
+    async def revoke(self, client_id: str, *, at: datetime) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotentCall:
+    """One call that may be repeated: whose, which operation, which key, and the digest (hex) of its body."""
+
+    client_id: str
+    method: str
+    path: str
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """A finished answer as it was sent: status, headers that belong to it (Location), body bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyRow:
+    """The state of one call: `answer` None while it is still running. `bound_to` holds what ends the answer early:
+    pairs (license id, row version) at the time of the answer."""
+
+    id: str
+    call: IdempotentCall
+    started_at: datetime
+    expires_at: datetime
+    lease_until: datetime
+    answer: StoredAnswer | None
+    bound_to: tuple[tuple[str, int], ...] = ()
+
+
+class IdempotencyRepository(Protocol):
+    """Answers kept for repeated calls."""
+
+    async def find(self, call: IdempotentCall) -> IdempotencyRow | None:
+        """Find by client, method, path and key (whatever the body)."""
+        ...
+
+    async def get(self, row_id: str) -> IdempotencyRow | None: ...
+    async def add(self, row: IdempotencyRow) -> None:
+        """Reserve. Raises ConcurrentChange when another call holds the key."""
+        ...
+
+    async def finish(
+        self,
+        row_id: str,
+        answer: StoredAnswer,
+        *,
+        expires_at: datetime,
+        bound_to: Sequence[tuple[str, int]] = (),
+    ) -> None: ...
+    async def extend(self, row_id: str, *, lease_until: datetime, expected_lease: datetime) -> None:
+        """Take over a call whose lease ran out. Raises ConcurrentChange when somebody else did."""
+        ...
+
+    async def remove(self, row_id: str) -> None: ...
+    async def sweep(self, *, now: datetime) -> int:
+        """Delete finished rows past their end; return how many."""
+        ...
+
+
+class VerificationRepository(Protocol):
+    """Verifications made."""
+
+    async def add_many(self, records: Sequence[VerificationRecord]) -> None: ...
+    async def get(self, verification_id: str, *, client_id: str) -> VerificationRecord | None: ...
+    async def page(
+        self,
+        *,
+        client_id: str,
+        reference: str | None,
+        due_before: datetime | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[Sequence[VerificationRecord], str | None]: ...
+
+
+class JournalRepository(Protocol):
+    """Append-only rows that accompany changes."""
+
+    async def add_events(self, events: Sequence[Event]) -> None: ...
+    async def add_leaves(self, leaves: Sequence[LogLeaf]) -> None: ...
+    async def add_audit(self, entries: Sequence[AuditEntry]) -> None: ...
+    async def audit_page(
+        self, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[AuditEntry], str | None]: ...
+    async def sequence_events(self, *, limit: int) -> int:
+        """Give up to `limit` committed events their gap-free `seq`, in a transaction of its own; return how many."""
+        ...
+
+
+class InstallationRepository(Protocol):
+    """The installation's fixed facts, and the highest time it has seen."""
+
+    async def get(self) -> Installation | None: ...
+    async def create(self, installation: Installation) -> None: ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction over all repositories."""
+
+    directory: DirectoryRepository
+    licenses: LicenseRepository
+    intents: IntentRepository
+    status: StatusRepository
+    documents: DocumentRepository
+    keys: KeyRepository
+    api_clients: ApiClientRepository
+    idempotency: IdempotencyRepository
+    verifications: VerificationRepository
+    journal: JournalRepository
+    installation: InstallationRepository
+
+
+class Store(Protocol):
+    """The database as the inside sees it."""
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        """Run `work` in one transaction, commit durably, then return its result.
+
+        Retries serialization failures and lock time-outs a few times; raises DomainError `unavailable` when the
+        database is out of reach. Any exception of `work` rolls everything back.
+        """
+        ...
+
+    async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        """Run `work` on one consistent snapshot; nothing it does is kept."""
+        ...
+
+    async def ready(self) -> None:
+        """Raise DomainError `unavailable` unless the database answers and has the current schema."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,92 @@
+"""How values look in JSON: the one rendering used for fresh answers and for those kept to be repeated."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from app.domain.license import HistoryEntry, License
+from app.ports import StoredAnswer
+from elicense.encoding import dump_json
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A holder's own license and the path of its credential."""
+
+    license: License
+    credential_path: str
+
+
+def utc_text(moment: datetime) -> str:
+    """Write a moment as RFC 3339 in UTC with whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def license_json(license: License, *, today: date) -> dict[str, object]:
+    """Return a license as the API shows it; its status is what holds on the civil day `today` (+08:00)."""
+    return {
+        "id": license.id,
+        "identifier": license.identifier,
+        "version": license.version,
+        "status": license.status_on(today),
+        "type_code": license.type_code,
+        "type_name": license.type_name,
+        "number": license.number,
+        "authority_code": license.authority_code,
+        "authority_name": license.authority_name,
+        "holder": {
+            "code": license.holder.code,
+            "code_type": license.holder.code_type,
+            "name": license.holder.name,
+        },
+        "area_code": license.area_code,
+        "issue_date": license.issue_date.isoformat(),
+        "valid_from": license.valid_from.isoformat(),
+        "valid_until": license.valid_until.isoformat() if license.valid_until is not None else None,
+        "elements": dict(license.elements),
+        "created_at": utc_text(license.created_at),
+        "updated_at": utc_text(license.updated_at),
+    }
+
+
+def history_json(entry: HistoryEntry) -> dict[str, object]:
+    """Return one event of a license's history as the API shows it."""
+    return {
+        "version": entry.version,
+        "action": entry.action,
+        "from_status": entry.from_state,
+        "to_status": entry.to_state,
+        "actor": entry.actor,
+        "recorded_at": utc_text(entry.recorded_at),
+        "effective_at": utc_text(entry.effective_at),
+        "reason_code": entry.reason_code,
+        "reason": entry.reason,
+    }
+
+
+def holding_json(holding: Holding, *, today: date) -> dict[str, object]:
+    """Return a holding: the license as ever, and beside it the path of its credential."""
+    return {**license_json(holding.license, today=today), "credential": holding.credential_path}
+
+
+def credential_path(license_id: str) -> str:
+    """Return the path under which a license's current credential is fetched."""
+    return f"/v1/licenses/{license_id}/credential"
+
+
+def issued_answer(license: License, today: date) -> StoredAnswer:
+    """Return the answer to an issue: 201, where the license is, and the license."""
+    headers = {"Location": f"/v1/licenses/{license.id}", "Content-Type": JSON}
+    return StoredAnswer(status=201, headers=headers, body=dump_json(license_json(license, today=today)))
+
+
+def changed_answer(license: License, today: date) -> StoredAnswer:
+    """Return the answer to a change of state: 200 and the license."""
+    body = dump_json(license_json(license, today=today))
+    return StoredAnswer(status=200, headers={"Content-Type": JSON}, body=body)
+
+
+def body_answer(body: object) -> StoredAnswer:
+    """Return a plain JSON answer with status 200."""
+    return StoredAnswer(status=200, headers={"Content-Type": JSON}, body=dump_json(body))

@@ -1,0 +1,280 @@
+"""Bulk import: read every row, issue the good ones in chunks, list the others; running it again changes nothing.
+
+A crash at any line loses nothing: what was issued is found again by its number and the digest of its row, and a
+promise to issue that was cut off is finished (or given up) by recovery before its rows are judged again.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from app.domain.authority import LicenseType
+from app.domain.errors import DomainError
+from app.domain.import_batch import (
+    ELEMENT_PREFIX,
+    REQUIRED_FIELDS,
+    ImportFileError,
+    ImportMap,
+    ImportSummary,
+    RefusedRow,
+    SourceRow,
+)
+from app.domain.issuing_rules import judge_new_license
+from app.domain.license import ENDED, License, NewLicense
+from app.ports import Clock, Store, UnitOfWork
+from app.services.directory import DirectoryService
+from app.services.import_rows import PreparedRow, RowReader, RowRefused, digest_of
+from elicense.encoding import civil_today
+
+CHUNK: Final = 500
+_RECOVERY_PAUSE: Final = 2.0
+_RECOVERY_ROUNDS: Final = 45
+
+# What the rules of issuing say, in the words of an import, and the field where the rule does not name it.
+_REASON_OF_PROBLEM: Final[Mapping[str, tuple[str, str]]] = {
+    "invalid_uscc": ("holder_code_invalid", "holder.code"),
+    "holder_not_supported": ("holder_code_invalid", "holder.code_type"),
+    "invalid_dates": ("date_invalid", ""),
+    "invalid_elements": ("invalid_elements", ""),
+    "invalid_request": ("text_invalid", ""),
+    "unknown_area": ("unknown_area", "area_code"),
+    "not_authorized_to_issue": ("not_authorized_to_issue", "area_code"),
+}
+
+
+class BulkIssuer(Protocol):
+    """What an import needs of the issuing service."""
+
+    async def issue_many(
+        self, rows: Sequence[NewLicense], *, actor: str, source_digests: Sequence[str | None] | None = None
+    ) -> Sequence[License | DomainError]:
+        """Issue a chunk; one answer per row, in order."""
+        ...
+
+    async def recover(self) -> int:
+        """Finish or give up promises whose owner is gone; return how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportJob:
+    """One import: for whom, which type, how the columns map, the file's headers."""
+
+    authority_code: str
+    type_code: str
+    mapping: ImportMap
+    headers: Sequence[str]
+
+
+class _Tally:
+    """Count outcomes and hand refused rows on."""
+
+    def __init__(self, reader: RowReader, on_refused: Callable[[RefusedRow], None]) -> None:
+        self.accepted = 0
+        self.unchanged = 0
+        self.refused = 0
+        self.areas_replaced = 0
+        self._columns = reader.mapping.columns
+        self._on_refused = on_refused
+
+    def refuse(self, row: SourceRow, code: str, field: str) -> None:
+        self.refused += 1
+        self._on_refused(RefusedRow(row=row, column=self._columns.get(field, field), code=code))
+
+    def accept(self, prepared: PreparedRow) -> None:
+        self.accepted += 1
+        self.areas_replaced += prepared.area_replaced
+
+    def summary(self) -> ImportSummary:
+        return ImportSummary(
+            rows=self.accepted + self.unchanged + self.refused,
+            accepted=self.accepted,
+            unchanged=self.unchanged,
+            amended=0,
+            refused=self.refused,
+            areas_replaced=self.areas_replaced,
+        )
+
+
+class ImportService:
+    """Take registers in, row by row."""
+
+    def __init__(
+        self, *, store: Store, issuing: BulkIssuer, directory: DirectoryService, clock: Clock
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._issuing = issuing
+        self._directory = directory
+
+    async def run(
+        self,
+        rows: Iterable[SourceRow],
+        job: ImportJob,
+        *,
+        actor: str,
+        dry_run: bool = False,
+        on_refused: Callable[[RefusedRow], None],
+        on_progress: Callable[[int], None],
+    ) -> ImportSummary:
+        """Import all rows; a chunk is durable before the next begins. Refused rows are handed over in file order
+        within a chunk. A dry run judges the same way and issues nothing.
+
+        Raises ImportFileError for an authority, type, field or column that makes the whole file unusable, and
+        DomainError `unavailable` when the database or a key is out of reach: what was issued until then stays.
+        """
+        reader = await self._reader(job)
+        tally = _Tally(reader, on_refused)
+        taken: set[str] = set()
+        for chunk in _chunks(rows, CHUNK):
+            prepared = self._prepare(chunk, reader, tally, taken)
+            await self._take(prepared, tally, actor=actor, dry_run=dry_run)
+            on_progress(len(chunk))
+        return tally.summary()
+
+    async def _reader(self, job: ImportJob) -> RowReader:
+        directory = await self._directory.snapshot()
+        authority = directory.authorities.get(job.authority_code)
+        if authority is None:
+            raise ImportFileError(f"no such authority: {job.authority_code}")
+        license_type = directory.license_types.get(job.type_code)
+        if license_type is None:
+            raise ImportFileError(f"no such license type: {job.type_code}")
+        _check_fields(job.mapping, license_type)
+        return RowReader(
+            mapping=job.mapping,
+            headers=job.headers,
+            authority=authority,
+            license_type=license_type,
+            areas=directory.areas,
+        )
+
+    def _prepare(
+        self, chunk: Sequence[SourceRow], reader: RowReader, tally: _Tally, taken: set[str]
+    ) -> list[PreparedRow]:
+        prepared = []
+        for row in chunk:
+            try:
+                one = reader.read(row)
+                if one.new.number in taken:
+                    raise RowRefused("duplicate_in_file", "number")
+            except RowRefused as refusal:
+                tally.refuse(row, refusal.code, refusal.field)
+                continue
+            taken.add(one.new.number)
+            prepared.append(one)
+        return prepared
+
+    async def _take(
+        self,
+        prepared: Sequence[PreparedRow],
+        tally: _Tally,
+        *,
+        actor: str,
+        dry_run: bool,
+    ) -> None:
+        fresh = await self._without_known(prepared, tally)
+        if dry_run:
+            await self._judge(fresh, tally)
+            return
+        for _ in range(_RECOVERY_ROUNDS):
+            fresh = await self._issue(fresh, tally, actor=actor)
+            if not fresh:
+                return
+            # These numbers are held by promises that a killed process left behind. Recovery takes them over
+            # once their lease has run out; the rows are then found as issued, or can be issued.
+            await asyncio.sleep(_RECOVERY_PAUSE)
+            while await self._issuing.recover():
+                pass
+            fresh = await self._without_known(fresh, tally)
+            if not fresh:
+                return
+        for one in fresh:
+            tally.refuse(one.row, "number_taken", "number")
+
+    async def _judge(self, fresh: Sequence[PreparedRow], tally: _Tally) -> None:
+        """Apply the rules of issuing without issuing."""
+        directory = await self._directory.snapshot()
+        today = civil_today(self._clock.now())
+        for one in fresh:
+            try:
+                judge_new_license(one.new, directory, today=today)
+            except DomainError as refusal:
+                tally.refuse(one.row, *_reason_of(refusal))
+            else:
+                tally.accept(one)
+
+    async def _issue(self, fresh: Sequence[PreparedRow], tally: _Tally, *, actor: str) -> list[PreparedRow]:
+        """Issue, and return the rows whose number is taken though no license has it."""
+        if not fresh:
+            return []
+        answers = await self._issuing.issue_many(
+            [one.new for one in fresh], actor=actor, source_digests=[one.digest for one in fresh]
+        )
+        held: list[PreparedRow] = []
+        for one, answer in zip(fresh, answers, strict=True):
+            if isinstance(answer, License):
+                tally.accept(one)
+            elif answer.code == "number_taken":
+                held.append(one)
+            else:
+                tally.refuse(one.row, *_reason_of(answer))
+        return await self._without_known(held, tally)
+
+    async def _without_known(self, prepared: Sequence[PreparedRow], tally: _Tally) -> list[PreparedRow]:
+        """Tally the rows whose number has a license already; return the others."""
+        if not prepared:
+            return []
+        type_code = prepared[0].new.type_code
+        numbers = [one.new.number for one in prepared]
+
+        async def look_up(work: UnitOfWork) -> Mapping[str, License]:
+            return await work.licenses.by_numbers(type_code=type_code, numbers=numbers)
+
+        known = await self._store.read(look_up)
+        unknown = []
+        for one in prepared:
+            existing = known.get(one.new.number)
+            if existing is None:
+                unknown.append(one)
+            elif one.digest in (existing.source_digest, digest_of(existing)):
+                tally.unchanged += 1
+            else:
+                ended = existing.state in ENDED
+                tally.refuse(one.row, "number_taken" if ended else "conflict", "number")
+        return unknown
+
+
+def _check_fields(mapping: ImportMap, license_type: LicenseType) -> None:
+    given = {*mapping.columns, *mapping.constants}
+    missing = [field for field in REQUIRED_FIELDS if field not in given]
+    if missing:
+        raise ImportFileError(f"no column or constant gives {', '.join(missing)}")
+    if not given & {"issue_date", "valid_from"}:
+        raise ImportFileError("no column or constant gives issue_date or valid_from")
+    elements = {field.removeprefix(ELEMENT_PREFIX) for field in given if field.startswith(ELEMENT_PREFIX)}
+    unknown = sorted(name for name in elements if license_type.element(name) is None)
+    if unknown:
+        raise ImportFileError(f"{license_type.name} has no element {', '.join(unknown)}")
+
+
+def _reason_of(refusal: DomainError) -> tuple[str, str]:
+    """Return reason code and field for a refusal. Raises the refusal itself when it does not speak of the row."""
+    if refusal.code not in _REASON_OF_PROBLEM:
+        raise refusal
+    code, field = _REASON_OF_PROBLEM[refusal.code]
+    if refusal.errors:
+        field = refusal.errors[0].pointer.removeprefix("/").replace("/", ".")
+    return code, field
+
+
+def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:
+    chunk: list[SourceRow] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,144 @@
+"""Gather and judge one question: the register's live answer, then the core's pure judge."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.license import LicenseVersion
+from app.domain.verification import LicenseReference
+from app.ports import LicenseSnapshot, UnitOfWork
+from app.services.verification_answers import AskedQuestion, Judged, make_judged
+from app.services.verification_evidence import (
+    EVENT_SEQ,
+    UNKNOWN,
+    ask_register,
+    find_licenses,
+)
+from elicense.by_reference import choose_license, verify_license
+from elicense.checks import not_compared
+from elicense.credential import Credential
+from elicense.evidence import Evidence, TrustEvidence
+from elicense.problems import FormatError, Reason
+from elicense.reading import SignatureMemo
+from elicense.report import (
+    SKIPPED,
+    Check,
+    CheckId,
+    Outcome,
+    VerificationReport,
+    decide,
+)
+from elicense.verify import verify_credential
+
+_JUDGED_AT_A_STRETCH = 20
+_READ_AHEAD = 4096  # several batches at once, each read whole before its first question is judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The evidence all questions of one call share: time and trust."""
+
+    now: datetime
+    trust: TrustEvidence
+
+
+class QuestionJudge:
+    """Answers the three questions from the register and the trust list."""
+
+    def __init__(self, *, issuer_url: str, env: str, memo_size: int = 20_000) -> None:
+        self._issuer_url = issuer_url
+        self._env = env
+        # Remembers only that a signature was good; status, time and scope are judged anew each time.
+        self._memo = SignatureMemo(memo_size, recent=_READ_AHEAD)
+
+    async def judge(
+        self, unit: UnitOfWork, questions: Sequence[tuple[AskedQuestion, Moment]]
+    ) -> Sequence[Judged]:
+        """Answer questions in their order from one snapshot of the register; never raises for what was asked."""
+        credentials = [self._read(asked) for asked, _ in questions]
+        identifiers = {item.claims.license.identifier for item in credentials if item is not None}
+        held = await unit.licenses.by_identifiers(sorted(identifiers))
+        judged = []
+        for position, ((asked, moment), credential) in enumerate(zip(questions, credentials, strict=True)):
+            if asked.question.license is not None:
+                judged.append(await self._judge_reference(unit, asked, asked.question.license, moment))
+            elif asked.question.credential is not None:
+                judged.append(self._judge_credential(asked, credential, held, moment))
+            else:
+                judged.append(make_judged(asked, self._unknown_code(asked, moment), None))
+            if position % _JUDGED_AT_A_STRETCH == _JUDGED_AT_A_STRETCH - 1:
+                await asyncio.sleep(0)  # let other callers of this process have their turn
+        return judged
+
+    def _read(self, asked: AskedQuestion) -> Credential | None:
+        token = asked.question.credential
+        if token is None:
+            return None
+        try:
+            return self._memo.read(token)[0].credential
+        except FormatError:
+            return None  # the judge reads the token again and says what is wrong with it
+
+    def _judge_credential(
+        self,
+        asked: AskedQuestion,
+        credential: Credential | None,
+        held: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
+        moment: Moment,
+    ) -> Judged:
+        answer = UNKNOWN
+        if credential is not None:
+            answer = ask_register(
+                held.get(credential.claims.license.identifier),
+                credential,
+                issuer_url=self._issuer_url,
+                as_of=moment.now,
+            )
+        evidence = Evidence(
+            now=moment.now, trust=moment.trust, status=answer.status, register=answer.register
+        )
+        report = verify_credential(
+            asked.question.credential or "",
+            evidence=evidence,
+            policy=asked.policy,
+            elements=asked.question.elements,
+            memo=self._memo,
+        )
+        return make_judged(asked, report, answer.license)
+
+    async def _judge_reference(
+        self, unit: UnitOfWork, asked: AskedQuestion, reference: LicenseReference, moment: Moment
+    ) -> Judged:
+        found = await find_licenses(unit, reference)
+        report = verify_license(
+            [facts for _, facts in found],
+            now=moment.now,
+            as_of=moment.now,
+            event_seq=EVENT_SEQ,
+            env=self._env,
+            policy=asked.policy,
+            elements=asked.question.elements,
+            trust=moment.trust.reference,
+        )
+        chosen = choose_license([facts for _, facts in found], moment.now)
+        return make_judged(asked, report, next((held for held, facts in found if facts is chosen), None))
+
+    def _unknown_code(self, asked: AskedQuestion, moment: Moment) -> VerificationReport:
+        """No presentation code is known yet: nothing else about the question can be told."""
+        checks = (
+            Check(CheckId.HOLDER_BINDING, Outcome.FAILED, Reason.CODE_UNKNOWN),
+            *(SKIPPED[check_id] for check_id in (CheckId.REGISTER, CheckId.STATUS, CheckId.DATES)),
+        )
+        verdict, reason = decide(checks)
+        return VerificationReport(
+            verdict=verdict,
+            reason=reason,
+            checks=checks,
+            env=self._env,
+            evaluated_at=moment.now,
+            verified_at=moment.now,
+            policy=asked.policy,
+            elements=not_compared(asked.question.elements),
+            trust=moment.trust.reference,
+        )

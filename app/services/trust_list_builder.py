@@ -1,0 +1,98 @@
+"""Turn directory and registered keys into the payload of the next trust list."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from app.domain.authority import Authority, AuthorityStatus
+from app.domain.directory import Directory
+from app.domain.publication import ServiceKey
+from app.services.key_register import CREDENTIAL
+from elicense import trust_list as trust
+from elicense.keys import PublicKey
+
+NEXT_UPDATE = timedelta(days=90)
+
+
+def build_payload(
+    *,
+    issuer_url: str,
+    env: str,
+    sequence: int,
+    issued_at: datetime,
+    next_update: datetime,
+    directory: Directory,
+    keys: Sequence[ServiceKey],
+    before: trust.TrustList | None,
+) -> bytes:
+    """Build the payload to sign; `before` is the list in force, which keeps when an authority ended."""
+    earlier: Mapping[str, trust.Authority] = before.authorities if before is not None else {}
+    return trust.build_trust_list_payload(
+        env=env,
+        sequence=sequence,
+        issued_at=issued_at,
+        next_update=next_update,
+        issuers=[issuer_url],
+        authorities=[
+            _authority(directory.authorities[code], issuer_url, keys, earlier.get(code), issued_at)
+            for code in sorted(directory.authorities)
+        ],
+        services=[
+            _service(key, issuer_url)
+            for key in sorted(keys, key=lambda key: (key.use, key.kid))
+            if key.use != CREDENTIAL
+        ],
+    )
+
+
+def _public(key: ServiceKey) -> PublicKey:
+    return PublicKey.from_jwk(key.jwk, profile=key.profile)
+
+
+def _authority(
+    authority: Authority,
+    issuer_url: str,
+    keys: Sequence[ServiceKey],
+    earlier: trust.Authority | None,
+    issued_at: datetime,
+) -> trust.Authority:
+    own = sorted((k for k in keys if k.authority_code == authority.code), key=lambda k: (k.valid_from, k.kid))
+    ended_at = None
+    if authority.status is not AuthorityStatus.ACTIVE:
+        ended_at = (earlier.ended_at if earlier is not None else None) or issued_at
+    return trust.Authority(
+        code=authority.code,
+        name=authority.name,
+        level=authority.level,
+        area_code=authority.area_code,
+        parent=authority.parent,
+        issuer=f"{issuer_url}/authorities/{authority.code}",
+        status=trust.AuthorityState(authority.status.value),
+        ended_at=ended_at,
+        keys=tuple(
+            trust.AuthorityKey(key=_public(key), valid_from=key.valid_from, valid_until=key.valid_until)
+            for key in own
+        ),
+        scopes=tuple(
+            trust.Scope(
+                type_code=scope.type_code,
+                areas=scope.areas,
+                valid_from=scope.valid_from,
+                valid_until=scope.valid_until,
+            )
+            for scope in authority.scopes
+        ),
+    )
+
+
+def _service(key: ServiceKey, issuer_url: str) -> trust.Service:
+    use = trust.ServiceUse(key.use)
+    is_status = use is trust.ServiceUse.STATUS
+    return trust.Service(
+        use=use,
+        key=_public(key),
+        valid_from=key.valid_from,
+        valid_until=key.valid_until,
+        uri_prefixes=(f"{issuer_url}/v1/status-lists/",) if is_status else (),
+        origin=None if is_status else issuer_url,
+        authorities=(trust.EVERY_AUTHORITY,) if is_status else (),
+    )

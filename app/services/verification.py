@@ -1,0 +1,307 @@
+"""Verify: gather frozen evidence → judge purely → sign the receipt → store answer and audit at once → answer.
+
+A refused license is a successful answer; only a bad request raises. No audit, no answer: what is returned here was
+committed together with its audit entry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.api_client import ApiClient, Caller
+from app.domain.errors import ConcurrentChange, DomainError, NotFound
+from app.domain.events import AuditEntry
+from app.domain.ids import new_id
+from app.domain.verification import MalformedQuestion, Question, VerificationRecord
+from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
+from app.services import idempotency
+from app.services.answers import body_answer
+from app.services.grouped import Grouped
+from app.services.journal_rows import make_audit
+from app.services.question_judge import Moment, QuestionJudge
+from app.services.receipts import ReceiptService
+from app.services.signing_clock import SigningClock
+from app.services.trust_list import TrustListService
+from app.services.verification_answers import (
+    MALFORMED_STATEMENT,
+    AskedQuestion,
+    Judged,
+    accept,
+    body_of,
+    malformed_body,
+    record_of,
+    salt_text,
+    statement_of,
+)
+from app.services.write_guard import WriteGuard
+from elicense.encoding import JsonValue, b64url_encode
+from elicense.report import Lang
+
+_ATTEMPTS = 5
+_READS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationAnswer:
+    """The answer to one question: its record and body, or the answer a repeated call got the first time."""
+
+    record: VerificationRecord | None = None
+    body: dict[str, object] | None = None
+    replayed: StoredAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAnswer:
+    """The answers to a batch, or what a repeated call got the first time."""
+
+    body: dict[str, object] | None = None
+    replayed: StoredAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """The rows of one answer: its verifications and the audit entry that goes with them."""
+
+    records: Sequence[VerificationRecord]
+    audit: AuditEntry
+
+
+class VerificationService:
+    """Answers relying parties."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        signing_clock: SigningClock,
+        trust_list: TrustListService,
+        receipts: ReceiptService,
+        judge: QuestionJudge,
+        guard: WriteGuard,
+        env: str,
+    ) -> None:
+        self._store = store
+        self._signing_clock = signing_clock
+        self._trust_list = trust_list
+        self._receipts = receipts
+        self._judge = judge
+        self._guard = guard
+        self._env = env
+        self._judging = Grouped(self._judge_group, at_once=_READS_AT_ONCE)
+        self._keeping = Grouped(self._keep_group)
+
+    async def verify(
+        self, question: Question, *, caller: Caller, call: IdempotentCall | None, lang: Lang = "zh"
+    ) -> VerificationAnswer:
+        """Answer one question with a signed receipt, messages in `lang`; stored and audited before this returns.
+
+        Raises DomainError at_not_supported, unknown_policy, purpose_not_allowed,
+        idempotency_mismatch, idempotency_in_progress, unavailable (no trust list, no receipt key, clock, database),
+        read_only.
+        """
+        asked = accept(question, caller.client)
+        moment = await self._moment()
+        judged = await self._judging.add((asked, moment))
+        receipt = await self._receipts.sign(
+            statement_of(judged), receipt_id=judged.id, audience=caller.client.id, now=moment.now
+        )
+        kept = {**body_of(judged, token_env=self._env, lang=lang), "receipt": receipt}
+        body = {**kept, "question_salt": salt_text(judged)}
+        record = record_of(judged, client=caller.client, answer=kept, batch_id=None)
+        audit = make_audit(
+            action="verification.create",
+            subject=record.id,
+            actor=caller.client.id,
+            at=moment.now,
+            outcome=f"{record.verdict}:{record.reason}",
+            request_id=caller.request_id,
+        )
+        kept_rows = _Kept(records=(record,), audit=audit)
+        replayed = await self._keep(kept_rows, [judged], body=body, call=call, at=moment.now)
+        if replayed is not None:
+            return VerificationAnswer(replayed=replayed)
+        return VerificationAnswer(record=record, body=body)
+
+    async def batch(
+        self,
+        items: Sequence[Question | MalformedQuestion],
+        *,
+        caller: Caller,
+        call: IdempotentCall | None,
+        lang: Lang = "zh",
+    ) -> BatchAnswer:
+        """Answer many questions in their order under one receipt; an item of wrong shape never fails the others.
+
+        Each result carries its `statement`, `index` and Merkle `path` for the receipt. Raises DomainError too_large
+        beyond the client's limit, invalid_request for no items, else as `verify`, except that terms refused for one
+        item make that item malformed.
+        """
+        limit = caller.client.batch_limit
+        if len(items) > limit:
+            raise DomainError("too_large", f"a batch of this client holds at most {limit} questions")
+        if not items:
+            raise DomainError("invalid_request", "a batch holds at least one question")
+        moment = await self._moment()
+        accepted = [_accept_item(item, caller.client) for item in items]
+        outcomes = await self._judge_all(accepted, moment)
+        batch_id = new_id()
+        summary = _summary(outcomes)
+        statements = [
+            statement_of(outcome) if isinstance(outcome, Judged) else MALFORMED_STATEMENT
+            for outcome in outcomes
+        ]
+        receipt = await self._receipts.sign_batch(
+            statements, receipt_id=batch_id, audience=caller.client.id, now=moment.now, summary=summary
+        )
+        results: list[dict[str, object]] = []
+        records: list[VerificationRecord] = []
+        for index, (outcome, statement, path) in enumerate(
+            zip(outcomes, statements, receipt.paths, strict=True)
+        ):
+            proof = _proof(index, statement, path)
+            if isinstance(outcome, MalformedQuestion):
+                results.append({**malformed_body(outcome), **proof})
+                continue
+            kept = {**body_of(outcome, token_env=self._env, lang=lang), **proof}
+            results.append({**kept, "question_salt": salt_text(outcome)})
+            stored = {**kept, "receipt": receipt.token}
+            records.append(record_of(outcome, client=caller.client, answer=stored, batch_id=batch_id))
+        body: dict[str, object] = {
+            "id": batch_id,
+            "results": results,
+            "summary": summary,
+            "receipt": receipt.token,
+        }
+        audit = make_audit(
+            action="verification.batch",
+            subject=batch_id,
+            actor=caller.client.id,
+            at=moment.now,
+            outcome=f"items:{len(items)}",
+            request_id=caller.request_id,
+        )
+        judged = [outcome for outcome in outcomes if isinstance(outcome, Judged)]
+        kept_rows = _Kept(records=records, audit=audit)
+        replayed = await self._keep(kept_rows, judged, body=body, call=call, at=moment.now)
+        if replayed is not None:
+            return BatchAnswer(replayed=replayed)
+        return BatchAnswer(body=body)
+
+    async def get(self, verification_id: str, *, caller: Caller) -> VerificationRecord:
+        """Return one of the caller's own verifications. Raises NotFound for any other."""
+        client_id = caller.client.id
+        found = await self._store.read(
+            lambda unit: unit.verifications.get(verification_id, client_id=client_id)
+        )
+        if found is None:
+            raise NotFound("verification")
+        return found
+
+    async def list(
+        self,
+        *,
+        caller: Caller,
+        reference: str | None,
+        due_before: datetime | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[Sequence[VerificationRecord], str | None]:
+        """Return one page of the caller's own verifications and the next page's cursor, None at the end."""
+        return await self._store.read(
+            lambda unit: unit.verifications.page(
+                client_id=caller.client.id,
+                reference=reference,
+                due_before=due_before,
+                cursor=cursor,
+                limit=limit,
+            )
+        )
+
+    async def _moment(self) -> Moment:
+        # No audit, no answer; and a register that lost changes could call a revoked license valid.
+        self._guard.require_writable()
+        # Trust first, then the time, then the register: nothing judged is older than the time it is judged at.
+        trust = await self._trust_list.evidence()
+        return Moment(now=self._signing_clock.signing_time(), trust=trust)
+
+    async def _judge_all(
+        self, items: Sequence[AskedQuestion | MalformedQuestion], moment: Moment
+    ) -> Sequence[Judged | MalformedQuestion]:
+        questions = [(item, moment) for item in items if isinstance(item, AskedQuestion)]
+        judged = iter(await self._judge_group(questions))
+        return [item if isinstance(item, MalformedQuestion) else next(judged) for item in items]
+
+    async def _judge_group(self, group: Sequence[tuple[AskedQuestion, Moment]]) -> Sequence[Judged]:
+        async def work(unit: UnitOfWork) -> Sequence[Judged]:
+            return await self._judge.judge(unit, group)
+
+        return await self._store.read(work)
+
+    async def _keep_group(self, group: Sequence[_Kept]) -> Sequence[None]:
+        async def work(unit: UnitOfWork) -> None:
+            await unit.verifications.add_many([record for kept in group for record in kept.records])
+            await unit.journal.add_audit([kept.audit for kept in group])
+
+        await self._store.write(work)
+        return [None] * len(group)
+
+    async def _keep(
+        self,
+        kept: _Kept,
+        judged: Sequence[Judged],
+        *,
+        body: dict[str, object],
+        call: IdempotentCall | None,
+        at: datetime,
+    ) -> StoredAnswer | None:
+        """Store records, audit entry and the repeatable answer in one transaction; return the one to repeat."""
+        if call is None:
+            await self._keeping.add(kept)
+            return None
+        repeatable = call
+        bound_to = tuple(
+            {(item.license.id, item.license.row_version) for item in judged if item.license is not None}
+        )
+
+        async def work(unit: UnitOfWork) -> StoredAnswer | None:
+            begun = await idempotency.begin(unit, repeatable, now=at)
+            if isinstance(begun, StoredAnswer):
+                return begun
+            await idempotency.finish(
+                unit,
+                begun,
+                body_answer(body),
+                expires_at=at + idempotency.KEPT_VERIFICATION,
+                bound_to=bound_to,
+            )
+            await unit.verifications.add_many(kept.records)
+            await unit.journal.add_audit([kept.audit])
+            return None
+
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._store.write(work)
+            except ConcurrentChange:
+                continue  # another call with the same key was faster: look at its answer
+        raise DomainError("idempotency_in_progress", "calls with this key follow each other too fast")
+
+
+def _accept_item(item: Question | MalformedQuestion, client: ApiClient) -> AskedQuestion | MalformedQuestion:
+    if isinstance(item, MalformedQuestion):
+        return item
+    try:
+        return accept(item, client)
+    except DomainError as error:
+        return MalformedQuestion(errors=error.errors)
+
+
+def _summary(outcomes: Sequence[Judged | MalformedQuestion]) -> dict[str, int]:
+    summary = {"total": len(outcomes), "valid": 0, "invalid": 0, "indeterminate": 0}
+    for outcome in outcomes:
+        verdict = outcome.report.verdict.value if isinstance(outcome, Judged) else "invalid"
+        summary[verdict] += 1
+    return summary
+
+
+def _proof(index: int, statement: dict[str, JsonValue], path: Sequence[bytes]) -> dict[str, object]:
+    return {"index": index, "path": [b64url_encode(node) for node in path], "statement": statement}

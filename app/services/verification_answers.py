@@ -1,0 +1,198 @@
+"""From a judged question to what is answered, signed and kept."""
+
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.api_client import ApiClient, ClientKind
+from app.domain.errors import DomainError, FieldError
+from app.domain.ids import VerificationId, new_id, new_salt
+from app.domain.license import License
+from app.domain.verification import (
+    MalformedQuestion,
+    Question,
+    VerificationRecord,
+)
+from app.services.answers import utc_text
+from elicense.encoding import JsonValue, b64url_encode
+from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
+from elicense.problems import Reason
+from elicense.receipt import question_digest, receipt_statement, reference_digest
+from elicense.report import RESULT_CODES, Lang, VerificationReport
+
+NEXT_CHECK_MONTHS = 6
+"""Platforms verify their merchants again at least every six months (E-Commerce Law, art. 27)."""
+
+_POLICY_OF_KIND: Mapping[ClientKind, Policy] = {ClientKind.BANK: PRESETS["bank-strict"]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedQuestion:
+    """A question with the terms it is answered on."""
+
+    question: Question
+    policy: Policy
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A judged question: its report, the license found (if one), and what only the caller gets: the salt."""
+
+    id: VerificationId
+    asked: AskedQuestion
+    report: VerificationReport
+    license: License | None
+    salt: bytes
+
+
+def accept(question: Question, client: ApiClient) -> AskedQuestion:
+    """Decide the terms of a question.
+
+    Raises DomainError at_not_supported, unknown_policy, purpose_not_allowed (also for unknown purposes).
+    """
+    if question.at is not None:
+        raise _refusal("at_not_supported", "/at", "a past moment cannot be asked about yet")
+    policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)
+    if question.policy is not None:
+        if question.policy not in PRESETS:
+            raise _refusal("unknown_policy", "/policy", f"must be one of {', '.join(PRESETS)}")
+        policy = PRESETS[question.policy]
+    purpose = question.purpose or client.default_purpose
+    if purpose not in client.purposes:
+        allowed = ", ".join(client.purposes)
+        raise _refusal("purpose_not_allowed", "/purpose", f"this client may verify for: {allowed}")
+    return AskedQuestion(question=question, policy=policy, purpose=purpose)
+
+
+def question_json(question: Question) -> dict[str, JsonValue]:
+    """Return the question as the receipt's digest covers it: the members that were asked, and no others."""
+    asked: dict[str, JsonValue] = {}
+    reference = question.license
+    if reference is not None:
+        named = {
+            "identifier": reference.identifier,
+            "number": reference.number,
+            "holder_code": reference.holder_code,
+            "type_code": reference.type_code,
+        }
+        asked["license"] = {name: value for name, value in named.items() if value is not None}
+    if question.elements is not None:
+        asked["elements"] = dict(question.elements)
+    for name, value in (
+        ("credential", question.credential),
+        ("code", question.code),
+        ("purpose", question.purpose),
+        ("reference", question.reference),
+        ("policy", question.policy),
+    ):
+        if value is not None:
+            asked[name] = value
+    return asked
+
+
+def make_judged(asked: AskedQuestion, report: VerificationReport, license: License | None) -> Judged:
+    """Give a judged question its id and its salt."""
+    return Judged(id=VerificationId(new_id()), asked=asked, report=report, license=license, salt=new_salt())
+
+
+def statement_of(judged: Judged) -> dict[str, JsonValue]:
+    """Return what the receipt states about a judged question: digests and outcomes, no personal data."""
+    question = judged.asked.question
+    reference = question.reference
+    return receipt_statement(
+        judged.report,
+        question=question_digest(question_json(question), judged.salt),
+        reference=reference_digest(reference, judged.salt) if reference is not None else None,
+        purpose=judged.asked.purpose,
+    )
+
+
+def next_check_due(report: VerificationReport) -> datetime | None:
+    """Return when the license must be verified again: six calendar months after a valid answer.
+
+    The same day and hour of that month, or its last day; any fixed number of days would at times be late.
+    """
+    if not report:
+        return None
+    asked = report.verified_at
+    years, month = divmod(asked.month - 1 + NEXT_CHECK_MONTHS, 12)
+    last_day = monthrange(asked.year + years, month + 1)[1]
+    return asked.replace(year=asked.year + years, month=month + 1, day=min(asked.day, last_day))
+
+
+def body_of(judged: Judged, *, token_env: str, lang: Lang = "zh") -> dict[str, object]:
+    """Return the answer without its receipt, messages in `lang`: what the caller gets and what is kept."""
+    due = next_check_due(judged.report)
+    return {
+        "id": judged.id,
+        **judged.report.to_json(lang),
+        "env": token_env,
+        "next_check_due": utc_text(due) if due is not None else None,
+        "reference": judged.asked.question.reference,
+        "purpose": judged.asked.purpose,
+    }
+
+
+def salt_text(judged: Judged) -> str:
+    """Return the salt that opens the receipt's digests, as it goes to the caller."""
+    return b64url_encode(judged.salt)
+
+
+def record_of(
+    judged: Judged, *, client: ApiClient, answer: Mapping[str, object], batch_id: str | None
+) -> VerificationRecord:
+    """Return the row kept: without the salt, so that what was asked cannot be guessed from the database, and without
+    the values of disclosed elements, which are the holder's and not ours to keep.
+    """
+    report, question = judged.report, judged.asked.question
+    return VerificationRecord(
+        id=judged.id,
+        client_id=client.id,
+        kind=kind_of(question),
+        reference=question.reference,
+        purpose=judged.asked.purpose,
+        verdict=report.verdict.value,
+        reason=report.reason.value,
+        license_id=judged.license.id if judged.license is not None else None,
+        verified_at=report.verified_at,
+        next_check_due=next_check_due(report),
+        batch_id=batch_id,
+        answer=without_elements(answer),
+    )
+
+
+def without_elements(answer: Mapping[str, object]) -> Mapping[str, object]:
+    """Return an answer whose license shows its visible claims and no disclosed element."""
+    shown = answer.get("license")
+    if not isinstance(shown, Mapping):
+        return answer
+    return {**answer, "license": {**shown, "elements": {}}}
+
+
+def kind_of(question: Question) -> str:
+    """Return which of the three questions this is: credential, license or code."""
+    if question.credential is not None:
+        return "credential"
+    return "license" if question.license is not None else "code"
+
+
+def malformed_body(item: MalformedQuestion) -> dict[str, object]:
+    """Return the result of a batch item that is no question; it never fails the others."""
+    return {
+        "id": None,
+        "verdict": "invalid",
+        "reason": "malformed",
+        "result_code": RESULT_CODES[Reason.MALFORMED],
+        "file_result_code": None,
+        "errors": [{"pointer": error.pointer, "detail": error.detail} for error in item.errors],
+    }
+
+
+MALFORMED_STATEMENT: dict[str, JsonValue] = {"question": None, "verdict": "invalid", "reason": "malformed"}
+"""What a batch's receipt states about an item that is no question."""
+
+
+def _refusal(code: str, pointer: str, detail: str) -> DomainError:
+    return DomainError(code, detail, errors=[FieldError(pointer, detail)])

@@ -1,0 +1,196 @@
+"""One settings object, read once from the environment; every problem is reported together."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+Environment = Literal["development", "production"]
+
+DEMO_ISSUER_URL = "https://demo.elicense.example"
+_SCHEMES = ("sqlite+aiosqlite:", "postgresql+asyncpg:")
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class SettingsError(ValueError):
+    """Name every wrong setting at once; `problems` holds one sentence for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a process is told from outside.
+
+    `issuer_url` may be None after the first init: the stored one counts then, and a different one is refused.
+    `root_keys_dir` is opened by the `keys` commands only. Sizes are bytes. `metrics_token` opens /metrics; without
+    one it is not served.
+    """
+
+    data_dir: Path
+    database_url: str
+    issuer_url: str | None
+    keys_dir: Path
+    root_keys_dir: Path
+    environment: Environment
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    log_level: str = "info"
+    max_body_bytes: int = 1 << 20
+    max_batch_bytes: int = 16 << 20
+    metrics_token: str | None = None
+
+    @property
+    def token_env(self) -> str:
+        """Return the `env` of every signed object made here: `test` in development, `live` in production."""
+        return "live" if self.environment == "production" else "test"
+
+    def describe(self) -> dict[str, str]:
+        """Return the effective settings as text, the database password masked."""
+        return {
+            "environment": self.environment,
+            "data_dir": str(self.data_dir),
+            "database_url": mask_password(self.database_url),
+            "issuer_url": self.issuer_url or "(as stored)",
+            "keys_dir": str(self.keys_dir),
+            "root_keys_dir": str(self.root_keys_dir),
+            "host": self.host,
+            "port": str(self.port),
+            "workers": str(self.workers),
+            "log_level": self.log_level,
+            "max_body_bytes": str(self.max_body_bytes),
+            "max_batch_bytes": str(self.max_batch_bytes),
+            "metrics": "served to the token's holder" if self.metrics_token else "not served",
+        }
+
+
+def load_settings(
+    data_dir: Path | str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    default_environment: Environment = "production",
+    **overrides: object,
+) -> Settings:
+    """Read `ELICENSE_…` variables; arguments that are not None go before them.
+
+    Overrides are named as the fields of `Settings`. Raises SettingsError with every problem found.
+    """
+    variables = os.environ if environ is None else environ
+    reader = _Reader(variables, {name: value for name, value in overrides.items() if value is not None})
+    base = Path(data_dir if data_dir is not None else reader.text("data_dir", ".elicense"))
+    environment = reader.choice("env", ("development", "production"), default_environment, name="environment")
+    keys_dir = Path(reader.text("keys_dir", str(base / "keys")))
+    settings = Settings(
+        data_dir=base,
+        database_url=reader.database_url(f"sqlite+aiosqlite:///{base / 'elicense.db'}"),
+        issuer_url=reader.issuer_url(DEMO_ISSUER_URL if environment == "development" else None),
+        keys_dir=keys_dir,
+        root_keys_dir=Path(reader.text("root_keys_dir", str(keys_dir / "root"))),
+        environment=cast(Environment, environment),
+        host=reader.text("host", "127.0.0.1"),
+        port=reader.number("port", 8000, low=0, high=65535),
+        workers=reader.number("workers", 1, low=1, high=256),
+        log_level=reader.choice("log_level", _LOG_LEVELS, "info"),
+        max_body_bytes=reader.number("max_body_bytes", 1 << 20, low=1024, high=1 << 26),
+        max_batch_bytes=reader.number("max_batch_bytes", 16 << 20, low=1024, high=1 << 28),
+        metrics_token=reader.secret("metrics_token", at_least=16),
+    )
+    reader.refuse_unknown(set(Settings.__dataclass_fields__))
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return settings
+
+
+def mask_password(url: str) -> str:
+    """Return a database URL whose password reads `***`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
+
+
+class _Reader:
+    """Takes settings one by one and collects what is wrong with them."""
+
+    def __init__(self, variables: Mapping[str, str], overrides: Mapping[str, object]) -> None:
+        self._variables = variables
+        self._overrides = overrides
+        self.problems: list[str] = []
+
+    def refuse_unknown(self, known: set[str]) -> None:
+        self.problems += [f"unknown setting {name}" for name in sorted(set(self._overrides) - known)]
+
+    def _raw(self, field: str, variable: str) -> object | None:
+        if field in self._overrides:
+            return self._overrides[field]
+        return self._variables.get(f"ELICENSE_{variable.upper()}") or None
+
+    def text(self, field: str, default: str) -> str:
+        value = self._raw(field, field)
+        return default if value is None else str(value)
+
+    def secret(self, field: str, *, at_least: int) -> str | None:
+        value = self._raw(field, field)
+        if value is None:
+            return None
+        text = str(value)
+        if len(text) < at_least or not (text.isascii() and text.isprintable()):
+            self.problems.append(
+                f"ELICENSE_{field.upper()} must be at least {at_least} printable ASCII characters"
+            )
+        return text
+
+    def choice(self, variable: str, allowed: Sequence[str], default: str, *, name: str | None = None) -> str:
+        value = self._raw(name or variable, variable)
+        if value is None:
+            return default
+        if value not in allowed:
+            self.problems.append(f"ELICENSE_{variable.upper()} must be one of {', '.join(allowed)}")
+            return default
+        return str(value)
+
+    def number(self, field: str, default: int, *, low: int, high: int) -> int:
+        value = self._raw(field, field)
+        if value is None:
+            return default
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            self.problems.append(f"ELICENSE_{field.upper()} must be a whole number from {low} to {high}")
+            return default
+        return int(text)
+
+    def database_url(self, default: str) -> str:
+        value = self.text("database_url", default)
+        if not value.startswith(_SCHEMES):
+            self.problems.append(
+                "ELICENSE_DATABASE_URL must begin with sqlite+aiosqlite:// or postgresql+asyncpg://"
+            )
+        return value
+
+    def issuer_url(self, default: str | None) -> str | None:
+        value = self._raw("issuer_url", "issuer_url")
+        if value is None:
+            return default
+        text = str(value)
+        if issuer_url_problem(text) is not None:
+            self.problems.append(f"ELICENSE_ISSUER_URL {issuer_url_problem(text)}")
+        return text
+
+
+def issuer_url_problem(url: str) -> str | None:
+    """Return what is wrong with an issuer URL, or None: https, a host, no path, query, fragment or user."""
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme != "https" or not parts.hostname or not port_is_fine or not url.isascii():
+        return "must be an https URL"
+    if url != f"https://{parts.netloc}" or "@" in parts.netloc:
+        return "must have no path, query, fragment or user"
+    return None

@@ -1,0 +1,76 @@
+"""The worker: publishes what changed, finishes what a crash left, forgets what has run out.
+
+Any number of workers may run: what they do is claimed or swapped in the database, and losing a race costs nothing. A
+duty that fails is logged and tried again; it never stops the others.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from app.bootstrap import open_services
+from app.domain.errors import ConcurrentChange, DomainError
+from app.services.container import Services
+from app.settings import Settings
+
+POLL_SECONDS = 0.25
+FRESHNESS_SECONDS = 5.0
+RECOVERY_SECONDS = 2.0
+SWEEP_SECONDS = 60.0
+MARK_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One thing done again and again: its name in the log, what it does, the pause between two times in seconds."""
+
+    name: str
+    work: Callable[[], Awaitable[object]]
+    every: float
+
+
+def duties_of(services: Services) -> tuple[Duty, ...]:
+    """Return what a worker does, most urgent first."""
+    return (
+        Duty("publish_status_lists", services.status_lists.publish_due, POLL_SECONDS),
+        Duty("publish_freshness", services.freshness.publish_due, FRESHNESS_SECONDS),
+        Duty("recover_intents", services.issuing.recover, RECOVERY_SECONDS),
+        Duty("sweep_idempotency", services.idempotency.sweep, SWEEP_SECONDS),
+        Duty("keep_high_water_mark", services.high_water.keep, MARK_SECONDS),
+    )
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Open the installation and work until `stop` is set. Raises as `open_services` does."""
+    async with open_services(settings) as services:
+        await run_with(services, stop)
+
+
+async def run_with(services: Services, stop: asyncio.Event) -> None:
+    """Work on services that are already open until `stop` is set; what is under way is finished first."""
+    async with asyncio.TaskGroup() as group:
+        for duty in duties_of(services):
+            group.create_task(_repeat(duty, stop), name=duty.name)
+
+
+async def _repeat(duty: Duty, stop: asyncio.Event) -> None:
+    pause = duty.every
+    while not stop.is_set():
+        try:
+            await duty.work()
+            pause = duty.every
+        except (DomainError, ConcurrentChange) as error:
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            log.warning("duty_failed", duty=duty.name, error=str(error), again_in=pause)
+        except Exception:
+            # The outermost edge of this process: one duty's fault must not end the others.
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            log.exception("duty_broke", duty=duty.name, again_in=pause)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), timeout=pause)

@@ -1,0 +1,83 @@
+"""Verify electronic licenses, online and with no network; thin client of the electronic license service.
+
+Names are imported when first used, so that `import elicense` costs next to nothing and offline verification never
+loads the HTTP client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elicense.client._evidence import OfflineVerifier as OfflineVerifier
+    from elicense.client._models import BatchResult as BatchResult
+    from elicense.client._models import CheckResult as CheckResult
+    from elicense.client._models import ElementAnswer as ElementAnswer
+    from elicense.client._models import HistoryEntry as HistoryEntry
+    from elicense.client._models import Holder as Holder
+    from elicense.client._models import Holding as Holding
+    from elicense.client._models import License as License
+    from elicense.client._models import Page as Page
+    from elicense.client._models import Verification as Verification
+    from elicense.client._protocol import Timeout as Timeout
+    from elicense.client._sync import Elicense as Elicense
+    from elicense.client.errors import APIConnectionError as APIConnectionError
+    from elicense.client.errors import APIResponseError as APIResponseError
+    from elicense.client.errors import APIStatusError as APIStatusError
+    from elicense.client.errors import APITimeoutError as APITimeoutError
+    from elicense.client.errors import ConfigurationError as ConfigurationError
+    from elicense.client.errors import ElicenseError as ElicenseError
+    from elicense.client.errors import TrustError as TrustError
+    from elicense.evidence import Evidence as Evidence
+    from elicense.policy import Policy as Policy
+    from elicense.problems import Reason as Reason
+    from elicense.report import Verdict as Verdict
+    from elicense.report import VerificationReport as VerificationReport
+    from elicense.verify import verify_credential as verify_credential
+
+_HOMES = {
+    "elicense.client._evidence": ("OfflineVerifier",),
+    "elicense.client._models": (
+        "BatchResult",
+        "CheckResult",
+        "ElementAnswer",
+        "HistoryEntry",
+        "Holder",
+        "Holding",
+        "License",
+        "Page",
+        "Verification",
+    ),
+    "elicense.client._protocol": ("Timeout",),
+    "elicense.client._sync": ("Elicense",),
+    "elicense.client.errors": (
+        "APIConnectionError",
+        "APIResponseError",
+        "APIStatusError",
+        "APITimeoutError",
+        "ConfigurationError",
+        "ElicenseError",
+        "TrustError",
+    ),
+    "elicense.evidence": ("Evidence",),
+    "elicense.policy": ("Policy",),
+    "elicense.problems": ("Reason",),
+    "elicense.report": ("Verdict", "VerificationReport"),
+    "elicense.verify": ("verify_credential",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'elicense' has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME_OF]

@@ -1,0 +1,110 @@
+"""The bundle: everything an offline verification needs, in one file. Every part is verified by itself.
+
+The bundle has no signature of its own. So that nothing in it can be bent unnoticed, what is not signed must
+repeat something that is: `env` and `checkpoint` those of the signed parts, `created_at` the freshness's `iat`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from elicense.encoding import dump_json, malformed, parse_json_object
+from elicense.fields import Fields
+from elicense.freshness import FRESHNESS_TYP, MAX_FRESHNESS_BYTES
+from elicense.jws import parse_compact
+from elicense.report import rfc3339
+
+BUNDLE_FMT = 1
+MAX_BUNDLE_BYTES = 256 << 20
+_RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Hold the parts as they came: nothing here has been verified.
+
+    `roots` and `trust_list` are the exact bytes of the signed documents (so that digests stay exact), `freshness`
+    and the values of `status_lists` (by URI) are tokens; `checkpoint` is reserved for the log's.
+    """
+
+    env: str
+    created_at: datetime
+    roots: tuple[bytes, ...] = field(repr=False)
+    trust_list: bytes = field(repr=False)
+    freshness: str | None = field(repr=False)
+    status_lists: Mapping[str, str] = field(repr=False)
+    checkpoint: str | None = None
+    fmt: int = BUNDLE_FMT
+
+
+def make_bundle(
+    *,
+    env: str,
+    roots: Sequence[bytes],
+    trust_list: bytes,
+    freshness: str,
+    status_lists: Mapping[str, str],
+    checkpoint: str | None = None,
+) -> Bundle:
+    """Put a bundle together; it is as old as its freshness statement, whatever the clock says now."""
+    payload = parse_compact(freshness, typ=FRESHNESS_TYP, max_bytes=MAX_FRESHNESS_BYTES).payload
+    issued_at = Fields(parse_json_object(payload, max_bytes=MAX_FRESHNESS_BYTES), "freshness").time("iat")
+    return Bundle(
+        env=env,
+        created_at=issued_at,
+        roots=tuple(roots),
+        trust_list=trust_list,
+        freshness=freshness,
+        status_lists=MappingProxyType(dict(status_lists)),
+        checkpoint=checkpoint,
+    )
+
+
+def dump_bundle(bundle: Bundle) -> bytes:
+    """Write a bundle as JSON: signed documents as strings that hold their exact bytes."""
+    return dump_json(
+        {
+            "fmt": bundle.fmt,
+            "env": bundle.env,
+            "created_at": rfc3339(bundle.created_at),
+            "roots": [root.decode("utf-8") for root in bundle.roots],
+            "trust_list": bundle.trust_list.decode("utf-8"),
+            "freshness": bundle.freshness,
+            "status_lists": dict(bundle.status_lists),
+            "checkpoint": bundle.checkpoint,
+        }
+    )
+
+
+def parse_bundle(data: bytes) -> Bundle:
+    """Parse a bundle's frame; FormatError (malformed) for an unknown `fmt` or a wrong shape.
+
+    The parts stay unverified bytes: `elicense.evidence` verifies each.
+    """
+    fields = Fields(parse_json_object(data, max_bytes=MAX_BUNDLE_BYTES, max_depth=4), "bundle")
+    fields.require_format(BUNDLE_FMT)
+    lists = fields.child("status_lists").members()
+    tokens = {uri: token for uri, token in lists.items() if isinstance(token, str)}
+    if len(tokens) != len(lists):
+        raise malformed("bundle.status_lists holds something else than tokens")
+    return Bundle(
+        env=fields.env(),
+        created_at=_read_created_at(fields),
+        roots=tuple(text.encode("utf-8") for text in fields.texts("roots")),
+        trust_list=fields.text("trust_list").encode("utf-8"),
+        freshness=fields.optional_text("freshness"),
+        status_lists=MappingProxyType(tokens),
+        checkpoint=fields.optional_text("checkpoint"),
+    )
+
+
+def _read_created_at(fields: Fields) -> datetime:
+    text = fields.text("created_at")
+    if _RFC3339.fullmatch(text) is None:
+        raise malformed("bundle.created_at is not an RFC 3339 time in UTC with whole seconds")
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise malformed("bundle.created_at is not a time") from None

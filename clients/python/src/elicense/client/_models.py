@@ -1,0 +1,322 @@
+"""Answers of the service as frozen values. Members this version does not know are ignored."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Generic, TypeVar
+
+from elicense.client.errors import APIResponseError
+
+T = TypeVar("T")
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds a license: its code, the code's type (GB/T 36903; 001 is the USCC) and its registered name."""
+
+    code: str
+    code_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class License:
+    """A license as the register shows it. `valid_until` None means long-term (长期); `status` counts the clock in."""
+
+    id: str
+    identifier: str
+    version: str
+    status: str
+    type_code: str
+    type_name: str
+    number: str
+    authority_code: str
+    authority_name: str
+    holder: Holder
+    area_code: str
+    issue_date: date
+    valid_from: date
+    valid_until: date | None
+    elements: Mapping[str, str]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One event in the life of a license."""
+
+    action: str
+    version: str
+    from_status: str | None
+    to_status: str
+    actor: str | None
+    recorded_at: datetime
+    effective_at: datetime | None
+    reason_code: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A license of the calling holder and the path of its credential on the service."""
+
+    license: License
+    credential: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One named check: outcome is passed, failed, cannot_tell or skipped; `code` says why."""
+
+    id: str
+    outcome: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementAnswer:
+    """How one asked element compared; the right value is never told."""
+
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """What is wrong with one item of a batch."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The service's answer to one question. True only when the verdict is valid.
+
+    `license` holds the disclosed claims, for questions by credential or code only. `receipt` is the signed
+    evidence (JWS); keep `question_salt` with it, for it opens the receipt's digest of the question. `raw` is the
+    whole answer as it came.
+    """
+
+    id: str
+    verdict: str
+    reason: str
+    result_code: int | None
+    file_result_code: int | None
+    env: str
+    checks: tuple[CheckResult, ...]
+    elements: tuple[ElementAnswer, ...]
+    license: Mapping[str, object] | None
+    superseded_by: str | None
+    verified_at: datetime | None
+    evaluated_at: datetime | None
+    status_as_of: datetime | None
+    status_source: Mapping[str, object] | None
+    next_check_due: datetime | None
+    reference: str | None
+    policy: Mapping[str, object]
+    receipt: str | None
+    question_salt: str | None
+    errors: tuple[FieldError, ...]
+    raw: Mapping[str, object] = field(repr=False)
+
+    def __bool__(self) -> bool:
+        return self.verdict == "valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """Answers in the order of the questions, counts by verdict, and one receipt over all of them."""
+
+    results: tuple[Verification, ...]
+    summary: Mapping[str, object]
+    receipt: str | None
+    raw: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a list; `next_cursor` fetches the following one, None at the end."""
+
+    data: tuple[T, ...]
+    next_cursor: str | None
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def license_of(value: Json) -> License:
+    """Read a license. Raises APIResponseError for a missing or wrongly typed member."""
+    holder = _object(value, "holder")
+    return License(
+        id=_text(value, "id"),
+        identifier=_text(value, "identifier"),
+        version=_text(value, "version"),
+        status=_text(value, "status"),
+        type_code=_text(value, "type_code"),
+        type_name=_text(value, "type_name"),
+        number=_text(value, "number"),
+        authority_code=_text(value, "authority_code"),
+        authority_name=_text(value, "authority_name"),
+        holder=Holder(
+            code=_text(holder, "code"), code_type=_text(holder, "code_type"), name=_text(holder, "name")
+        ),
+        area_code=_text(value, "area_code"),
+        issue_date=_day(_text(value, "issue_date")),
+        valid_from=_day(_text(value, "valid_from")),
+        valid_until=_optional(_day, _maybe_text(value, "valid_until")),
+        elements={name: str(text) for name, text in _object(value, "elements").items()},
+        created_at=_moment(_text(value, "created_at")),
+        updated_at=_moment(_text(value, "updated_at")),
+    )
+
+
+def history_entry_of(value: Json) -> HistoryEntry:
+    """Read one history entry. Raises APIResponseError as `license_of`."""
+    return HistoryEntry(
+        action=_text(value, "action"),
+        version=_text(value, "version"),
+        from_status=_maybe_text(value, "from_status"),
+        to_status=_text(value, "to_status"),
+        actor=_maybe_text(value, "actor"),
+        recorded_at=_moment(_text(value, "recorded_at")),
+        effective_at=_optional(_moment, _maybe_text(value, "effective_at")),
+        reason_code=_maybe_text(value, "reason_code"),
+        reason=_maybe_text(value, "reason"),
+    )
+
+
+def holding_of(value: Json) -> Holding:
+    """Read one holding, the license nested or beside its link. Raises APIResponseError as `license_of`."""
+    nested = value.get("license")
+    return Holding(
+        license=license_of(nested if isinstance(nested, dict) else value),
+        credential=_text(value, "credential"),
+    )
+
+
+def verification_of(value: Json) -> Verification:
+    """Read a verification. Raises APIResponseError when verdict or reason is missing."""
+    return Verification(
+        id=_maybe_text(value, "id") or "",
+        verdict=_text(value, "verdict"),
+        reason=_text(value, "reason"),
+        result_code=_maybe_integer(value, "result_code"),
+        file_result_code=_maybe_integer(value, "file_result_code"),
+        env=_maybe_text(value, "env") or "",
+        checks=tuple(
+            CheckResult(
+                id=_text(item, "id"),
+                outcome=_text(item, "outcome"),
+                code=_maybe_text(item, "code") or "",
+                message=_maybe_text(item, "message") or "",
+            )
+            for item in _objects(value, "checks")
+        ),
+        elements=tuple(
+            ElementAnswer(name=_text(item, "name"), outcome=_text(item, "outcome"))
+            for item in _objects(value, "elements")
+        ),
+        license=_maybe_object(value, "license"),
+        superseded_by=_maybe_text(value, "superseded_by"),
+        verified_at=_optional(_moment, _maybe_text(value, "verified_at")),
+        evaluated_at=_optional(_moment, _maybe_text(value, "evaluated_at")),
+        status_as_of=_optional(_moment, _maybe_text(value, "status_as_of")),
+        status_source=_maybe_object(value, "status_source"),
+        next_check_due=_optional(_moment, _maybe_text(value, "next_check_due")),
+        reference=_maybe_text(value, "reference"),
+        policy=_maybe_object(value, "policy") or {},
+        receipt=_maybe_text(value, "receipt"),
+        question_salt=_maybe_text(value, "question_salt"),
+        errors=tuple(
+            FieldError(
+                pointer=_maybe_text(item, "pointer") or "",
+                detail=_maybe_text(item, "detail") or "",
+            )
+            for item in _objects(value, "errors")
+        ),
+        raw=value,
+    )
+
+
+def batch_of(value: Json) -> BatchResult:
+    """Read a batch answer. Raises APIResponseError when the results are missing."""
+    if not isinstance(value.get("results"), list):
+        raise APIResponseError("the answer lacks results")
+    return BatchResult(
+        results=tuple(verification_of(item) for item in _objects(value, "results")),
+        summary=_maybe_object(value, "summary") or {},
+        receipt=_maybe_text(value, "receipt"),
+        raw=value,
+    )
+
+
+def page_of(value: Json, read: Callable[[Json], T]) -> Page[T]:
+    """Read one page of a list. Raises APIResponseError when `data` is missing."""
+    if not isinstance(value.get("data"), list):
+        raise APIResponseError("the answer lacks data")
+    return Page(
+        data=tuple(read(item) for item in _objects(value, "data")),
+        next_cursor=_maybe_text(value, "next_cursor"),
+    )
+
+
+def _text(value: Json, name: str) -> str:
+    found = value.get(name)
+    if not isinstance(found, str):
+        raise APIResponseError(f"the answer lacks {name}")
+    return found
+
+
+def _maybe_text(value: Json, name: str) -> str | None:
+    found = value.get(name)
+    return found if isinstance(found, str) else None
+
+
+def _maybe_integer(value: Json, name: str) -> int | None:
+    found = value.get(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _object(value: Json, name: str) -> Json:
+    found = value.get(name)
+    if not isinstance(found, dict):
+        raise APIResponseError(f"the answer lacks {name}")
+    return found
+
+
+def _maybe_object(value: Json, name: str) -> Json | None:
+    found = value.get(name)
+    return found if isinstance(found, dict) else None
+
+
+def _objects(value: Json, name: str) -> Sequence[Json]:
+    found = value.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _optional(read: Callable[[str], T], text: str | None) -> T | None:
+    return None if text is None else read(text)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise APIResponseError("the answer holds a date that is none") from error
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise APIResponseError("the answer holds a time that is none") from error
+    if moment.tzinfo is None:
+        raise APIResponseError("the answer holds a time without its zone")
+    return moment

@@ -1,0 +1,284 @@
+"""What the client says and how it understands the answers, without doing any I/O.
+
+A shell (`_sync`) asks this module for a `Request`, sends it through a `Transport`, and hands back what came:
+`next_step` then says whether that is the answer or how long to wait before the same request goes out again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Protocol
+from urllib.parse import quote, urlencode, urlsplit
+
+from elicense.client.errors import (
+    PROBLEM_ERRORS,
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    ConfigurationError,
+    FieldProblem,
+    Problem,
+)
+from elicense.problems import PROBLEMS
+
+USER_AGENT: Final = "elicense-python/0.1.0"
+LONGEST_WAIT: Final = 60.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 8.0
+_RETRY_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """Bound one attempt, in seconds: `connect` until the connection stands, `read` for each wait for bytes."""
+
+    connect: float = 3.0
+    read: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not (self.connect > 0 and self.read > 0):
+            raise ConfigurationError("time-outs are positive numbers of seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request as it goes out, the same bytes and the same Idempotency-Key on every attempt."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One HTTP answer as it came: status, headers with lower-case names, the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """Carry one request. The package brings one over HTTP; bring your own for tests or special networks."""
+
+    def send(self, request: Request, *, timeout: Timeout) -> Response:
+        """Send once and return the answer, whatever its status.
+
+        Raises APITimeoutError and APIConnectionError; follows no redirect.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send the same request again after `delay` seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Give up with this error."""
+
+    error: APIConnectionError | APIStatusError
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Take this answer (status 2xx)."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the service is and who is calling; builds requests."""
+
+    base_url: str
+    api_key: str | None
+    language: str = "zh"
+
+    def __repr__(self) -> str:
+        return f"Endpoint(base_url={self.base_url!r}, api_key={'set' if self.api_key else 'none'})"
+
+    def request(
+        self,
+        method: str,
+        path: Sequence[str],
+        *,
+        query: Mapping[str, str | int | None] | None = None,
+        body: Mapping[str, object] | None = None,
+        idempotency_key: str | None = None,
+        needs_key: bool = True,
+        accept: str = "application/json",
+    ) -> Request:
+        """Build a request from path segments (quoted here), query members that are not None, and a JSON body.
+
+        A call that needs no API key does not carry one. Raises ConfigurationError when it is needed and was not given.
+        """
+        headers = {
+            "Accept": f"{accept}, application/problem+json",
+            "Accept-Language": self.language,
+            "User-Agent": USER_AGENT,
+        }
+        if needs_key:
+            if self.api_key is None:
+                raise ConfigurationError("this call needs an API key: pass api_key=… or set ELICENSE_API_KEY")
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        encoded = None
+        if body is not None:
+            encoded = encode_body(body)
+            headers["Content-Type"] = "application/json"
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        url = self.base_url + "/" + "/".join(quote(segment, safe=":@.") for segment in path)
+        pairs = [(name, str(value)) for name, value in (query or {}).items() if value is not None]
+        return Request(
+            method=method,
+            url=f"{url}?{urlencode(pairs)}" if pairs else url,
+            headers=headers,
+            body=encoded,
+        )
+
+
+def check_base_url(text: str) -> str:
+    """Return the base URL without a slash at its end. Raises ConfigurationError unless it is http(s)://host[…]."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError("the base URL is http(s)://host[:port][/path]")
+    if parts.username or parts.password:
+        raise ConfigurationError("the base URL carries no user name or password")
+    return text.rstrip("/")
+
+
+def check_api_key(text: str) -> str:
+    """Return the key. Raises ConfigurationError for one that could not stand in a header; never repeats it."""
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigurationError("the API key holds characters no key has")
+    return text
+
+
+def encode_body(body: Mapping[str, object]) -> bytes:
+    """Return the body as UTF-8 JSON.
+
+    Raises ConfigurationError for values JSON or UTF-8 cannot hold (NaN, lone surrogates).
+    """
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the request cannot be written as JSON: {type(error).__name__}") from error
+
+
+def next_step(
+    outcome: Response | APIConnectionError,
+    *,
+    retries_left: int,
+    attempt: int,
+    jitter: float,
+    now: datetime,
+) -> Done | Retry | Failed:
+    """Decide what follows an attempt (`attempt` counts from 0; `jitter` is a random number in [0, 1)).
+
+    Retried are lost connections, time-outs, 408, 429, 500, 502, 503, 504 and problems marked as worth it; each
+    carries the same Idempotency-Key, so that what was done is answered, not done twice. A Retry-After up to 60 s is
+    kept to; a longer one is handed to the caller.
+    """
+    if isinstance(outcome, APIConnectionError):
+        return Retry(_pause(attempt, jitter)) if retries_left > 0 else Failed(outcome)
+    if 200 <= outcome.status < 300:
+        return Done(outcome)
+    error = status_error(outcome, now=now)
+    kind = PROBLEMS.get(error.problem.code)
+    worth_it = outcome.status in _RETRY_STATUS or (kind is not None and kind.retry)
+    if not worth_it or retries_left <= 0:
+        return Failed(error)
+    if error.retry_after is None:
+        return Retry(_pause(attempt, jitter))
+    if error.retry_after > LONGEST_WAIT:
+        return Failed(error)
+    return Retry(error.retry_after)
+
+
+def _pause(attempt: int, jitter: float) -> float:
+    whole: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)
+    return whole * (0.5 + jitter / 2)
+
+
+def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
+    """Read a Retry-After header (RFC 9110 §10.2.3): seconds or a date; None when absent or unreadable."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(0.0, (moment - now).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def status_error(response: Response, *, now: datetime) -> APIStatusError:
+    """Turn an answer of status 3xx, 4xx or 5xx into its error; an unknown problem code gives the base class."""
+    problem = _problem(response)
+    kind = PROBLEM_ERRORS.get(problem.code, APIStatusError)
+    return kind(
+        status_code=response.status,
+        problem=problem,
+        request_id=response.headers.get("x-request-id") or problem.request_id or None,
+        retry_after=retry_after_seconds(response.headers.get("retry-after"), now=now),
+    )
+
+
+def _problem(response: Response) -> Problem:
+    document: Mapping[str, object] = {}
+    if response.headers.get("content-type", "").split(";")[0].strip() == "application/problem+json":
+        try:
+            document = json_object(response)
+        except APIResponseError:
+            document = {}
+    errors = document.get("errors")
+    return Problem(
+        type=_text(document, "type"),
+        title=_text(document, "title"),
+        status=response.status,
+        code=_text(document, "code"),
+        detail=_text(document, "detail"),
+        request_id=_text(document, "request_id"),
+        errors=tuple(
+            FieldProblem(pointer=_text(item, "pointer"), detail=_text(item, "detail"))
+            for item in (errors if isinstance(errors, list) else ())
+            if isinstance(item, dict)
+        ),
+    )
+
+
+def _text(document: Mapping[str, object], name: str) -> str:
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def json_object(response: Response) -> Mapping[str, object]:
+    """Return the body as a JSON object. Raises APIResponseError when it is none."""
+    try:
+        value = json.loads(response.body)
+    except (ValueError, RecursionError) as error:
+        raise APIResponseError("the answer is not JSON") from error
+    if not isinstance(value, dict):
+        raise APIResponseError("the answer is not a JSON object")
+    return value
+
+
+def ascii_text(response: Response) -> str:
+    """Return the body as ASCII text without white space around it. Raises APIResponseError otherwise."""
+    try:
+        return response.body.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise APIResponseError("the answer is not ASCII text") from error

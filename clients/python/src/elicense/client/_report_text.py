@@ -1,0 +1,99 @@
+"""Reports as text for people: a clear verdict line, every check, and what was shown, nothing hidden."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from elicense.policy import Policy
+from elicense.problems import REASONS, Text
+from elicense.report import Lang, Outcome, Verdict, VerificationReport, rfc3339
+
+VERDICTS: Final[Mapping[Verdict, Text]] = {
+    Verdict.VALID: Text("有效", "VALID"),
+    Verdict.INVALID: Text("无效", "INVALID"),
+    Verdict.INDETERMINATE: Text("无法判断", "CANNOT TELL"),
+}
+_MARKS: Final[Mapping[Outcome, str]] = {
+    Outcome.PASSED: "✓",
+    Outcome.FAILED: "✗",
+    Outcome.CANNOT_TELL: "?",
+    Outcome.SKIPPED: "-",
+}
+_LABELS: Final[Mapping[str, Text]] = {
+    "type_name": Text("证照类型", "License type"),
+    "number": Text("证照编号", "Number"),
+    "identifier": Text("证照标识", "Identifier"),
+    "authority_name": Text("颁发机构", "Issuing authority"),
+    "valid_from": Text("有效期起", "Valid from"),
+    "valid_until": Text("有效期止", "Valid until"),
+}
+_ELEMENTS: Final[Mapping[str, Text]] = {
+    "company_type": Text("类型", "Company type"),
+    "legal_representative": Text("法定代表人(负责人、经营者)", "Legal representative"),
+    "registered_capital": Text("注册资本", "Registered capital"),
+    "established_date": Text("成立日期", "Established"),
+    "address": Text("住所(经营场所)", "Address"),
+    "business_scope": Text("经营范围", "Business scope"),
+    "business_term": Text("营业期限", "Business term"),
+    "registration_authority": Text("登记机关", "Registration authority"),
+    "registered_on": Text("核准日期", "Registered on"),
+}
+_LONG_TERM: Final = Text("长期", "long-term")
+_HOLDER: Final = Text("持证主体", "Holder")
+_STATUS_AS_OF: Final = Text("状态截至", "Status as of")
+_TEST: Final = Text("测试环境签发的证照,不具法律效力。", "Issued in a test environment: of no legal effect.")
+_POLICY: Final = Text("核验策略", "Policy")
+
+
+def printable(text: str) -> str:
+    """Return text that is safe on a terminal: control and other unprintable characters are written out."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def render_report(report: VerificationReport, *, name: str, lang: Lang) -> str:
+    """Render one report; everything from the file is made printable."""
+    verdict = VERDICTS[report.verdict].in_language(lang)
+    lines = [f"{verdict}  [{report.verdict.value}/{report.reason.value}]  {printable(name)}"]
+    lines.append(f"  {report.reason_text(lang)}")
+    if not report:
+        lines.append(f"  → {REASONS[report.reason].action.in_language(lang)}")
+    if report.env == "test":
+        lines.append(f"  ! {_TEST.in_language(lang)}")
+    for check in report.checks:
+        detail = f" ({printable(check.detail)})" if check.detail else ""
+        lines.append(f"  {_MARKS[check.outcome]} {check.message(lang)}{detail}")
+    for element in report.elements:
+        lines.append(f"  · {printable(element.name)}: {element.outcome.value}")
+    for warning in report.warnings:
+        lines.append(f"  ! {warning.text.in_language(lang)}")
+    lines.extend(_license_lines(report, lang))
+    lines.extend(_evidence_lines(report, report.policy, lang))
+    return "\n".join(lines)
+
+
+def _license_lines(report: VerificationReport, lang: Lang) -> list[str]:
+    shown = report.license
+    if shown is None:
+        return []
+    lines = []
+    holder = shown.get("holder")
+    if isinstance(holder, dict):
+        who = f"{holder.get('name', '')}  {holder.get('code', '')}"
+        lines.append(f"  {_HOLDER.in_language(lang)}: {printable(who)}")
+    for member, label in _LABELS.items():
+        value = shown.get(member)
+        text = _LONG_TERM.in_language(lang) if value is None else printable(str(value))
+        lines.append(f"  {label.in_language(lang)}: {text}")
+    elements = shown.get("elements")
+    for element, value in elements.items() if isinstance(elements, dict) else ():
+        known = _ELEMENTS.get(element)
+        name = printable(element) if known is None else known.in_language(lang)
+        lines.append(f"  {name}: {printable(str(value))}")
+    return lines
+
+
+def _evidence_lines(report: VerificationReport, policy: Policy, lang: Lang) -> list[str]:
+    lines = []
+    if report.status_as_of is not None:
+        lines.append(f"  {_STATUS_AS_OF.in_language(lang)}: {rfc3339(report.status_as_of)}")
+    lines.append(f"  {_POLICY.in_language(lang)}: {policy.id} v{policy.version}")
+    return lines

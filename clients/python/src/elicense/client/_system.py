@@ -1,0 +1,25 @@
+"""The client's one door to the clock and to randomness; everything else is handed values."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the current moment, timezone-aware UTC."""
+    return datetime.now(UTC)
+
+
+def sleep(seconds: float) -> None:
+    """Wait."""
+    time.sleep(seconds)
+
+
+def fraction() -> float:
+    """Return a random number in [0, 1), for the jitter of retries."""
+    return secrets.randbelow(1 << 30) / (1 << 30)
+
+
+def new_idempotency_key() -> str:
+    """Make the Idempotency-Key of one call: 128 random bits."""
+    return secrets.token_hex(16)

@@ -1,0 +1,342 @@
+"""Errors of the client. A license that is not valid is an answer, never an error."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+
+class ElicenseError(Exception):
+    """Be the base of everything this package raises on its own account."""
+
+
+class ConfigurationError(ElicenseError):
+    """Say that the client was set up wrongly: no API key, a base URL that is none, a time-out below zero."""
+
+
+class TrustError(ElicenseError):
+    """Refuse trust material: no root is pinned, a signature does not hold, or a sequence went backwards.
+
+    `reason` is a code of `elicense.problems.Reason` or one of `no_trust_root`, `rolled_back`, `unreadable`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class APIConnectionError(ElicenseError):
+    """Say that no answer was obtained; whether the service did what was asked is not known."""
+
+
+class APITimeoutError(APIConnectionError):
+    """Say that the service did not answer in time."""
+
+
+class APIResponseError(ElicenseError):
+    """Say that an answer came which is not of the documented shape (a proxy's page, a cut-off body)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """Name one wrong field of a request: `pointer` is a JSON Pointer (RFC 6901) into it."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Hold a problem document (RFC 9457) as the service sent it; absent members are empty strings."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: tuple[FieldProblem, ...]
+
+
+class APIStatusError(ElicenseError):
+    """Say that the service refused the request.
+
+    `problem` is the document it sent, `request_id` names the call in the service's records, and `retry_after` is
+    the number of seconds it asked to wait, None if it did not.
+    """
+
+    code: ClassVar[str] = ""
+
+    def __init__(
+        self, *, status_code: int, problem: Problem, request_id: str | None, retry_after: float | None
+    ) -> None:
+        text = f"{status_code} {problem.code or 'unknown'}: {problem.detail or problem.title}"
+        fields = "; ".join(f"{error.pointer}: {error.detail}" for error in problem.errors)
+        super().__init__(f"{text} [{fields}]" if fields else text)
+        self.status_code = status_code
+        self.problem = problem
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class NotJsonError(APIStatusError):
+    """Say: the body is not valid JSON (400)."""
+
+    code = "not_json"
+
+
+class WrongEncodingError(APIStatusError):
+    """Say: the body is not UTF-8 (400)."""
+
+    code = "wrong_encoding"
+
+
+class UnauthenticatedError(APIStatusError):
+    """Say: no valid credentials were sent (401)."""
+
+    code = "unauthenticated"
+
+
+class KeyExpiredError(APIStatusError):
+    """Say: the API key has expired (401)."""
+
+    code = "key_expired"
+
+
+class KeyRevokedError(APIStatusError):
+    """Say: the API key has been revoked (401)."""
+
+    code = "key_revoked"
+
+
+class WrongEnvironmentError(APIStatusError):
+    """Say: the API key belongs to another environment (401)."""
+
+    code = "wrong_environment"
+
+
+class ForbiddenError(APIStatusError):
+    """Say: the key lacks the scope for this (403)."""
+
+    code = "forbidden"
+
+
+class NotYourAuthorityError(APIStatusError):
+    """Say: the key does not act for this issuing authority (403)."""
+
+    code = "not_your_authority"
+
+
+class PurposeNotAllowedError(APIStatusError):
+    """Say: this purpose is not allowed for the caller (403)."""
+
+    code = "purpose_not_allowed"
+
+
+class NotAuthorizedToIssueError(APIStatusError):
+    """Say: the authority may not issue this license type in this area (403)."""
+
+    code = "not_authorized_to_issue"
+
+
+class NotFoundError(APIStatusError):
+    """Say: not found (404)."""
+
+    code = "not_found"
+
+
+class MethodNotAllowedError(APIStatusError):
+    """Say: the method is not allowed here (405)."""
+
+    code = "method_not_allowed"
+
+
+class NotAcceptableError(APIStatusError):
+    """Say: the requested format is not offered (406)."""
+
+    code = "not_acceptable"
+
+
+class NumberTakenError(APIStatusError):
+    """Say: the license number is taken (409)."""
+
+    code = "number_taken"
+
+
+class StateConflictError(APIStatusError):
+    """Say: the license's state does not allow this (409)."""
+
+    code = "state_conflict"
+
+
+class IdempotencyInProgressError(APIStatusError):
+    """Say: a request with this Idempotency-Key is still running (409)."""
+
+    code = "idempotency_in_progress"
+
+
+class ConflictError(APIStatusError):
+    """Say: this conflicts with what exists (409)."""
+
+    code = "conflict"
+
+
+class PreconditionFailedError(APIStatusError):
+    """Say: the precondition does not hold (412)."""
+
+    code = "precondition_failed"
+
+
+class TooLargeError(APIStatusError):
+    """Say: the body is too large (413)."""
+
+    code = "too_large"
+
+
+class UnsupportedMediaTypeError(APIStatusError):
+    """Say: the content type is not supported (415)."""
+
+    code = "unsupported_media_type"
+
+
+class InvalidRequestError(APIStatusError):
+    """Say: the request does not have the required shape (422)."""
+
+    code = "invalid_request"
+
+
+class InvalidUsccError(APIStatusError):
+    """Say: the unified social credit code is not well-formed (422)."""
+
+    code = "invalid_uscc"
+
+
+class UnknownTypeError(APIStatusError):
+    """Say: the license type is not known (422)."""
+
+    code = "unknown_type"
+
+
+class UnknownAreaError(APIStatusError):
+    """Say: the area code is not known (422)."""
+
+    code = "unknown_area"
+
+
+class InvalidElementsError(APIStatusError):
+    """Say: the elements do not fit the license type (422)."""
+
+    code = "invalid_elements"
+
+
+class InvalidDatesError(APIStatusError):
+    """Say: the dates are not right (422)."""
+
+    code = "invalid_dates"
+
+
+class HolderNotSupportedError(APIStatusError):
+    """Say: this kind of holder is not supported; natural persons come later (422)."""
+
+    code = "holder_not_supported"
+
+
+class IdempotencyKeyInvalidError(APIStatusError):
+    """Say: the Idempotency-Key is not well-formed (422)."""
+
+    code = "idempotency_key_invalid"
+
+
+class IdempotencyMismatchError(APIStatusError):
+    """Say: the Idempotency-Key was used for a different request (422)."""
+
+    code = "idempotency_mismatch"
+
+
+class UnknownPolicyError(APIStatusError):
+    """Say: the policy is not known (422)."""
+
+    code = "unknown_policy"
+
+
+class AtNotSupportedError(APIStatusError):
+    """Say: verifying at a past moment is not supported (422)."""
+
+    code = "at_not_supported"
+
+
+class RateLimitedError(APIStatusError):
+    """Say: too many requests (429)."""
+
+    code = "rate_limited"
+
+
+class InternalError(APIStatusError):
+    """Say: internal error (500)."""
+
+    code = "internal"
+
+
+class UnavailableError(APIStatusError):
+    """Say: the service is unavailable for now (503)."""
+
+    code = "unavailable"
+
+
+class ReadOnlyError(APIStatusError):
+    """Say: the service is read-only for now (503)."""
+
+    code = "read_only"
+
+
+class OverloadedError(APIStatusError):
+    """Say: the service is overloaded (503)."""
+
+    code = "overloaded"
+
+
+PROBLEM_ERRORS: Mapping[str, type[APIStatusError]] = MappingProxyType(
+    {
+        kind.code: kind
+        for kind in (
+            NotJsonError,
+            WrongEncodingError,
+            UnauthenticatedError,
+            KeyExpiredError,
+            KeyRevokedError,
+            WrongEnvironmentError,
+            ForbiddenError,
+            NotYourAuthorityError,
+            PurposeNotAllowedError,
+            NotAuthorizedToIssueError,
+            NotFoundError,
+            MethodNotAllowedError,
+            NotAcceptableError,
+            NumberTakenError,
+            StateConflictError,
+            IdempotencyInProgressError,
+            ConflictError,
+            PreconditionFailedError,
+            TooLargeError,
+            UnsupportedMediaTypeError,
+            InvalidRequestError,
+            InvalidUsccError,
+            UnknownTypeError,
+            UnknownAreaError,
+            InvalidElementsError,
+            InvalidDatesError,
+            HolderNotSupportedError,
+            IdempotencyKeyInvalidError,
+            IdempotencyMismatchError,
+            UnknownPolicyError,
+            AtNotSupportedError,
+            RateLimitedError,
+            InternalError,
+            UnavailableError,
+            ReadOnlyError,
+            OverloadedError,
+        )
+    }
+)
+"""The error class of each problem code of `elicense.problems`."""

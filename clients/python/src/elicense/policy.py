@@ -1,0 +1,107 @@
+"""What a verification must check and how fresh its evidence must be, as named and versioned presets."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import lru_cache
+from types import MappingProxyType
+
+from elicense.encoding import JsonValue, canonical_json, sha256_hex
+
+MAX_STATUS_AGE = timedelta(days=7)
+"""The longest age a policy may allow: a status list's own life (its `exp`)."""
+
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Name the conditions under which a relying party accepts a license.
+
+    `max_status_age`: how old a status may be, up to 7 days. `required_elements`: elements that must be asked
+    (by reference) or disclosed (by credential), else `incomplete`. `accepted_states`: register states that
+    count as in force. `require_freshness`: refuse trust documents without a current freshness statement.
+    `require_log_proof`: refuse a credential without a log proof. `leeway`: clock difference forgiven on the
+    times of service data, never on an end date.
+    """
+
+    id: str
+    version: int
+    max_status_age: timedelta
+    required_elements: tuple[str, ...] = ()
+    accepted_states: frozenset[str] = field(default=frozenset({"active"}))
+    require_freshness: bool = True
+    require_log_proof: bool = False
+    leeway: timedelta = timedelta(seconds=60)
+
+    def __post_init__(self) -> None:
+        """Refuse an age outside 1 second to 7 days: ValueError."""
+        if not timedelta(0) < self.max_status_age <= MAX_STATUS_AGE:
+            raise ValueError("max_status_age must be more than 0 and at most 7 days")
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give every condition as JSON: what a receipt's policy digest covers."""
+        return {
+            "id": self.id,
+            "version": self.version,
+            "max_status_age": int(self.max_status_age.total_seconds()),
+            "required_elements": [*sorted(self.required_elements)],
+            "accepted_states": [*sorted(self.accepted_states)],
+            "require_freshness": self.require_freshness,
+            "require_log_proof": self.require_log_proof,
+            "leeway": int(self.leeway.total_seconds()),
+        }
+
+    @property
+    def sha256(self) -> str:
+        """Give the digest (hex) of the canonical JSON (RFC 8785) of every condition."""
+        return _digest(self)
+
+
+@lru_cache(maxsize=256)
+def _digest(policy: Policy) -> str:
+    return sha256_hex(canonical_json(policy.to_json()))
+
+
+PRESETS: Mapping[str, Policy] = MappingProxyType(
+    {
+        preset.id: preset
+        for preset in (
+            # A platform checking merchants: a day-old list is the agreed default.
+            Policy(id="platform-default", version=1, max_status_age=timedelta(hours=24)),
+            # A bank opening an account; a log proof becomes a condition of a later version of this preset.
+            Policy(id="bank-strict", version=1, max_status_age=timedelta(hours=24)),
+            # A passer-by scanning a code: as long as the list itself lives.
+            Policy(id="public-basic", version=1, max_status_age=timedelta(days=7)),
+        )
+    }
+)
+"""The presets by name; a change to one raises its version."""
+
+DEFAULT_POLICY = PRESETS["platform-default"]
+
+
+def policy_by_name(name: str) -> Policy:
+    """Find a preset; ValueError naming the known ones otherwise."""
+    preset = PRESETS.get(name)
+    if preset is None:
+        raise ValueError(f"unknown policy; known are {', '.join(PRESETS)}")
+    return preset
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration as digits and one unit (`90s`, `30m`, `24h`, `7d`); ValueError for anything else."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("a duration is digits followed by s, m, h or d, for example 24h")
+    try:
+        return timedelta(**{_UNIT[found[2]]: int(found[1])})
+    except OverflowError:
+        raise ValueError("the duration is too long") from None
+
+
+def with_max_status_age(policy: Policy, max_status_age: timedelta) -> Policy:
+    """Copy a policy with another maximum status age; ValueError above 7 days or at 0."""
+    return replace(policy, max_status_age=max_status_age)

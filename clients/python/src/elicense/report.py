@@ -1,0 +1,412 @@
+"""The report: every named check with its outcome, and the verdict that follows from them.
+
+Three verdicts, as in ETSI EN 319 102-1: valid, invalid, indeterminate ("cannot tell", never shown as valid).
+Valid means that every required check passed; a skipped check never counts as passed. Which reason leads is
+decided here, in one place, by the precedence of `elicense.problems`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from elicense.claims import LicenseClaims
+from elicense.cn import parse_identifier
+from elicense.encoding import JsonValue
+from elicense.policy import Policy
+from elicense.problems import INDETERMINATE, PRECEDENCE, REASONS, FormatError, Reason, Text
+
+Lang = Literal["zh", "en"]
+
+
+class Verdict(StrEnum):
+    """Answer a verification: in force, not in force (or not genuine), or cannot tell."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    INDETERMINATE = "indeterminate"
+
+
+class Outcome(StrEnum):
+    """Say what became of one check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    CANNOT_TELL = "cannot_tell"
+    SKIPPED = "skipped"
+
+
+class ElementOutcome(StrEnum):
+    """Say how an asked value relates to the license's."""
+
+    MATCH = "match"
+    MATCH_NORMALIZED = "match_normalized"
+    FORMER_VALUE = "former_value"
+    MISMATCH = "mismatch"
+    NOT_ON_LICENSE = "not_on_license"
+    CANNOT_TELL = "cannot_tell"
+
+
+class CheckId(StrEnum):
+    """Name the checks, in the order of the judge's plan."""
+
+    FORMAT = "format"
+    TRUST = "trust"
+    ISSUER = "issuer"
+    SIGNATURE = "signature"
+    KEY = "key"
+    CLAIMS = "claims"
+    SCOPE = "scope"
+    REGISTER = "register"
+    STATUS = "status"
+    DATES = "dates"
+    ELEMENTS = "elements"
+    HOLDER_BINDING = "holder_binding"
+    LOG_PROOF = "log_proof"
+    ALGORITHM = "algorithm"
+    CLOCK = "clock"
+
+
+CHECK_TITLES: Mapping[CheckId, Text] = MappingProxyType(
+    {
+        CheckId.FORMAT: Text("文件格式", "Format"),
+        CheckId.TRUST: Text("信任列表", "Trust list"),
+        CheckId.ISSUER: Text("颁发机构", "Issuing authority"),
+        CheckId.SIGNATURE: Text("签名", "Signature"),
+        CheckId.KEY: Text("签名密钥", "Signing key"),
+        CheckId.CLAIMS: Text("内容一致性", "Consistency of the claims"),
+        CheckId.SCOPE: Text("颁发权限", "Authority to issue"),
+        CheckId.REGISTER: Text("登记记录", "Entry in the register"),
+        CheckId.STATUS: Text("证照状态", "Status"),
+        CheckId.DATES: Text("有效期", "Dates"),
+        CheckId.ELEMENTS: Text("信息比对", "Elements"),
+        CheckId.HOLDER_BINDING: Text("持证主体身份", "Holder binding"),
+        CheckId.LOG_PROOF: Text("存证日志证明", "Log proof"),
+        CheckId.ALGORITHM: Text("签名算法期限", "Life of the algorithm"),
+        CheckId.CLOCK: Text("系统时钟", "Clock"),
+    }
+)
+
+_OUTCOME_TEXT: Mapping[Outcome, Text] = MappingProxyType(
+    {
+        Outcome.PASSED: Text("通过", "passed"),
+        Outcome.SKIPPED: Text("未检查", "not checked"),
+        Outcome.FAILED: Text("未通过", "failed"),
+        Outcome.CANNOT_TELL: Text("无法判断", "cannot tell"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Record one check: its outcome, the reason code it speaks for, and whether the verdict needs it.
+
+    `text` replaces the reason's own sentence where the evidence allows a more exact one; `detail` is English
+    for developers and holds no secret and no element value.
+    """
+
+    id: CheckId
+    outcome: Outcome
+    code: Reason = Reason.OK
+    required: bool = True
+    text: Text | None = None
+    detail: str = ""
+
+    def message(self, lang: Lang = "zh") -> str:
+        """Say the outcome in one sentence for people."""
+        if self.outcome in (Outcome.PASSED, Outcome.SKIPPED):
+            separator = ":" if lang == "zh" else ": "
+            title = CHECK_TITLES[self.id].in_language(lang)
+            return f"{title}{separator}{_OUTCOME_TEXT[self.outcome].in_language(lang)}"
+        return (self.text or REASONS[self.code].text).in_language(lang)
+
+    def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
+        """Give the check as the API shows it; `detail` only where there is one."""
+        shown: dict[str, JsonValue] = {
+            "id": self.id.value,
+            "outcome": self.outcome.value,
+            "code": self.code.value,
+            "message": self.message(lang),
+        }
+        if self.detail:
+            shown["detail"] = self.detail
+        return shown
+
+
+PASSED: Mapping[CheckId, Check] = MappingProxyType({id_: Check(id_, Outcome.PASSED) for id_ in CheckId})
+"""The passed check of each kind; shared, since it holds nothing of the case."""
+
+SKIPPED: Mapping[CheckId, Check] = MappingProxyType({id_: Check(id_, Outcome.SKIPPED) for id_ in CheckId})
+"""A required check that an earlier failure made pointless: never counts as passed."""
+
+NOT_ASKED: Mapping[CheckId, Check] = MappingProxyType(
+    {id_: Check(id_, Outcome.SKIPPED, required=False) for id_ in CheckId}
+)
+"""A check that neither the policy nor the question asks for: listed, and without weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElementResult:
+    """Answer one asked element; the held value itself is never part of it."""
+
+    name: str
+    outcome: ElementOutcome
+    changed_on: date | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the result as the API shows it; `changed_on` only beside `former_value`."""
+        shown: dict[str, JsonValue] = {"name": self.name, "outcome": self.outcome.value}
+        if self.changed_on is not None:
+            shown["changed_on"] = self.changed_on.isoformat()
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSource:
+    """Name where the status came from: the live register, or one published status list."""
+
+    kind: Literal["live", "list"]
+    as_of: datetime
+    event_seq: int | None = None
+    uri: str | None = None
+    seq: int | None = None
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the members that belong to this kind of source."""
+        shown: dict[str, JsonValue] = {"kind": self.kind, "as_of": rfc3339(self.as_of)}
+        if self.event_seq is not None:
+            shown["event_seq"] = self.event_seq
+        if self.kind == "list":
+            shown.update(uri=self.uri, seq=self.seq, sha256=self.sha256)
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class TrustReference:
+    """Name the trust list an answer rests on: its sequence and the digest (hex) of its exact bytes."""
+
+    sequence: int
+    sha256: str
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Give the reference as reports and receipts carry it."""
+        return {"sequence": self.sequence, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Warn about something that does not decide the verdict."""
+
+    code: str
+    text: Text
+
+    def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
+        """Give the warning as the API shows it."""
+        return {"code": self.code, "message": self.text.in_language(lang)}
+
+
+WRONG_CHECK_CHARACTER = Caution(
+    "identifier_check_character",
+    Text("电子证照标识的校验位不正确。", "The check character of the license identifier is wrong."),
+)
+"""Real identifiers with a wrong check character circulate: a warning, not a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLicense:
+    """Hold what a verified credential discloses; the JSON is built only when somebody looks."""
+
+    claims: LicenseClaims
+    elements: Mapping[str, str]
+    authority_name: str
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Join the visible claims and the disclosed elements; the authority's name is the trust list's."""
+        return {
+            **self.claims.to_json(),
+            "authority_name": self.authority_name,
+            "elements": dict(self.elements),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationReport:
+    """Report one verification: verdict, leading reason, every check, and the evidence it rests on.
+
+    True as a boolean only for `valid`. `evaluated_at` is the moment the dates were judged for, `verified_at`
+    the moment of the verification. Valid speaks of the license, not of who shows it.
+    """
+
+    verdict: Verdict
+    reason: Reason
+    checks: tuple[Check, ...]
+    env: str | None
+    evaluated_at: datetime
+    verified_at: datetime
+    policy: Policy
+    elements: tuple[ElementResult, ...] = ()
+    shown: ShownLicense | None = None
+    superseded_by: str | None = None
+    status: StatusSource | None = None
+    trust: TrustReference | None = None
+    cautions: tuple[Caution, ...] = ()
+    about_file: bool = False
+    candidates: int | None = None
+
+    def __bool__(self) -> bool:
+        """Answer whether the verdict is valid."""
+        return self.verdict is Verdict.VALID
+
+    @property
+    def license(self) -> Mapping[str, JsonValue] | None:
+        """Show the claims a verified credential discloses; None by reference or after a broken signature."""
+        return self.shown.to_json() if self.shown is not None else None
+
+    @property
+    def warnings(self) -> tuple[Caution, ...]:
+        """List what does not decide the verdict, a wrong check character of the identifier among it."""
+        if self.shown is None or _check_character_is_right(self.shown.claims.identifier):
+            return self.cautions
+        return (*self.cautions, WRONG_CHECK_CHARACTER)
+
+    @property
+    def status_as_of(self) -> datetime | None:
+        """Tell when the status was read from the register; None when no status was had."""
+        return self.status.as_of if self.status is not None else None
+
+    @property
+    def status_source(self) -> Mapping[str, JsonValue] | None:
+        """Name the source of the status; None when no status was had."""
+        return self.status.to_json() if self.status is not None else None
+
+    @property
+    def trust_list(self) -> Mapping[str, JsonValue] | None:
+        """Name the trust list used; None without one."""
+        return self.trust.to_json() if self.trust is not None else None
+
+    @property
+    def result_code(self) -> int | None:
+        """Give the information check of GB/T 36906, 0-6; None when it cannot be told."""
+        return RESULT_CODES[self.reason]
+
+    @property
+    def file_result_code(self) -> int | None:
+        """Give the file check of GB/T 36906: 0 passed, 1 signature failed, 2 file failed.
+
+        None by reference, and when the signature could not be looked at.
+        """
+        return _file_result_code(self.checks) if self.about_file else None
+
+    def check(self, check_id: CheckId) -> Check:
+        """Find one check by its name; every check is always listed."""
+        return next(check for check in self.checks if check.id is check_id)
+
+    def reason_text(self, lang: Lang = "zh") -> str:
+        """Say the leading reason in one sentence for people."""
+        for check in self.checks:
+            if check.code is self.reason and check.text is not None:
+                return check.text.in_language(lang)
+        return REASONS[self.reason].text.in_language(lang)
+
+    def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
+        """Give the report in the shape of the API's answer, with texts in one language."""
+        policy: dict[str, JsonValue] = {
+            "id": self.policy.id,
+            "version": self.policy.version,
+            "sha256": self.policy.sha256,
+        }
+        as_of = self.status_as_of
+        shown: dict[str, JsonValue] = {
+            "fmt": REPORT_FMT,
+            "verdict": self.verdict.value,
+            "reason": self.reason.value,
+            "message": self.reason_text(lang),
+            "action": REASONS[self.reason].action.in_language(lang),
+            "result_code": self.result_code,
+            "file_result_code": self.file_result_code,
+            "env": self.env,
+            "checks": [check.to_json(lang) for check in self.checks],
+            "elements": [element.to_json() for element in self.elements],
+            "license": self.shown.to_json() if self.shown is not None else None,
+            "superseded_by": self.superseded_by,
+            "verified_at": rfc3339(self.verified_at),
+            "evaluated_at": rfc3339(self.evaluated_at),
+            "status_as_of": rfc3339(as_of) if as_of is not None else None,
+            "status_source": self.status.to_json() if self.status is not None else None,
+            "policy": policy,
+            "trust_list": self.trust.to_json() if self.trust is not None else None,
+            "warnings": [warning.to_json(lang) for warning in self.warnings],
+        }
+        if self.candidates is not None:
+            shown["candidates"] = self.candidates
+        return shown
+
+
+REPORT_FMT = 1
+
+RESULT_CODES: Mapping[Reason, int | None] = MappingProxyType(
+    {
+        **{reason: None if reason in INDETERMINATE else 6 for reason in Reason},
+        Reason.OK: 0,
+        Reason.NOT_YET_VALID: 1,
+        Reason.SUSPENDED: 2,
+        Reason.EXPIRED: 3,
+        Reason.REVOKED: 3,
+        Reason.CANCELLED: 3,
+        Reason.SUPERSEDED: 3,
+        Reason.TRANSFERRED: 3,
+        Reason.INCOMPLETE: 4,
+        Reason.AMBIGUOUS: 4,
+        Reason.NOT_FOUND: 5,
+        Reason.NOT_REGISTERED: 5,
+        Reason.CODE_UNKNOWN: 5,
+    }
+)
+"""The information check of GB/T 36906 for each reason; what is not genuine is 6, wrong information."""
+
+_FILE_FAILED = (CheckId.FORMAT, CheckId.CLAIMS, CheckId.REGISTER)
+_SIGNATURE_FAILED = (CheckId.ISSUER, CheckId.SIGNATURE, CheckId.KEY, CheckId.SCOPE)
+
+
+_PASSED = Outcome.PASSED
+_VALID = (Verdict.VALID, Reason.OK)
+
+
+def decide(checks: Iterable[Check]) -> tuple[Verdict, Reason]:
+    """Derive the verdict and the leading reason from the checks.
+
+    Of all required checks that did not pass, the code of the highest precedence leads. A required check that
+    was only skipped, with nothing failed to explain it, is `incomplete`: skipped is never passed.
+    """
+    # Members of an enumeration are slow to reach, and this runs with every verification.
+    passed = _PASSED
+    open_checks = [check for check in checks if check.required and check.outcome is not passed]
+    if not open_checks:
+        return _VALID
+    codes = {check.code for check in open_checks} - {Reason.OK}
+    leading = min(codes, key=PRECEDENCE.__getitem__, default=Reason.INCOMPLETE)
+    return (Verdict.INDETERMINATE if leading in INDETERMINATE else Verdict.INVALID), leading
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a UTC moment as RFC 3339 with whole seconds and Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_character_is_right(identifier: str) -> bool:
+    try:
+        return parse_identifier(identifier).check_is_right
+    except FormatError:
+        return False
+
+
+def _file_result_code(checks: tuple[Check, ...]) -> int | None:
+    outcomes = {check.id: check.outcome for check in checks}
+    if any(outcomes[check_id] is Outcome.FAILED for check_id in _FILE_FAILED):
+        return 2
+    if any(outcomes[check_id] is Outcome.FAILED for check_id in _SIGNATURE_FAILED):
+        return 1
+    return 0 if outcomes[CheckId.SIGNATURE] is Outcome.PASSED else None

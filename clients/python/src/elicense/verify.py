@@ -1,0 +1,450 @@
+"""The judge: one pure function from a credential and frozen evidence to a report.
+
+It does no I/O, reads no clock and never raises for any token. The server, the offline SDK, the replay of an old
+verification and the test vectors all run this one function. The plan:
+
+ 1. Format: the token is a credential of a known format (`elicense.credential`).
+ 2. Trust: there is a trust list under the pinned root, and it is the current one.
+ 3. Issuer: `iss` is an authority of the list that is not distrusted, and `kid` is one of its own keys.
+ 4. Signature: it holds under that key, with the algorithm the list names. Otherwise nothing after this is looked
+    at: what a broken signature covers says nothing.
+ 5. Key: it was valid at `iat`, the time of signing, and is not compromised.
+ 6. Claims: they agree with each other, with the authority's entry and with the environment.
+ 7. Scope: the authority might issue this type in this area on the day of signing, and had not ended.
+ 8. Register (online): it issued exactly this identifier, signing input and status index.
+ 9. Status: from the live register, or from a list whose signer speaks for this authority; recent enough.
+10. Dates: the moment lies in the credential's window, without leeway; it was not signed in the future.
+11. Elements: what was asked matches, and nothing the policy requires is missing.
+12. Holder binding: listed and not asked; valid speaks of the license, not of who shows it.
+13. Log proof: where the policy requires one.
+14. Algorithm: its profile's dates have not passed.
+15. Clock: it is reliable, and not behind what has been signed already.
+
+Every check is always listed; the reason of highest precedence leads (`elicense.report.decide`).
+
+About `at`: dates are judged at that moment, while evidence ages by the later of it and now. For a past moment a
+status read after it says nothing, so the status cannot be told unless an archived list covers the moment.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from elicense.by_reference import LicenseFacts, verify_license
+from elicense.checks import (
+    check_clock,
+    check_dates,
+    check_elements,
+    check_status,
+    not_compared,
+    status_missing,
+)
+from elicense.credential import Credential
+from elicense.elements import HeldElements, metadata_elements
+from elicense.evidence import (
+    AcceptedStatusList,
+    Evidence,
+    ListStatus,
+    LiveStatus,
+    RefusedPart,
+    RegisterEvidence,
+    TrustEvidence,
+    gather_offline,
+)
+from elicense.keys import PublicKey
+from elicense.policy import Policy
+from elicense.problems import FormatError, Reason, Text
+from elicense.reading import Reading, SignatureMemo, read_credential
+from elicense.records import quick_constructor
+from elicense.report import (
+    NOT_ASKED,
+    PASSED,
+    SKIPPED,
+    Caution,
+    Check,
+    CheckId,
+    ElementResult,
+    Outcome,
+    ShownLicense,
+    StatusSource,
+    VerificationReport,
+    decide,
+)
+from elicense.status_list import Status
+from elicense.trust_list import Authority, AuthorityKey, AuthorityState
+
+__all__ = [
+    "Evidence",
+    "LicenseFacts",
+    "ListStatus",
+    "LiveStatus",
+    "RegisterEvidence",
+    "SignatureMemo",
+    "TrustEvidence",
+    "gather_offline",
+    "verify_credential",
+    "verify_license",
+]
+
+# Named once: looking members of an enumeration up costs more than most checks.
+_FORMAT_PASSED = PASSED[CheckId.FORMAT]
+_TRUST_PASSED = PASSED[CheckId.TRUST]
+_ISSUER_PASSED = PASSED[CheckId.ISSUER]
+_SIGNATURE_PASSED = PASSED[CheckId.SIGNATURE]
+_KEY_PASSED = PASSED[CheckId.KEY]
+_CLAIMS_PASSED = PASSED[CheckId.CLAIMS]
+_SCOPE_PASSED = PASSED[CheckId.SCOPE]
+_REGISTER_PASSED = PASSED[CheckId.REGISTER]
+_ALGORITHM_PASSED = PASSED[CheckId.ALGORITHM]
+_REGISTER_NOT_ASKED = NOT_ASKED[CheckId.REGISTER]
+_ELEMENTS_NOT_ASKED = NOT_ASKED[CheckId.ELEMENTS]
+_HOLDER_BINDING_NOT_ASKED = NOT_ASKED[CheckId.HOLDER_BINDING]
+_LOG_PROOF_NOT_ASKED = NOT_ASKED[CheckId.LOG_PROOF]
+_DISTRUSTED = AuthorityState.DISTRUSTED
+_ENDED = AuthorityState.ENDED
+
+_new_report = quick_constructor(VerificationReport)
+_new_shown = quick_constructor(ShownLicense)
+
+_LISTED_STATES = {
+    Status.VALID: "active",
+    Status.INVALID: "revoked",
+    Status.SUSPENDED: "suspended",
+    Status.SUPERSEDED: "superseded",
+}
+_EXPIRED_FILE = Text(
+    "电子证照文件已到期,应重新申领;证照本身的有效期未到。",
+    "This credential has reached its end and must be issued anew; the license itself has not.",
+)
+_KEY_BINDING_IGNORED = Caution(
+    "key_binding_not_checked",
+    Text("文件附有持证主体的绑定签名,本次未核验。", "A key binding came with the file and was not checked."),
+)
+
+
+def verify_credential(
+    token: str | bytes,
+    *,
+    evidence: Evidence,
+    policy: Policy,
+    at: datetime | None = None,
+    elements: Mapping[str, str] | None = None,
+    memo: SignatureMemo | None = None,
+) -> VerificationReport:
+    """Judge a credential against the evidence under a policy, following the plan of this module.
+
+    `at` asks about another moment than `evidence.now` (ValueError without a time zone). `elements` are values to
+    compare, by name. `memo` remembers readings and good signatures, never a verdict. Whatever the token is, the
+    answer is a report.
+    """
+    if at is not None and at.tzinfo is None:
+        raise ValueError("at needs a time zone")
+    case = _Case(evidence, policy, at, elements)
+    # 1.
+    try:
+        reading, digest = (read_credential(token), None) if memo is None else memo.read(token)
+    except FormatError as refusal:
+        return case.stop(Check(CheckId.FORMAT, Outcome.FAILED, refusal.reason, detail=refusal.detail))
+    credential = reading.credential
+    # 2.
+    trust = evidence.trust
+    if trust is None:
+        return case.stop(_FORMAT_PASSED, _trust_missing(evidence))
+    current = _check_trust(trust, policy, case.judged)
+    # 3.
+    authority = trust.trust_list.authority_by_issuer(credential.claims.issuer)
+    if authority is None:
+        return case.stop(_FORMAT_PASSED, current, _issuer_unknown("iss is no issuer of the trust list"))
+    entry = authority.key(credential.kid)
+    if entry is None:
+        return case.stop(_FORMAT_PASSED, current, _issuer_unknown("kid is no key of this issuer"))
+    issuer = _check_issuer(authority)
+    # 4.
+    if not _signature_holds(credential, entry.key, memo, digest):
+        broken = Check(CheckId.SIGNATURE, Outcome.FAILED, Reason.SIGNATURE_INVALID)
+        return case.stop(_FORMAT_PASSED, current, issuer, broken)
+    # 9. 11. first, because what they find is shown beside their checks.
+    status, source, superseded_by = _check_status(credential, authority, case)
+    compared, results = _check_credential_elements(credential, case)
+    checks = (
+        _FORMAT_PASSED,
+        current,
+        issuer,
+        _SIGNATURE_PASSED,
+        # 5. 6. 7. 8.
+        _check_key(entry, credential),
+        _check_claims(reading, authority, trust),
+        _check_scope(reading, authority),
+        _check_register(evidence.register),
+        status,
+        # 10.
+        _check_credential_dates(credential, trust, case),
+        compared,
+        # 12. 13. 14. 15.
+        _HOLDER_BINDING_NOT_ASKED,
+        _check_log_proof(policy),
+        _check_algorithm(entry.key, credential, case.judged),
+        _check_clock(evidence, trust, source, policy),
+    )
+    return case.report(
+        checks,
+        results=results,
+        shown=_show(credential, authority),
+        status=source,
+        superseded_by=superseded_by,
+        cautions=() if credential.key_binding is None else (_KEY_BINDING_IGNORED,),
+    )
+
+
+class _Case:
+    """Hold what one judgement is about and the moments it is made for."""
+
+    __slots__ = ("asked", "evidence", "judged", "moment", "now", "policy")
+
+    def __init__(
+        self, evidence: Evidence, policy: Policy, at: datetime | None, asked: Mapping[str, str] | None
+    ) -> None:
+        self.evidence = evidence
+        self.policy = policy
+        self.asked = asked
+        self.now = evidence.now
+        self.moment = self.now if at is None else at
+        self.judged = self.now if at is None or at < self.now else at
+
+    def stop(self, *made: Check) -> VerificationReport:
+        """End here: later checks would speak about claims that nothing vouches for."""
+        done = {check.id for check in made}
+        skipped = (SKIPPED[check_id] for check_id in CheckId if check_id not in done)
+        return self.report((*made, *skipped), results=not_compared(self.asked))
+
+    def report(
+        self,
+        checks: tuple[Check, ...],
+        *,
+        results: tuple[ElementResult, ...],
+        shown: ShownLicense | None = None,
+        status: StatusSource | None = None,
+        superseded_by: str | None = None,
+        cautions: tuple[Caution, ...] = (),
+    ) -> VerificationReport:
+        verdict, reason = decide(checks)
+        trust = self.evidence.trust
+        return _new_report(
+            verdict=verdict,
+            reason=reason,
+            checks=checks,
+            env=trust.root.env if trust is not None else None,
+            evaluated_at=self.moment,
+            verified_at=self.now,
+            policy=self.policy,
+            elements=results,
+            shown=shown,
+            superseded_by=superseded_by,
+            status=status,
+            trust=trust.reference if trust is not None else None,
+            cautions=cautions,
+            about_file=True,
+            candidates=None,
+        )
+
+
+def _trust_missing(evidence: Evidence) -> Check:
+    refused = evidence.trust_refused or RefusedPart(Reason.TRUST_UNAVAILABLE, "no trust list")
+    return Check(CheckId.TRUST, Outcome.CANNOT_TELL, refused.reason, detail=refused.detail)
+
+
+def _check_trust(trust: TrustEvidence, policy: Policy, judged: datetime) -> Check:
+    """2. Hold root, list and freshness against their own end dates."""
+    if judged >= trust.root.expires:
+        return _trust_stale("the trust root has expired")
+    if judged >= trust.trust_list.next_update:
+        return _trust_stale("the trust list is past its next update")
+    if trust.fresh or not policy.require_freshness:
+        return _TRUST_PASSED
+    freshness = trust.freshness
+    if freshness is None:
+        return _trust_stale(trust.refused.detail if trust.refused is not None else "no freshness")
+    if judged >= freshness.expires_at:
+        return _trust_stale("the freshness has expired")
+    return _TRUST_PASSED
+
+
+def _trust_stale(detail: str) -> Check:
+    return Check(CheckId.TRUST, Outcome.CANNOT_TELL, Reason.TRUST_STALE, detail=detail)
+
+
+def _issuer_unknown(detail: str) -> Check:
+    return Check(CheckId.ISSUER, Outcome.FAILED, Reason.ISSUER_UNKNOWN, detail=detail)
+
+
+def _check_issuer(authority: Authority) -> Check:
+    """3. A distrusted authority has no good signature, whenever it was made."""
+    if authority.status is _DISTRUSTED:
+        detail = "the authority is distrusted"
+        return Check(CheckId.ISSUER, Outcome.FAILED, Reason.ISSUER_NOT_AUTHORIZED, detail=detail)
+    return _ISSUER_PASSED
+
+
+def _signature_holds(
+    credential: Credential, key: PublicKey, memo: SignatureMemo | None, digest: bytes | None
+) -> bool:
+    """4. The algorithm is the trusted key's; a token that names another one is refused before any arithmetic."""
+    if credential.alg != key.profile.alg:
+        return False
+    if memo is not None:
+        return memo.verify(digest, credential, key)
+    return key.verify(credential.signature, credential.signing_input)
+
+
+def _check_key(entry: AuthorityKey, credential: Credential) -> Check:
+    """5. Judge the key at `iat`. A compromised key could have been used with any `iat`, so none is believed."""
+    if not entry.valid_at(credential.claims.issued_at):
+        return Check(CheckId.KEY, Outcome.FAILED, Reason.KEY_NOT_VALID_AT_ISSUE)
+    if entry.compromised is not None:
+        return Check(CheckId.KEY, Outcome.FAILED, Reason.KEY_COMPROMISED)
+    return _KEY_PASSED
+
+
+def _check_claims(reading: Reading, authority: Authority, trust: TrustEvidence) -> Check:
+    """6. Hold the claims against each other, the issuer's entry, the type base and the environment."""
+    credential, claims = reading.credential, reading.credential.claims
+    license_claims = claims.license
+    wrong = reading.contradiction
+    if not wrong and license_claims.authority_code != authority.code:
+        wrong = "authority_code and iss disagree"
+    if not wrong and not _vct_fits(claims.vct, f"{trust.root.type_base}/types/{license_claims.type_code}/"):
+        wrong = "vct and type_code or type base disagree"
+    if not wrong and credential.env != trust.root.env:
+        wrong = "env of the credential and of the trust root disagree"
+    if wrong:
+        return Check(CheckId.CLAIMS, Outcome.FAILED, Reason.CLAIMS_INCONSISTENT, detail=wrong)
+    return _CLAIMS_PASSED
+
+
+def _vct_fits(vct: str, prefix: str) -> bool:
+    version = vct[len(prefix) :]
+    return vct.startswith(prefix) and version.isascii() and version.isdigit()
+
+
+def _check_scope(reading: Reading, authority: Authority) -> Check:
+    """7. Judge the right to issue on the day of signing."""
+    claims = reading.credential.claims
+    ended_at = authority.ended_at
+    if authority.status is _ENDED and (ended_at is None or claims.issued_at >= ended_at):
+        detail = "the authority had ended when it signed"
+        return Check(CheckId.SCOPE, Outcome.FAILED, Reason.ISSUER_NOT_AUTHORIZED, detail=detail)
+    type_code, area_code = claims.license.type_code, claims.license.area_code
+    for scope in authority.scopes:
+        if scope.covers(type_code=type_code, area_code=area_code, on=reading.signed_on):
+            return _SCOPE_PASSED
+    detail = "no scope of the authority covers this type in this area on the day of signing"
+    return Check(CheckId.SCOPE, Outcome.FAILED, Reason.ISSUER_NOT_AUTHORIZED, detail=detail)
+
+
+def _check_register(register: RegisterEvidence | None) -> Check:
+    """8. A good signature over something the register never issued is a stolen key's, not a license."""
+    if register is None:
+        return _REGISTER_NOT_ASKED
+    if not register.known:
+        return Check(CheckId.REGISTER, Outcome.FAILED, Reason.NOT_REGISTERED)
+    return _REGISTER_PASSED
+
+
+def _check_status(
+    credential: Credential, authority: Authority, case: _Case
+) -> tuple[Check, StatusSource | None, str | None]:
+    """9. Find the state and judge it with its age; also name its source and, live, the newer version."""
+    evidence, status = case.evidence, case.evidence.status
+    if evidence.register is not None and not evidence.register.known:
+        return SKIPPED[CheckId.STATUS], None, None
+    if isinstance(status, LiveStatus):
+        source = StatusSource(kind="live", as_of=status.as_of, event_seq=status.event_seq)
+        check = check_status(
+            status.state, source, expires_at=None, policy=case.policy, now=case.now, moment=case.moment
+        )
+        return check, source, status.superseded_by
+    part = status.lists.get(credential.claims.status_uri) if status is not None else None
+    if part is None:
+        return status_missing("no status list for the URI of this credential"), None, None
+    if not isinstance(part, AcceptedStatusList):
+        return status_missing(part.detail), None, None
+    if not part.service.covers_authority(authority.code):
+        return status_missing("the list's signer does not speak for this authority"), None, None
+    listed = part.status_list
+    try:
+        state = _LISTED_STATES[listed.lookup(credential.claims.status_index)]
+    except FormatError as refusal:
+        return status_missing(refusal.detail), None, None
+    check = check_status(
+        state, part.source, expires_at=listed.expires_at, policy=case.policy, now=case.now, moment=case.moment
+    )
+    return check, part.source, None
+
+
+def _check_credential_dates(credential: Credential, trust: TrustEvidence, case: _Case) -> Check:
+    """10. Judge the credential's window, and refuse one signed in the future.
+
+    A clock behind the signed evidence makes nothing before that evidence future: it is the clock that is wrong.
+    """
+    claims = credential.claims
+    check = check_dates(begins=claims.not_before, ends=claims.expires_at, moment=case.moment)
+    if check.code is Reason.EXPIRED and _ends_before_license(credential):
+        return Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED, text=_EXPIRED_FILE)
+    if check.code is Reason.OK and claims.issued_at > max(case.judged, trust.latest) + case.policy.leeway:
+        detail = "the credential was signed in the future"
+        return Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID, detail=detail)
+    return check
+
+
+def _ends_before_license(credential: Credential) -> bool:
+    # The window ends with the license, or five years after signing: then the last day lies behind its end.
+    valid_until = credential.claims.license.valid_until
+    return valid_until is None or valid_until > credential.claims.expires_at.date() + timedelta(days=1)
+
+
+def _check_credential_elements(
+    credential: Credential, case: _Case
+) -> tuple[Check, tuple[ElementResult, ...]]:
+    """11. Compare with the register's values where the evidence has them, else with what is disclosed."""
+    required = case.policy.required_elements
+    if not case.asked and not required:
+        return _ELEMENTS_NOT_ASKED, ()
+    register = case.evidence.register
+    held = register.elements if register is not None and register.known else None
+    if held is None:
+        values = {**credential.elements, **metadata_elements(credential.claims.license)}
+        held = HeldElements(values=values, complete=credential.undisclosed_count == 0)
+    missing = tuple(name for name in required if name not in held.values)
+    return check_elements(case.asked or {}, held, missing=missing)
+
+
+def _check_log_proof(policy: Policy) -> Check:
+    """13. No credential carries a log proof yet: a policy that requires one cannot be told."""
+    if policy.require_log_proof:
+        return Check(CheckId.LOG_PROOF, Outcome.CANNOT_TELL, Reason.LOG_PROOF_MISSING)
+    return _LOG_PROOF_NOT_ASKED
+
+
+def _check_algorithm(key: PublicKey, credential: Credential, judged: datetime) -> Check:
+    """14. After its dates an algorithm proves nothing without a proof that the signature existed before."""
+    profile = key.profile
+    if (profile.verify_until is not None and judged > profile.verify_until) or (
+        profile.sign_until is not None and credential.claims.issued_at > profile.sign_until
+    ):
+        return Check(CheckId.ALGORITHM, Outcome.CANNOT_TELL, Reason.ALGORITHM_SUNSET)
+    return _ALGORITHM_PASSED
+
+
+def _check_clock(
+    evidence: Evidence, trust: TrustEvidence, source: StatusSource | None, policy: Policy
+) -> Check:
+    """15. Nothing that has been signed may lie in the future."""
+    latest = trust.latest if source is None or source.as_of < trust.latest else source.as_of
+    return check_clock(
+        reliable=evidence.clock_reliable, latest_signed=latest, now=evidence.now, leeway=policy.leeway
+    )
+
+
+def _show(credential: Credential, authority: Authority) -> ShownLicense:
+    return _new_shown(
+        claims=credential.claims.license, elements=credential.elements, authority_name=authority.name
+    )

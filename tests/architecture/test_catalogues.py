@@ -1,0 +1,114 @@
+"""The lists both sides share are complete: problems and their errors, states and their actions, reasons and texts."""
+
+import ast
+import inspect
+from collections import Counter
+from itertools import product
+
+import pytest
+
+from app.domain.errors import DomainError
+from app.domain.license import ENDED, STATUS_VALUE, Action, State, next_state
+from elicense.client import errors
+from elicense.problems import IMPORT_REASONS, PROBLEMS, REASONS, Reason
+from tests.architecture.source import python_files
+
+# Every pair that is allowed, and where it leads. All others are refused by name.
+ALLOWED = {
+    (State.ACTIVE, Action.SUSPEND): State.SUSPENDED,
+    (State.SUSPENDED, Action.RESUME): State.ACTIVE,
+    (State.ACTIVE, Action.REVOKE): State.REVOKED,
+    (State.SUSPENDED, Action.REVOKE): State.REVOKED,
+    (State.ACTIVE, Action.CANCEL): State.CANCELLED,
+    (State.SUSPENDED, Action.CANCEL): State.CANCELLED,
+}
+
+
+@pytest.mark.parametrize(("state", "action"), list(product(State, Action)))
+def test_every_state_and_action_is_allowed_or_refused_by_name(state: State, action: Action) -> None:
+    if (state, action) in ALLOWED:
+        assert next_state(state, action) is ALLOWED[state, action]
+        return
+    with pytest.raises(DomainError) as refusal:
+        next_state(state, action)
+    assert refusal.value.code == "state_conflict"
+    assert state.value in refusal.value.detail
+    assert action.value in refusal.value.detail
+
+
+def test_an_ended_license_takes_no_action() -> None:
+    assert [pair for pair in ALLOWED if pair[0] in ENDED] == []
+
+
+def test_every_state_has_a_value_in_the_status_list() -> None:
+    assert set(STATUS_VALUE) == set(State)
+    assert {value for state, value in STATUS_VALUE.items() if state in ENDED} == {1, 3}
+
+
+def sdk_errors() -> list[type[errors.APIStatusError]]:
+    return [
+        value
+        for _, value in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(value, errors.APIStatusError) and value is not errors.APIStatusError
+    ]
+
+
+def mismatches(problem_codes: list[str], error_codes: list[str]) -> list[str]:
+    """Return codes that have no error class, or several, and classes of no code."""
+    counted = Counter(error_codes)
+    return sorted(
+        [code for code in problem_codes if counted[code] != 1]
+        + [code for code in counted if code not in problem_codes]
+    )
+
+
+def test_every_problem_has_one_error_in_the_sdk() -> None:
+    assert mismatches(list(PROBLEMS), [error.code for error in sdk_errors()]) == []
+
+
+def test_the_comparison_catches_what_is_planted() -> None:
+    assert mismatches(["a", "b"], ["a"]) == ["b"]
+    assert mismatches(["a"], ["a", "a"]) == ["a"]
+    assert mismatches(["a"], ["a", "b"]) == ["b"]
+
+
+def test_every_problem_has_one_status_of_a_refusal() -> None:
+    assert [
+        code for code, kind in PROBLEMS.items() if code != kind.code or not 400 <= kind.status <= 599
+    ] == []
+
+
+def test_every_code_the_server_raises_is_a_known_problem() -> None:
+    unknown = {
+        name: codes - set(PROBLEMS)
+        for name, text in python_files("app")
+        if (codes := raised_codes(text)) - set(PROBLEMS)
+    }
+    assert unknown == {}
+
+
+def raised_codes(text: str) -> set[str]:
+    """Return the literal codes given to DomainError and its subclasses' super().__init__."""
+    codes = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if called == "DomainError" and isinstance(node.args[0].value, str):
+                codes.add(node.args[0].value)
+    return codes
+
+
+def test_the_code_finder_catches_what_is_planted() -> None:
+    assert raised_codes('raise DomainError("no_such_code", "x")') == {"no_such_code"}
+
+
+def test_every_text_is_in_both_languages() -> None:
+    texts = (
+        [entry.text for entry in REASONS.values()]
+        + [entry.action for entry in REASONS.values()]
+        + [kind.title for kind in PROBLEMS.values()]
+        + [kind.action for kind in PROBLEMS.values()]
+        + list(IMPORT_REASONS.values())
+    )
+    assert set(REASONS) == set(Reason)
+    assert [text for text in texts if not text.zh or not text.en or text.zh == text.en] == []

@@ -1,0 +1,180 @@
+"""A production installation without the demonstration: migrate, setup, keys, clients, two API workers, one worker."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from elicense import Elicense, OfflineVerifier
+from elicense.cn import make_uscc
+from tests.e2e.demo_process import COMMAND, ROOT, elicense, environment, free_port
+
+AUTHORITY = make_uscc("1", "1", "320100", "MA0T9001")
+TYPE = "11100000MB0143028R001"
+ISSUER_URL = "https://license.province.example"
+SETUP = f"""
+[[areas]]
+code = "320100"
+name = "南京市"
+
+[[license_types]]
+code = "{TYPE}"
+name = "营业执照"
+name_en = "Business license"
+defining_authority = "11100000MB0143028R"
+[[license_types.elements]]
+name = "address"
+label = "住所"
+label_en = "address"
+kind = "address"
+
+[[authorities]]
+code = "{AUTHORITY}"
+name = "南京市样例局(演示)"
+level = "city"
+area_code = "320100"
+[[authorities.scopes]]
+type_code = "{TYPE}"
+areas = ["3201"]
+"""
+
+
+@contextmanager
+def process(words: Sequence[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen([str(COMMAND), *words], env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGTERM)
+        try:
+            running.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def wait_for(client: Elicense) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client.trust.root()
+            return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    env = environment(ELICENSE_ISSUER_URL=ISSUER_URL)
+
+    def run(*words: object, code: int = 0) -> str:
+        done = elicense(*words, "--data-dir", data, env=env)
+        assert done.returncode == code, f"{words}: {done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    run("serve", "--port", port, code=4)
+    run("migrate")
+    (tmp_path / "setup.toml").write_text(SETUP, encoding="utf-8")
+    run("setup", "apply", tmp_path / "setup.toml", "--dry-run")
+    run("setup", "apply", tmp_path / "setup.toml")
+    assert "不变 unchanged 1" in run("setup", "apply", tmp_path / "setup.toml")
+    run("keys", "init")
+    run("keys", "publish-trust-list")
+    kids = json.loads(run("keys", "list", "--json"))
+    assert {key["use"] for key in kids} == {"credential", "status", "receipt", "freshness"}
+
+    keys = {}
+    for kind, bound in (("authority", ["--authority", AUTHORITY]), ("platform", [])):
+        made = json.loads(run("clients", "create", f"the-{kind}", "--kind", kind, *bound, "--json"))
+        assert made["secret"].startswith("elk_live_")
+        keys[kind] = made["secret"]
+    run("clients", "create", "the-platform", "--kind", "platform", code=1)
+    run("clients", "create", "nobody", "--kind", "authority", code=2)
+    listing = run("clients", "list")
+    assert "the-platform" in listing
+    assert keys["platform"] not in listing
+    rotated = json.loads(run("clients", "rotate", "the-platform", "--overlap", "1h", "--json"))["secret"]
+
+    base_url = f"http://127.0.0.1:{port}"
+    directory = ["--data-dir", str(data)]
+    with (
+        process(["serve", "--port", str(port), "--workers", "2", *directory], env),
+        process(["worker", *directory], env),
+    ):
+        department = Elicense(base_url=base_url, api_key=keys["authority"])
+        wait_for(department)
+        root = department.trust.root()
+        platforms = [Elicense(base_url=base_url, api_key=key) for key in (keys["platform"], rotated)]
+        code = make_uscc("9", "1", "320102", "MA0T9002")
+        license = department.licenses.issue(
+            type_code=TYPE,
+            number=code,
+            holder={"code": code, "code_type": "001", "name": "样例(演示)公司"},
+            area_code="320100",
+            issue_date="1980-01-02",
+            valid_from="1980-01-02",
+            elements={"address": "演示大道1号"},
+        )
+        token = department.licenses.credential(license.id)
+        for platform in platforms:
+            answer = platform.verifications.create(credential=token)
+            assert (answer.reason, answer.env) == ("ok", "live")
+
+        deadline = time.monotonic() + 60
+        while not OfflineVerifier(trust_root=root, bundle=department.trust.bundle()).verify(token):
+            assert time.monotonic() < deadline, "the worker publishes the new list within a minute"
+            time.sleep(0.2)
+
+        department.licenses.revoke(license.id, reason_code="penalty", reason="吊销")
+        time.sleep(1)
+        # Fresh connections reach either API process.
+        for _ in range(8):
+            with Elicense(base_url=base_url, api_key=rotated) as fresh:
+                assert fresh.verifications.create(credential=token).reason == "revoked"
+        deadline = time.monotonic() + 60
+        while (
+            OfflineVerifier(trust_root=root, bundle=department.trust.bundle()).verify(token).reason
+            != "revoked"
+        ):
+            assert time.monotonic() < deadline, "the list says so within a minute"
+            time.sleep(0.2)
+        report = run("doctor")
+        assert "✗" not in report
+        assert rotated not in report
+
+    run("clients", "revoke", "the-platform")
+
+
+def test_all_wrong_settings_are_named_at_once_and_exit_2(tmp_path: Path) -> None:
+    wrong = {"ELICENSE_ENV": "staging", "ELICENSE_DATABASE_URL": "mysql://x", "ELICENSE_ISSUER_URL": "x"}
+    done = elicense("doctor", "--data-dir", tmp_path, env=environment(**wrong))
+    assert done.returncode == 2
+    assert [name for name in wrong if name not in done.stderr] == []
+
+
+def test_before_anything_is_set_up_every_command_names_the_next_step(tmp_path: Path) -> None:
+    env = environment(ELICENSE_ISSUER_URL=ISSUER_URL)
+    for words in (("serve",), ("worker",), ("doctor",), ("clients", "list"), ("keys", "init")):
+        done = elicense(*words, "--data-dir", tmp_path / "new", env=env)
+        assert done.returncode == 4, words
+        assert "elicense migrate" in done.stdout + done.stderr, words
+
+
+def test_a_port_in_use_is_named_and_exits_4(tmp_path: Path) -> None:
+    data, env = tmp_path / "data", environment(ELICENSE_ISSUER_URL=ISSUER_URL)
+    for words in (("migrate",), ("keys", "init")):
+        assert elicense(*words, "--data-dir", data, env=env).returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for words in (("serve", "--data-dir", data), ("demo", "--data-dir", tmp_path / "demo")):
+            done = elicense(*words, "--port", port, env=environment() if words[0] == "demo" else env)
+            assert done.returncode == 4, words
+            assert f"127.0.0.1:{port}" in done.stderr

@@ -1,0 +1,71 @@
+"""The examples of both README files, run as they stand against a live demonstration."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.demo_process import COMMAND, RunningDemo, environment, running_demo
+from tests.readme import NAMES, examples
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    folder = tmp_path_factory.mktemp("reader") / ".elicense"
+    with running_demo(folder, "--licenses", "20") as running:
+        yield running
+
+
+def run(command: list[str], demo: RunningDemo) -> str:
+    done = subprocess.run(
+        command,
+        cwd=demo.folder.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def as_typed(text: str, demo: RunningDemo) -> str:
+    """Put this run's port and command where a reader has the usual ones."""
+    return text.replace("http://127.0.0.1:8000", demo.facts["base_url"]).replace(
+        "uv run elicense", str(COMMAND)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
+    assert shutil.which("curl"), "the README's example needs curl"
+    curl, update = (
+        example.text
+        for example in examples(name, "bash")
+        if "curl" in example.text or "trust update" in example.text
+    )
+    answer = run(["bash", "-euc", as_typed(curl, demo)], demo)
+    assert '"verdict":"valid"' in answer.replace(" ", "")
+    run(["bash", "-euc", as_typed(update, demo)], demo)
+
+    platform, bank, department = (
+        run([sys.executable, "-c", example.text], demo) for example in examples(name, "python")
+    )
+    assert platform.startswith("valid ok ")
+    assert bank.startswith("valid ok ")
+    assert "failed" not in bank
+    assert department.strip() == "revoked"
+
+
+def test_the_shown_output_is_what_the_demonstration_prints(demo: RunningDemo) -> None:
+    """Labels only: ports, keys and paths differ from run to run."""
+    demo.printed("Ctrl-C")
+    printed = {line.split("  ")[0] for line in demo.lines if line and not line.startswith((" ", "curl"))}
+    for name in NAMES:
+        (shown,) = (example.text for example in examples(name, "text"))
+        labels = {line.split("  ")[0] for line in shown.splitlines() if line and not line.startswith(" ")}
+        labels = {label for label in labels if not label.startswith(("curl", "uv run", "签发"))}
+        assert labels <= printed, f"{name}: {labels - printed}"

@@ -1,0 +1,169 @@
+"""An outside look at a register: reads only the database's rows, shares no code with the server that wrote them.
+
+Signatures are checked with PyJWT's key classes on the published public keys, digests with hashlib. Every finding is
+one line that names the license; an empty list means the register is consistent.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jwt
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+_STATUS_VALUE = {"active": 0, "revoked": 1, "cancelled": 1, "transferred": 1, "suspended": 2, "superseded": 3}
+_TABLES = (
+    "licenses",
+    "license_versions",
+    "license_numbers",
+    "license_history",
+    "intents",
+    "status_entries",
+    "events",
+    "log_leaves",
+    "audit",
+    "service_keys",
+    "idempotency",
+)
+Rows = list[dict[str, Any]]
+
+
+async def _read(database_url: str) -> dict[str, Rows]:
+    engine = create_async_engine(database_url)
+    try:
+        async with engine.connect() as connection:
+            tables = {}
+            for table in _TABLES:
+                result = await connection.execute(text(f"SELECT * FROM {table}"))
+                tables[table] = [dict(row._mapping) for row in result]
+            return tables
+    finally:
+        await engine.dispose()
+
+
+def _unpadded(text_: str) -> bytes:
+    return base64.urlsafe_b64decode(text_ + "=" * (-len(text_) % 4))
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _signature_faults(version: dict[str, Any], keys: Mapping[str, Any]) -> list[str]:
+    name = version["identifier"]
+    issuer_signed = version["credential"].split("~", 1)[0]
+    if issuer_signed.count(".") != 2:
+        return [f"{name}: the credential is not signed"]
+    signing_input, _, signature = issuer_signed.rpartition(".")
+    faults = []
+    if hashlib.sha256(signing_input.encode()).hexdigest() != version["signing_input_sha256"]:
+        faults.append(f"{name}: the stored digest is not that of the signing input")
+    header = json.loads(_unpadded(signing_input.split(".", 1)[0]))
+    if header["kid"] != version["kid"] or version["kid"] not in keys:
+        return [*faults, f"{name}: signed by an unknown key"]
+    algorithm = jwt.get_algorithm_by_name(header["alg"])
+    if not algorithm.verify(signing_input.encode(), keys[version["kid"]], _unpadded(signature)):
+        faults.append(f"{name}: the signature is wrong")
+    claims = json.loads(_unpadded(signing_input.split(".", 1)[1]))
+    if claims["license"]["identifier"] != name:
+        faults.append(f"{name}: the credential names another identifier")
+    if claims["status"]["status_list"]["idx"] != version["status_index"]:
+        faults.append(f"{name}: the credential names another status index")
+    return faults
+
+
+def _doubles(what: str, values: list[Any]) -> list[str]:
+    return [f"{what} stands {count} times: {value}" for value, count in Counter(values).items() if count > 1]
+
+
+def _row_faults(tables: dict[str, Rows]) -> list[str]:
+    faults = []
+    versions = {(row["license_id"], row["version"]): row for row in tables["license_versions"]}
+    numbers = {(row["type_code"], row["number"]): row["license_id"] for row in tables["license_numbers"]}
+    entries = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
+    history = Counter(row["license_id"] for row in tables["license_history"])
+    leaves = Counter(row["license_id"] for row in tables["log_leaves"])
+    events = Counter(row["license_id"] for row in tables["events"])
+    audited = Counter(row["subject"] for row in tables["audit"] if row["outcome"] == "ok")
+    for license_ in tables["licenses"]:
+        name = license_["number"]
+        version = versions.get((license_["id"], license_["version"]))
+        if version is None:
+            faults.append(f"{name}: the license has no signed version")
+            continue
+        if numbers.get((license_["type_code"], license_["number"])) != license_["id"]:
+            faults.append(f"{name}: the number is not held by its license")
+        if version["state"] != license_["state"]:
+            faults.append(f"{name}: license and version disagree on the state")
+        published = entries.get((version["status_list_id"], version["status_index"]), 0)
+        if published != _STATUS_VALUE[license_["state"]]:
+            faults.append(f"{name}: status value {published} for state {license_['state']}")
+        expected = license_["row_version"]
+        for kind, counts in (("history entries", history), ("log leaves", leaves), ("events", events)):
+            if counts[license_["id"]] != expected:
+                faults.append(f"{name}: {counts[license_['id']]} {kind} for {expected} changes")
+        if audited[license_["id"]] < expected:
+            faults.append(f"{name}: {audited[license_['id']]} audit entries for {expected} changes")
+    return faults
+
+
+def _intent_faults(tables: dict[str, Rows]) -> list[str]:
+    identifiers = {row["identifier"] for row in tables["license_versions"]}
+    voided_values = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
+    faults = []
+    for intent in tables["intents"]:
+        if intent["state"] == "open":
+            faults.append(f"{intent['identifier']}: the intent is still open")
+        elif intent["state"] == "done" and intent["identifier"] not in identifiers:
+            faults.append(f"{intent['identifier']}: done, but no license")
+        elif intent["state"] == "voided":
+            if intent["identifier"] in identifiers:
+                faults.append(f"{intent['identifier']}: voided, but issued")
+            if voided_values.get((intent["status_list_id"], intent["status_index"])) != 1:
+                faults.append(f"{intent['identifier']}: voided, but its status index is not set to 1")
+    return faults
+
+
+async def check_register(
+    database_url: str, acknowledged: Mapping[str, str] | None = None, revoked: Iterable[str] = ()
+) -> list[str]:
+    """Return every inconsistency of a register at rest.
+
+    `acknowledged` maps the numbers that were answered to their identifiers, `revoked` names those whose revocation
+    was answered.
+    """
+    tables = await _read(database_url)
+    keys = {
+        row["kid"]: jwt.PyJWK(_json(row["jwk"]) | {"kty": "EC"}, algorithm="ES256").key
+        for row in tables["service_keys"]
+        if row["use"] == "credential"
+    }
+    faults = []
+    for version in tables["license_versions"]:
+        faults += _signature_faults(version, keys)
+    faults += _doubles("number", [(row["type_code"], row["number"]) for row in tables["licenses"]])
+    faults += _doubles("identifier", [row["identifier"] for row in tables["license_versions"]])
+    indices = [(row["status_list_id"], row["status_index"]) for row in tables["license_versions"]]
+    faults += _doubles("status index", indices)
+    faults += _row_faults(tables) + _intent_faults(tables)
+    stored = {row["number"]: row["identifier"] for row in tables["licenses"]}
+    for number, identifier in (acknowledged or {}).items():
+        if stored.get(number) != identifier:
+            faults.append(f"{number}: acknowledged as {identifier}, stored as {stored.get(number)}")
+    states = {row["number"]: row["state"] for row in tables["licenses"]}
+    for number in revoked:
+        if states.get(number) != "revoked":
+            faults.append(f"{number}: its revocation was acknowledged, its state is {states.get(number)}")
+    return faults
+
+
+def check_register_now(
+    database_url: str, acknowledged: Mapping[str, str] | None = None, revoked: Iterable[str] = ()
+) -> list[str]:
+    """Run `check_register` from code that has no event loop."""
+    return asyncio.run(check_register(database_url, acknowledged, revoked))

@@ -1,0 +1,102 @@
+"""A register for fault tests: made once, then worked on by other processes that get raced, stopped and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.databases import run_apart
+from tests.installation import AREA, AUTHORITY, BUSINESS_LICENSE, ISSUER_URL, open_installation
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """An initialised installation at rest, and how to start processes on it."""
+
+    database_url: str
+    folder: Path
+    keys: Mapping[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment of every process of this installation."""
+        return {
+            **os.environ,
+            "ELICENSE_DATABASE_URL": self.database_url,
+            "ELICENSE_KEYS_DIR": str(self.folder / "keys"),
+            "ELICENSE_ISSUER_URL": ISSUER_URL,
+            "ELICENSE_ENV": "development",
+            "ELICENSE_LOG_LEVEL": "error",
+        }
+
+    def start(self, mode: str, *options: object) -> "Work":
+        """Start `tests.faults.process` in one of its modes."""
+        command = [sys.executable, "-m", "tests.faults.process", mode, "--data-dir", str(self.folder)]
+        command += ["--authority", AUTHORITY, "--type", BUSINESS_LICENSE, "--area", AREA]
+        return self.start_command([*command, *map(str, options)])
+
+    def start_command(self, command: list[str]) -> "Work":
+        """Start any command on this installation."""
+        errors = self.folder / "stderr.txt"
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors.open("ab"),
+            text=True,
+        )
+        return Work(process, errors)
+
+    def recover(self) -> None:
+        """Let another process finish what a killed one left, as soon as its leases have run out."""
+        work = self.start("recover", "--shift", 61)
+        assert "done" in work.finish(), work.said_wrong()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One running process."""
+
+    process: subprocess.Popen[str]
+    errors: Path
+
+    def wait_ready(self) -> None:
+        """Wait for its first line, `ready`."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.strip() == "ready", self.said_wrong()
+
+    def finish(self, given: str | None = None, *, timeout: float = 300) -> list[str]:
+        """Wait for its end and return the lines it printed; it must have ended well."""
+        output, _ = self.process.communicate(given, timeout=timeout)
+        assert self.process.returncode == 0, self.said_wrong()
+        return output.splitlines()
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, in whatever it is doing."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def said_wrong(self) -> str:
+        """Return the end of what all processes of this register wrote to stderr."""
+        return self.errors.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+@pytest.fixture
+def register(database_url: str, tmp_path: Path) -> Iterator[Register]:
+    """Give a register with authorities, types, keys and clients on a database of its own, at rest."""
+
+    async def make() -> Mapping[str, str]:
+        async with open_installation(database_url, tmp_path) as installation:
+            return installation.keys
+
+    yield Register(database_url, tmp_path, run_apart(make))

@@ -1,0 +1,144 @@
+"""Details of the public surface that a caller relies on: order of checks, whole lists, strict queries, languages."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.api.schemas.answers import HistoryPage, HoldingPage
+from app.domain.api_client import ClientKind
+from tests.installation import BUSINESS_LICENSE, OTHER_AREA, TRANSPORT_TYPE
+from tests.integration.http_service import HttpService, assert_problem, license_body, open_http
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def service(database_url: str, tmp_path: Path) -> AsyncIterator[HttpService]:
+    async with open_http(database_url, tmp_path) as opened:
+        yield opened
+
+
+async def test_what_an_authority_may_not_issue_is_refused_before_its_content_is_judged(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    wrong = {"valid_until": "1970-01-01", "elements": {"no_such_element": "x"}}
+    for place in ({"area_code": OTHER_AREA}, {"type_code": TRANSPORT_TYPE}):
+        with subtests.test(place=place):
+            body = {**license_body(service), **wrong, **place}
+            response = await service.call("authority", "POST", "/v1/licenses", json=body)
+            assert_problem(response, "not_authorized_to_issue")
+
+
+async def test_holdings_are_paged_like_every_list(service: HttpService) -> None:
+    holder = {"code": service.installation.new_license().holder.code, "code_type": "001", "name": "样例公司"}
+    issued = [await service.issue(number=f"H-{index}", holder=holder) for index in range(3)]
+    await service.add_client("own_holder", kind=ClientKind.HOLDER, holder_code=holder["code"])
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"cursor": cursor, "limit": "2"}
+        page = (await service.call("own_holder", "GET", "/v1/holdings", params=params)).json()
+        HoldingPage.model_validate(page)
+        assert len(page["data"]) <= 2
+        seen += [one["id"] for one in page["data"]]
+        cursor = page["next_cursor"]
+    assert sorted(seen) == sorted(one["id"] for one in issued)
+
+
+async def test_a_history_is_paged_like_every_list(service: HttpService) -> None:
+    license_id = (await service.issue())["id"]
+    for action in ("suspend", "resume", "revoke"):
+        await service.act(license_id, action)
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"cursor": cursor, "limit": "3"}
+        path = f"/v1/licenses/{license_id}/history"
+        page = (await service.call("authority", "GET", path, params=params)).json()
+        HistoryPage.model_validate(page)
+        assert len(page["data"]) <= 3
+        seen += [one["action"] for one in page["data"]]
+        cursor = page["next_cursor"]
+    assert seen == ["issue", "suspend", "resume", "revoke"]
+
+
+async def test_no_reading_passes_over_a_parameter_it_does_not_know(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    license_id = (await service.issue())["id"]
+    code = (await service.issue())["holder"]["code"]
+    asked = await service.verify(license={"holder_code": code, "type_code": BUSINESS_LICENSE})
+    for role, path in (
+        ("authority", f"/v1/licenses/{license_id}"),
+        ("authority", f"/v1/licenses/{license_id}/history"),
+        ("authority", f"/v1/licenses/{license_id}/credential"),
+        ("holder", "/v1/holdings"),
+        ("platform", f"/v1/verifications/{asked['id']}"),
+        (None, f"/v1/license-types/{BUSINESS_LICENSE}"),
+    ):
+        with subtests.test(path=path):
+            assert_problem(await service.call(role, "GET", f"{path}?versoin=1"), "invalid_request")
+
+
+async def test_a_history_refuses_a_cursor_that_is_not_its_own(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    license_id = (await service.issue())["id"]
+    for cursor in ("x", "AAAA", "LTE=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk=", "wrIy"):
+        with subtests.test(cursor=cursor):
+            path = f"/v1/licenses/{license_id}/history?cursor={cursor}"
+            response = await service.call("authority", "GET", path)
+            if response.status_code == 200:
+                assert response.json()["data"] == []
+            else:
+                assert_problem(response, "invalid_request")
+
+
+async def test_a_holder_code_is_found_however_it_was_typed(service: HttpService) -> None:
+    issued = await service.issue()
+    typed = issued["holder"]["code"].lower()
+    params = {"holder_code": f"{typed[:9]} {typed[9:]}"}
+    found = (await service.call("authority", "GET", "/v1/licenses", params=params)).json()["data"]
+    assert [one["id"] for one in found] == [issued["id"]]
+
+
+async def test_a_holder_s_key_made_with_a_typed_code_sees_the_holder_s_licenses(service: HttpService) -> None:
+    issued = await service.issue()
+    await service.add_client("typed", kind=ClientKind.HOLDER, holder_code=issued["holder"]["code"].lower())
+    found = (await service.call("typed", "GET", "/v1/holdings")).json()["data"]
+    assert [one["id"] for one in found] == [issued["id"]]
+
+
+async def test_every_wrong_field_is_explained_in_the_caller_s_language(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    good = license_body(service)
+    cases: tuple[dict[str, object], ...] = (
+        {"valid_until": "1970-01-01"},
+        {"issue_date": "1800-01-01"},
+        {"valid_from": "2200-01-01", "valid_until": None},
+        {"elements": {**good["elements"], "no_such_element": "x"}},
+        {"number": "   "},
+        {"number": " x"},
+        {"number": "x\u200e"},
+        {"number": "9" * 101},
+        {"type_code": "11100000MB0143028R999"},
+        {"area_code": "990000"},
+        {"holder": {"code": "91320106MA0T7TC070", "code_type": "001", "name": "某"}},
+        {"holder": {"code": "110101199003070011", "code_type": "111", "name": "某"}},
+    )
+    for case in cases:
+        with subtests.test(case=str(case)[:60]):
+            body = {**good, **case}
+            in_chinese = await service.call("authority", "POST", "/v1/licenses", json=body)
+            in_english = await service.call(
+                "authority", "POST", "/v1/licenses", json=body, headers={"accept-language": "en"}
+            )
+            assert in_chinese.status_code == in_english.status_code == 422
+            errors = list(zip(in_chinese.json()["errors"], in_english.json()["errors"], strict=True))
+            assert errors
+            for chinese, english in errors:
+                assert chinese["pointer"] == english["pointer"]
+                assert not chinese["detail"].isascii()
+                assert english["detail"].isascii()

@@ -1,0 +1,126 @@
+"""Connections that are slow, endless or no HTTP at all, against a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from app.api.http_protocol import MAX_HEAD_BYTES, StrictHttpProtocol
+
+pytestmark = pytest.mark.anyio
+
+HEAD = b"GET / HTTP/1.1\r\nHost: service.example\r\n"
+
+
+class ImpatientProtocol(StrictHttpProtocol):
+    """The protocol with a waiting time that suits tests."""
+
+    head_seconds = 0.5
+
+
+class AnnouncingServer(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        hello, port=0, http=ImpatientProtocol, ws="none", lifespan="off", log_level="critical", backlog=4096
+    )
+    server = AnnouncingServer(config)
+    task = asyncio.create_task(server.serve())
+    await server.ready.wait()
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
+async def exchange(port: int, *pieces: bytes, pause: float = 0) -> bytes:
+    """Send pieces and return all that comes back until the other side closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        return await asyncio.wait_for(reader.read(), timeout=10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_a_request_is_served() -> None:
+    async with serving() as port:
+        answer = await exchange(port, HEAD + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_head_in_pieces_is_served_when_it_is_in_time() -> None:
+    async with serving() as port:
+        answer = await exchange(port, HEAD, b"Connection: ", b"close\r\n\r\n", pause=0.05)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", HEAD, HEAD + b"A: b\r\n" * 50])
+async def test_a_head_that_never_ends_is_given_up(sent: bytes) -> None:
+    async with serving() as port:
+        assert await exchange(port, sent) == b""
+
+
+async def test_the_second_request_of_a_connection_must_come_in_time_too() -> None:
+    async with serving() as port:
+        answer = await exchange(port, HEAD + b"\r\n", HEAD, pause=0.1)
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+async def test_a_served_connection_is_not_cut_while_it_is_idle() -> None:
+    async with serving() as port:
+        answer = await exchange(port, HEAD + b"\r\n", HEAD + b"Connection: close\r\n\r\n", pause=0.8)
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
+async def test_an_endless_head_is_refused() -> None:
+    async with serving() as port:
+        answer = await exchange(port, HEAD + b"A: " + b"x" * (MAX_HEAD_BYTES + 1))
+    assert answer.startswith(b"HTTP/1.1 413") or answer == b""
+
+
+@pytest.mark.parametrize(
+    "sent", [b"NONSENSE\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00"]
+)
+async def test_what_is_no_http_is_answered_with_a_problem_document(sent: bytes) -> None:
+    async with serving() as port:
+        answer = await exchange(port, sent)
+    head, body = answer.split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["status"] == 400
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.soak)])
+async def test_many_slow_sockets_are_closed_while_others_are_served(count: int) -> None:
+    async with serving() as port:
+        slow = [asyncio.create_task(exchange(port, HEAD)) for _ in range(count)]
+        await asyncio.sleep(0.1)
+        answer = await exchange(port, HEAD + b"Connection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert set(await asyncio.gather(*slow)) == {b""}

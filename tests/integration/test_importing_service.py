@@ -1,0 +1,224 @@
+"""The import on a real database: every good row issued and signed, every other listed, a second run changes nothing."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from app.adapters.import_files import RefusedRowWriter, mapping_for, read_mapping, read_table
+from app.bootstrap import open_root_keys, open_services
+from app.demo.seeding import authority_caller
+from app.domain.import_batch import ImportFileError, ImportMap, ImportSummary, RefusedRow
+from app.domain.license import Action, LicenseFilter
+from app.ports import LicenseSnapshot, UnitOfWork
+from app.services.container import Services
+from app.services.demo_directory import BUSINESS_LICENSE, authority_code, demo_plan
+from app.services.importing import ImportJob, ImportService
+from app.settings import DEMO_ISSUER_URL, load_settings
+from elicense.policy import DEFAULT_POLICY
+from elicense.verify import gather_offline, verify_credential
+from tests.register_file import MAPPING, make_register
+
+pytestmark = pytest.mark.anyio
+AUTHORITY = authority_code("market", "320100")
+
+
+@pytest.fixture
+async def services(database_url: str, tmp_path: Path) -> AsyncIterator[Services]:
+    settings = load_settings(
+        tmp_path,
+        environ={},
+        environment="development",
+        database_url=database_url,
+        default_environment="development",
+    )
+    async with open_services(settings, uninitialised=True) as opened:
+        await opened.directory.apply(demo_plan(), dry_run=False, actor="test")
+        await opened.ceremony.init(root_keys=open_root_keys(settings), issuer_url=DEMO_ISSUER_URL)
+    async with open_services(settings) as opened:
+        yield opened
+
+
+@dataclass
+class Run:
+    """One import: its counts, the refused rows, the errors file."""
+
+    summary: ImportSummary
+    refused: list[RefusedRow] = field(default_factory=list)
+    errors: str = ""
+
+
+async def run_import(
+    services: Services, folder: Path, text: str, *, mapping: str | None = MAPPING, dry_run: bool = False
+) -> Run:
+    source = folder / "register.csv"
+    source.write_text(text, encoding="gb18030")
+    read_map: ImportMap | None = None
+    if mapping is not None:
+        (folder / "map.toml").write_text(mapping, encoding="utf-8")
+        read_map = read_mapping(folder / "map.toml")
+    table = read_table(source)
+    job = ImportJob(
+        authority_code=AUTHORITY,
+        type_code=BUSINESS_LICENSE,
+        mapping=mapping_for(table, read_map),
+        headers=table.headers,
+    )
+    out = io.StringIO()
+    writer = RefusedRowWriter(out, table.headers)
+    refused: list[RefusedRow] = []
+
+    def refuse(row: RefusedRow) -> None:
+        refused.append(row)
+        writer.write(row)
+
+    service = ImportService(
+        store=services.store,
+        issuing=services.issuing,
+        directory=services.directory,
+        clock=services.clock,
+    )
+    summary = await service.run(
+        table.rows(), job, actor="test", dry_run=dry_run, on_refused=refuse, on_progress=lambda _: None
+    )
+    return Run(summary, refused, out.getvalue())
+
+
+async def all_issued(services: Services) -> list[LicenseSnapshot]:
+    where = LicenseFilter(authority_code=AUTHORITY)
+
+    async def read(work: UnitOfWork) -> list[LicenseSnapshot]:
+        found: list[LicenseSnapshot] = []
+        cursor: str | None = None
+        while True:
+            page, cursor = await work.licenses.page_versions(where, cursor=cursor, limit=500)
+            found.extend(page)
+            if cursor is None:
+                return found
+
+    return await services.store.read(read)
+
+
+async def test_a_real_register_is_issued_signed_and_listed(services: Services, tmp_path: Path) -> None:
+    register = make_register()
+    run = await run_import(services, tmp_path, register.text)
+    assert run.summary.rows == register.rows == 828
+    assert {row.row.line: row.code for row in run.refused} == register.refused
+    assert run.summary.accepted == len(register.numbers) == 828 - len(register.refused)
+    assert (run.summary.unchanged, run.summary.amended) == (0, 0)
+
+    issued = await all_issued(services)
+    assert {one.license.number for one in issued} == set(register.numbers)
+    await services.status_lists.publish_due()
+    await services.freshness.publish_due()
+    evidence = gather_offline(
+        trust_root=(await services.trust_list.root()).content,
+        bundle=await services.freshness.bundle(),
+        now=services.clock.now(),
+    )
+    reports = [
+        verify_credential(one.version.credential, evidence=evidence, policy=DEFAULT_POLICY) for one in issued
+    ]
+    assert [report.reason for report in reports if not report] == []
+
+    listed = list(csv.reader(io.StringIO(run.errors)))
+    assert len(listed) == 1 + len(register.refused)
+    assert listed[1][5:][0] == str(run.refused[0].row.line - 1), "the row follows as it came"
+
+
+async def test_running_it_again_changes_nothing(services: Services, tmp_path: Path) -> None:
+    register = make_register(rows=120)
+    await run_import(services, tmp_path, register.text)
+    before = await all_issued(services)
+    again = await run_import(services, tmp_path, register.text)
+    assert again.summary.accepted == 0
+    assert again.summary.unchanged == len(register.numbers)
+    assert {row.row.line: row.code for row in again.refused} == register.refused
+    assert await all_issued(services) == before
+
+
+async def test_a_row_that_differs_from_the_live_license_is_a_conflict(
+    services: Services, tmp_path: Path
+) -> None:
+    register = make_register(rows=5)
+    await run_import(services, tmp_path, register.text)
+    changed = await run_import(services, tmp_path, register.text.replace("样例2号", "改名2号"))
+    assert [(row.row.line, row.code, row.column) for row in changed.refused] == [
+        (4, "conflict", "统一社会信用代码")
+    ]
+    assert changed.summary.unchanged == 4
+
+
+async def test_an_ended_license_keeps_its_number(services: Services, tmp_path: Path) -> None:
+    register = make_register(rows=3)
+    await run_import(services, tmp_path, register.text)
+    ended = (await all_issued(services))[0].license
+    caller = authority_caller(AUTHORITY, created_at=ended.created_at)
+    await services.lifecycle.act(
+        Action.CANCEL, ended.id, reason_code="holder_request", reason="x", caller=caller, call=None
+    )
+    assert (await run_import(services, tmp_path, register.text)).summary.unchanged == 3
+    changed = await run_import(services, tmp_path, register.text.replace("(演示)", "(另)"))
+    assert {row.code for row in changed.refused} == {"conflict", "number_taken"}
+
+
+async def test_a_dry_run_judges_alike_and_issues_nothing(services: Services, tmp_path: Path) -> None:
+    register = make_register(rows=120)
+    dry = await run_import(services, tmp_path, register.text, dry_run=True)
+    assert dry.summary.accepted == len(register.numbers)
+    assert {row.row.line: row.code for row in dry.refused} == register.refused
+    assert await all_issued(services) == []
+
+
+async def test_an_area_outside_the_authoritys_scope_is_listed(services: Services, tmp_path: Path) -> None:
+    text = (
+        "number,holder.code,holder.name,issue_date,area_code\n"
+        "A1,91320102MAXXX0015L,甲,2020-01-01,320500\n"
+        "A2,91320102MAXXX0015L,甲,2020-01-01,320100\n"
+    )
+    run = await run_import(services, tmp_path, text, mapping=None)
+    assert [(row.row.line, row.code) for row in run.refused] == [(2, "not_authorized_to_issue")]
+    assert run.summary.accepted == 1
+    dry = await run_import(services, tmp_path, text, mapping=None, dry_run=True)
+    assert [(row.row.line, row.code) for row in dry.refused] == [(2, "not_authorized_to_issue")]
+
+
+@pytest.mark.parametrize(
+    ("header", "match"),
+    [
+        ("number,holder.code,issue_date", "holder.name"),
+        ("number,holder.code,holder.name", "issue_date"),
+        ("number,holder.code,holder.name,issue_date,elements.nothing", "nothing"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_at_all_is_refused_before_any_row(
+    services: Services, tmp_path: Path, header: str, match: str
+) -> None:
+    with pytest.raises(ImportFileError, match=match):
+        await run_import(services, tmp_path, header + "\n1,2,3\n", mapping=None)
+
+
+async def test_what_cannot_be_signed_is_listed_and_a_line_break_is_no_such_thing(
+    services: Services, tmp_path: Path
+) -> None:
+    header = "number,holder.code,holder.name,issue_date,elements.business_scope\n"
+    good = 'B1,91320102MAXXX0015L,甲,2020-01-01,"食品销售;\n日用百货"\n'
+    bad = (
+        "B2,91320102MAXXX0015L,甲\u202e乙,2020-01-01,x\n"
+        "B3,91320102MAXXX0015L,甲,1820-01-01,x\n"
+        "B4,91320102MAXXX0015L,甲,2020-01-01,a\x07b\n"
+    )
+    expected = [
+        (4, "text_invalid", "holder.name"),
+        (5, "date_invalid", "issue_date"),
+        (6, "invalid_elements", "elements.business_scope"),
+    ]
+    for dry_run in (True, False):
+        run = await run_import(services, tmp_path, header + good + bad, mapping=None, dry_run=dry_run)
+        assert [(row.row.line, row.code, row.column) for row in run.refused] == expected
+        assert run.summary.accepted == 1
+    (issued,) = await all_issued(services)
+    assert issued.license.elements["business_scope"] == "食品销售; 日用百货"

@@ -1,0 +1,89 @@
+"""Questions asked at every verification are answered from an index, whatever the number of licenses."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from app.adapters.db import SqlStore
+from app.domain.license import LicenseFilter
+from app.domain.publication import DocumentKind
+from app.ports import UnitOfWork
+from tests.builders import AUTHORITY_CODE, LIST_ID, NOON, TODAY, TYPE_CODE, minutes
+
+# SQLite tells its plan without statistics, and so without millions of rows; the indexes are the same on PostgreSQL.
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
+
+Question = Callable[[UnitOfWork], Awaitable[object]]
+
+QUESTIONS: dict[str, Question] = {
+    "license by id": lambda unit: unit.licenses.snapshot("x"),
+    "license by identifier": lambda unit: unit.licenses.by_identifier("x"),
+    "license by number": lambda unit: unit.licenses.find(number="x", type_code=TYPE_CODE),
+    "license by holder": lambda unit: unit.licenses.find(holder_code="x", type_code=TYPE_CODE),
+    "licenses by numbers": lambda unit: unit.licenses.by_numbers(type_code=TYPE_CODE, numbers=["x", "y"]),
+    "versions": lambda unit: unit.licenses.versions("x"),
+    "history": lambda unit: unit.licenses.history("x"),
+    "page of an authority": lambda unit: unit.licenses.page(
+        LicenseFilter(authority_code=AUTHORITY_CODE, status="active", today=TODAY), cursor=None, limit=5
+    ),
+    "page of a holder": lambda unit: unit.licenses.page(LicenseFilter(holder_code="x"), cursor=None, limit=5),
+    "page by number": lambda unit: unit.licenses.page(LicenseFilter(number="x"), cursor=None, limit=5),
+    "page by identifier": lambda unit: unit.licenses.page(
+        LicenseFilter(identifier="x"), cursor=None, limit=5
+    ),
+    "held numbers": lambda unit: unit.intents.held_numbers(type_code=TYPE_CODE, numbers=["x"]),
+    "status value": lambda unit: unit.status.value(list_id=LIST_ID, index=1),
+    "served status list": lambda unit: unit.status.served(LIST_ID),
+    "newest document": lambda unit: unit.documents.latest(DocumentKind.TRUST_LIST),
+    "key by handle": lambda unit: unit.api_clients.by_handle("x"),
+    "verification": lambda unit: unit.verifications.get("x", client_id="c"),
+    "verifications by reference": lambda unit: unit.verifications.page(
+        client_id="c", reference="x", due_before=None, cursor=None, limit=5
+    ),
+    "verifications due": lambda unit: unit.verifications.page(
+        client_id="c", reference=None, due_before=NOON, cursor=None, limit=5
+    ),
+    "expired intents": lambda unit: unit.intents.claim_expired(
+        now=NOON, lease_until=NOON + minutes(1), limit=5
+    ),
+    "events to sequence": lambda unit: unit.journal.sequence_events(limit=5),
+    "idempotency sweep": lambda unit: unit.idempotency.sweep(now=NOON),
+}
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, object]]]:
+    """Record every statement that reaches a driver, with its parameters."""
+    seen: list[tuple[str, object]] = []
+
+    def record(
+        _connection: object, _cursor: object, statement: str, parameters: object, *_rest: object
+    ) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", record)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", record)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_no_table_is_searched_through(
+    question: str, store: SqlStore, database_url: str, statements: list[tuple[str, object]]
+) -> None:
+    await store.write(QUESTIONS[question])
+    database = sqlite3.connect(Path(database_url.removeprefix("sqlite+aiosqlite:///")))
+    asked = [(sql, values) for sql, values in statements if not sql.startswith(("BEGIN", "PRAGMA"))]
+    assert asked
+    for sql, values in asked:
+        steps = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", values)]  # type: ignore[arg-type]
+        through = [step for step in steps if step.startswith("SCAN") and not _is_small(step)]
+        assert through == [], sql
+    database.close()
+
+
+def _is_small(step: str) -> bool:
+    """Tell a walk through an intermediate result, or through an index that holds only what is wanted."""
+    return step == "SCAN chosen" or "ix_events_unsequenced" in step

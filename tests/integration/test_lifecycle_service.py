@@ -1,0 +1,110 @@
+"""Changing a license's state: the whole table, by its own authority alone, in one transaction."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import DomainError, NotFound
+from app.domain.license import STATUS_VALUE, Action, State
+from app.services.lifecycle import Changed
+from tests.installation import Installation, idempotent, open_again, open_installation
+
+pytestmark = pytest.mark.anyio
+
+TABLE = {
+    (State.ACTIVE, Action.SUSPEND): State.SUSPENDED,
+    (State.ACTIVE, Action.RESUME): None,
+    (State.ACTIVE, Action.REVOKE): State.REVOKED,
+    (State.ACTIVE, Action.CANCEL): State.CANCELLED,
+    (State.SUSPENDED, Action.SUSPEND): None,
+    (State.SUSPENDED, Action.RESUME): State.ACTIVE,
+    (State.SUSPENDED, Action.REVOKE): State.REVOKED,
+    (State.SUSPENDED, Action.CANCEL): State.CANCELLED,
+    **{(state, action): None for state in (State.REVOKED, State.CANCELLED) for action in Action},
+}
+WAY_TO = {
+    State.ACTIVE: (),
+    State.SUSPENDED: (Action.SUSPEND,),
+    State.REVOKED: (Action.REVOKE,),
+    State.CANCELLED: (Action.CANCEL,),
+}
+
+
+async def act(
+    installation: Installation,
+    action: Action,
+    license_id: str,
+    *,
+    role: str = "authority",
+    key: str | None = None,
+) -> Changed:
+    return await installation.services.lifecycle.act(
+        action,
+        license_id,
+        reason_code="inspection",
+        reason="现场检查",
+        caller=await installation.caller(role),
+        call=idempotent(key, path=f"/v1/licenses/{license_id}/{action}") if key else None,
+    )
+
+
+async def test_every_action_is_allowed_or_refused_in_every_state(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        store = installation.services.store
+        for (state, action), target in TABLE.items():
+            license_id = (await installation.issue()).id
+            for step in WAY_TO[state]:
+                await act(installation, step, license_id)
+            if target is None:
+                with pytest.raises(DomainError, match="state_conflict"):
+                    await act(installation, action, license_id)
+            else:
+                changed = await act(installation, action, license_id)
+                assert changed.license is not None and changed.license.state is target
+            snapshot = await store.read(lambda unit, of=license_id: unit.licenses.snapshot(of))
+            assert snapshot is not None
+            expected = target or state
+            assert (snapshot.license.state, snapshot.version.state) == (expected, expected)
+            place = (snapshot.version.status_list_id, snapshot.version.status_index)
+            value = await store.read(lambda unit, at=place: unit.status.value(list_id=at[0], index=at[1]))
+            assert value == STATUS_VALUE[expected]
+
+
+async def test_another_authoritys_license_looks_like_none(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        for role in ("other_authority", "holder", "platform", "operator"):
+            with pytest.raises(NotFound):
+                await act(installation, Action.REVOKE, license.id, role=role)
+        with pytest.raises(NotFound):
+            await act(installation, Action.REVOKE, "0191d000-0000-7000-8000-000000000000")
+        assert (await installation.ask(await installation.credential(license)))["reason"] == "ok"
+
+
+async def test_of_many_revocations_at_once_one_counts(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation, open_again(installation) as other:
+        license = await installation.issue()
+        outcomes = await asyncio.gather(
+            *(act(each, Action.REVOKE, license.id) for each in (installation, other) * 4),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(item, Changed) for item in outcomes) == 1, outcomes
+        assert all(item.code == "state_conflict" for item in outcomes if isinstance(item, DomainError))
+        history = await installation.services.licenses.history(
+            license.id, caller=await installation.caller("authority")
+        )
+        assert [(e.action, e.reason_code, e.reason) for e in history[1:]] == [
+            ("revoke", "inspection", "现场检查")
+        ]
+
+
+async def test_a_repeated_call_gets_its_first_answer(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        first = await act(installation, Action.SUSPEND, license.id, key="k")
+        again = await act(installation, Action.SUSPEND, license.id, key="k")
+        assert first.license is not None and again.replayed is not None
+        assert b'"status":"suspended"' in again.replayed.body
+        with pytest.raises(DomainError, match="state_conflict"):
+            await act(installation, Action.SUSPEND, license.id, key="another")

@@ -1,0 +1,105 @@
+"""The schema: from nothing, again, at once, and the same as the program believes."""
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.adapters.db import migrate, open_store
+from app.adapters.db.migrate import current_revision, expected_revision, scripts_folder
+from app.adapters.db.tables import metadata
+from app.domain.authority import Area
+from app.domain.errors import DomainError
+
+pytestmark = pytest.mark.anyio
+
+
+async def _look(database_url: str, question: object) -> object:
+    engine = create_async_engine(database_url)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(question)  # type: ignore[arg-type]
+    finally:
+        await engine.dispose()
+
+
+async def test_a_database_is_migrated_from_nothing(empty_database_url: str) -> None:
+    assert await _look(empty_database_url, current_revision) is None
+    await migrate(empty_database_url)
+    assert await _look(empty_database_url, current_revision) == expected_revision()
+    store = open_store(empty_database_url)
+    await store.ready()
+    await store.close()
+
+
+async def test_migrating_again_changes_nothing(database_url: str) -> None:
+    store = open_store(database_url)
+    await store.write(lambda unit: unit.directory.put_area(Area(code="1", name="kept")))
+    await migrate(database_url)
+    assert len(await store.read(lambda unit: unit.directory.areas())) == 1
+    await store.close()
+
+
+async def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    program = "import asyncio, sys; from app.adapters.db import migrate; asyncio.run(migrate(sys.argv[1]))"
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", program, empty_database_url)
+        for _ in range(3)
+    ]
+    assert await asyncio.gather(*(process.wait() for process in processes)) == [0, 0, 0]
+    assert await _look(empty_database_url, current_revision) == expected_revision()
+
+
+async def test_the_migrations_make_what_the_program_believes(database_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    assert await _look(database_url, differences) == []
+
+
+async def test_every_constraint_has_the_name_the_program_knows(database_url: str) -> None:
+    def names(connection: Connection) -> set[str]:
+        found: set[str] = set()
+        inspector = inspect(connection)
+        for table in metadata.tables:
+            found.add(str(inspector.get_pk_constraint(table)["name"]))
+            found |= {str(c["name"]) for c in inspector.get_unique_constraints(table)}
+            found |= {str(c["name"]) for c in inspector.get_foreign_keys(table)}
+            found |= {str(c["name"]) for c in inspector.get_check_constraints(table)}
+        return found
+
+    believed = {str(c.name) for table in metadata.tables.values() for c in table.constraints}
+    assert await _look(database_url, names) == believed
+
+
+async def test_another_schema_than_ours_is_not_ready(database_url: str) -> None:
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.dispose()
+    store = open_store(database_url)
+    with pytest.raises(DomainError, match="elicense migrate"):
+        await store.ready()
+    await store.close()
+
+
+async def test_a_database_out_of_reach_cannot_be_migrated() -> None:
+    with pytest.raises(DomainError) as refused:
+        await migrate("postgresql+asyncpg://user:secret@127.0.0.1:1/db")
+    assert refused.value.code == "unavailable"
+    assert "secret" not in str(refused.value)
+
+
+def test_the_wheel_carries_the_scripts_where_the_program_looks_for_them(tmp_path: Path) -> None:
+    checkout = scripts_folder()
+    assert (checkout / "env.py").is_file()
+    package = tmp_path / "app"
+    shutil.copytree(checkout, package / "_migrations")
+    assert scripts_folder(package) == package / "_migrations"

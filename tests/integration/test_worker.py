@@ -1,0 +1,48 @@
+"""The worker: what it does without being asked, and that it ends when told."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.domain.license import Action
+from app.services.container import Services
+from app.worker import run_with
+from tests.installation import open_again, open_installation
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_change_is_published_within_seconds_and_the_worker_ends_when_told(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation, open_again(installation) as other:
+        license = await installation.issue()
+        stop = asyncio.Event()
+        workers = [asyncio.create_task(run_with(one.services, stop)) for one in (installation, other)]
+        await installation.services.lifecycle.act(
+            Action.REVOKE,
+            license.id,
+            reason_code="inspection",
+            reason="x",
+            caller=await installation.caller("authority"),
+            call=None,
+        )
+        snapshot = await installation.services.store.read(lambda unit: unit.licenses.snapshot(license.id))
+        assert snapshot is not None
+        for _ in range(200):
+            if await _is_published(installation.services, snapshot.version.status_list_id):
+                break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the change was not published within ten seconds")
+        stop.set()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*workers)
+        assert (tmp_path / "keys" / "high-water.json").exists()
+
+
+async def _is_published(services: Services, list_id: str) -> bool:
+    lists = await services.store.read(lambda unit: unit.status.lists())
+    row = next(row for row in lists if row.id == list_id)
+    return row.changes == row.published_changes > 0

@@ -1,0 +1,287 @@
+"""`elicense verify`, `inspect` and `trust update` as processes: what they print and how they exit."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from elicense.status_list import Status
+from tests.offline_kit import OfflineKit
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> OfflineKit:
+    return OfflineKit(folder=tmp_path).write()
+
+
+def elicense(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "elicense.cli", *map(str, words)],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={"PYTHONPATH": "clients/python/src", "PATH": "", "LANG": "C.UTF-8"},
+        cwd=Path(__file__).resolve().parents[2],
+    )
+
+
+def verify(kit: OfflineKit, *words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return elicense("verify", *words, "--trust-root", kit.root_path, "--bundle", kit.bundle_path, stdin=stdin)
+
+
+def test_a_good_license_exits_0_and_says_so_in_chinese_first(kit: OfflineKit) -> None:
+    done = verify(kit, kit.write_credential())
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    assert text.startswith("有效")
+    assert "演示(南京)贸易有限公司" in text
+    assert "示范路" in text
+
+
+def test_english_is_a_word_away(kit: OfflineKit) -> None:
+    done = verify(kit, kit.write_credential(), "--lang", "en")
+    assert done.stdout.decode().startswith("VALID")
+
+
+def test_a_changed_character_exits_1(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    token = path.read_text()
+    path.write_text(token[:300] + ("A" if token[300] != "A" else "B") + token[301:])
+    assert verify(kit, path).returncode == 1
+
+
+@pytest.mark.parametrize(("status", "reason"), [(Status.INVALID, "revoked"), (Status.SUSPENDED, "suspended")])
+def test_the_status_list_decides(kit: OfflineKit, status: Status, reason: str) -> None:
+    path = kit.write_credential()
+    kit.status = status
+    kit.write()
+    done = verify(kit, path, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["reason"] == reason
+
+
+def test_a_status_older_than_the_caller_allows_exits_3(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    kit.status_age = timedelta(hours=2)
+    kit.write()
+    assert verify(kit, path, "--max-status-age", "3h").returncode == 0
+    done = verify(kit, path, "--max-status-age", "1h", "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["reason"] == "status_stale"
+
+
+def test_without_bundle_or_root_it_cannot_tell_and_exits_3(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    assert elicense("verify", path, "--trust-root", kit.root_path).returncode == 3
+    assert elicense("verify", path).returncode == 3
+    kit.bundle_path.unlink()
+    assert verify(kit, path).returncode == 3
+
+
+def test_a_damaged_bundle_is_never_an_exception(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    kit.bundle_path.write_bytes(kit.bundle_path.read_bytes()[:-50])
+    done = verify(kit, path)
+    assert done.returncode == 3
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--max-status-age", "8d"),
+        ("--max-status-age", "soon"),
+        ("--policy", "none-such"),
+        ("--at", "yesterday"),
+        ("--at", "2026-01-01T00:00:00"),
+        ("--unknown",),
+        ("--lang", "fr"),
+    ],
+)
+def test_wrong_usage_exits_2(kit: OfflineKit, words: tuple[str, ...]) -> None:
+    files = [kit.write_credential()] if words else []
+    assert verify(kit, *files, *words).returncode == 2
+
+
+def test_a_file_that_cannot_be_read_exits_4(kit: OfflineKit) -> None:
+    done = verify(kit, kit.folder / "absent")
+    assert done.returncode == 4
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_root_that_is_none_exits_4(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    kit.root_path.write_text("{}")
+    assert verify(kit, path).returncode == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"eyJhbGciOiJub25lIn0.e30.~", b"x" * (1 << 20)])
+def test_what_is_no_credential_is_an_answer_and_exits_1(kit: OfflineKit, content: bytes) -> None:
+    path = kit.folder / "noise"
+    path.write_bytes(content)
+    assert verify(kit, path).returncode == 1
+
+
+def test_of_several_files_the_gravest_exit_counts(kit: OfflineKit) -> None:
+    good = kit.write_credential("good")
+    bad = kit.folder / "bad"
+    bad.write_text("no credential")
+    absent = kit.folder / "absent"
+    assert verify(kit, good, good).returncode == 0
+    assert verify(kit, good, bad).returncode == 1
+    assert verify(kit, bad, absent, good).returncode == 4
+    both = elicense("verify", good, bad, "--trust-root", kit.root_path)
+    assert both.returncode == 1, "invalid outranks cannot tell"
+
+
+def test_json_is_one_object_a_line_for_each_file(kit: OfflineKit) -> None:
+    good = kit.write_credential("good")
+    bad = kit.folder / "bad"
+    bad.write_text("no credential")
+    lines = verify(kit, good, bad, "--json").stdout.decode().splitlines()
+    assert [json.loads(line)["verdict"] for line in lines] == ["valid", "invalid"]
+
+
+def test_a_credential_may_come_from_standard_input(kit: OfflineKit) -> None:
+    assert verify(kit, "-", stdin=kit.write_credential().read_bytes()).returncode == 0
+
+
+def test_another_moment_can_be_asked_about(kit: OfflineKit) -> None:
+    assert verify(kit, kit.write_credential(), "--at", "2099-01-01").returncode != 0
+
+
+def test_what_a_hostile_file_says_cannot_reach_the_terminal(kit: OfflineKit) -> None:
+    path = kit.folder / "evil\x1b[2J"
+    path.write_text("x")
+    assert b"\x1b" not in verify(kit, path).stdout
+
+
+def test_inspect_shows_claims_and_marks_them_unverified(kit: OfflineKit) -> None:
+    done = elicense("inspect", kit.write_credential())
+    assert done.returncode == 0
+    assert "UNVERIFIED" in done.stdout.decode()
+    assert "演示(南京)贸易有限公司" in done.stdout.decode()
+    bad = kit.folder / "bad"
+    bad.write_text("x")
+    assert elicense("inspect", bad).returncode == 1
+    assert elicense("inspect", kit.folder / "absent").returncode == 4
+
+
+@pytest.mark.parametrize("words", [("--help",), ("verify", "--help"), ("trust", "update", "--help")])
+def test_help_exits_0(words: tuple[str, ...]) -> None:
+    done = elicense(*words)
+    assert done.returncode == 0
+    assert b"elicense" in done.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("no-such-word",), ("trust",), ("inspect",)])
+def test_unknown_words_exit_2(words: tuple[str, ...]) -> None:
+    assert elicense(*words).returncode == 2
+
+
+class _Service(ThreadingHTTPServer):
+    bundle: bytes = b""
+    seen: list[str | None]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Service
+
+    def do_GET(self) -> None:
+        self.server.seen.append(self.headers["Authorization"])
+        found = self.path == "/v1/bundle"
+        self.send_response(200 if found else 404)
+        self.end_headers()
+        self.wfile.write(self.server.bundle if found else b"")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def service() -> Iterator[_Service]:
+    server = _Service(("127.0.0.1", 0), _Handler)
+    server.seen = []
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def update(kit: OfflineKit, service: _Service, out: Path) -> int:
+    address = f"http://127.0.0.1:{service.server_address[1]}"
+    return elicense(
+        "trust", "update", "--base-url", address, "--trust-root", kit.root_path, "--bundle", out
+    ).returncode
+
+
+def test_an_update_is_checked_stored_and_used(kit: OfflineKit, service: _Service) -> None:
+    out, path = kit.folder / "mine.json", kit.write_credential()
+    service.bundle = kit.bundle_bytes()
+    assert update(kit, service, out) == 0
+    assert out.read_bytes() == service.bundle
+    kit.status, kit.seq = Status.INVALID, kit.seq + 1
+    service.bundle = kit.bundle_bytes()
+    assert update(kit, service, out) == 0
+    assert elicense("verify", path, "--trust-root", kit.root_path, "--bundle", out).returncode == 1
+    assert service.seen == [None, None]
+
+
+@pytest.mark.parametrize("part", ["seq", "list_sequence"])
+def test_an_older_part_is_refused_and_the_held_bundle_stays(
+    kit: OfflineKit, service: _Service, part: str
+) -> None:
+    out = kit.folder / "mine.json"
+    service.bundle = held = kit.bundle_bytes()
+    assert update(kit, service, out) == 0
+    setattr(kit, part, getattr(kit, part) - 1)
+    service.bundle = kit.bundle_bytes()
+    assert update(kit, service, out) == 1
+    assert out.read_bytes() == held
+
+
+def test_a_bundle_of_another_root_is_refused(kit: OfflineKit, service: _Service, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    service.bundle = OfflineKit(folder=other).write().bundle_bytes()
+    out = kit.folder / "mine.json"
+    assert update(kit, service, out) == 1
+    assert not out.exists()
+
+
+def test_a_damaged_memory_is_not_silently_replaced(kit: OfflineKit, service: _Service) -> None:
+    out = kit.folder / "mine.json"
+    out.write_text("{")
+    service.bundle = kit.bundle_bytes()
+    assert update(kit, service, out) == 1
+    assert out.read_text() == "{"
+
+
+def test_an_expired_freshness_is_refused(kit: OfflineKit, service: _Service) -> None:
+    kit.status_age = timedelta(days=8)
+    service.bundle = kit.bundle_bytes()
+    assert update(kit, service, kit.folder / "mine.json") == 1
+
+
+def test_a_service_that_does_not_answer_exits_4_and_a_wrong_address_2(kit: OfflineKit) -> None:
+    out, root = kit.folder / "mine.json", kit.root_path
+    words = ("trust", "update", "--trust-root", root, "--bundle", out, "--base-url")
+    assert elicense(*words, "http://127.0.0.1:1").returncode == 4
+    assert elicense(*words, "nowhere").returncode == 2
+
+
+def test_without_a_root_it_names_the_option_that_is_missing(kit: OfflineKit) -> None:
+    done = elicense("verify", kit.write_credential(), "--lang", "en")
+    assert done.returncode == 3
+    assert b"no trust root" in done.stdout
+    assert b"not JSON" not in done.stdout
+    assert b"--trust-root" in done.stderr

@@ -1,0 +1,134 @@
+"""The rules of issuing: what is refused, with which code, and where the errors point."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from app.domain.authority import AuthorityStatus
+from app.domain.directory import Directory
+from app.domain.errors import DomainError
+from app.domain.issuing_rules import judge_new_license, text_problem
+from app.domain.license import Holder, NewLicense
+from tests.installation import (
+    AREA,
+    AUTHORITY,
+    BUSINESS_LICENSE,
+    FOOD_TYPE,
+    HOLDER,
+    OTHER_AREA,
+    OTHER_AUTHORITY,
+    test_plan,
+)
+
+TODAY = date(2026, 3, 4)
+GOOD = NewLicense(
+    type_code=BUSINESS_LICENSE,
+    number="N-1",
+    holder=HOLDER,
+    area_code=AREA,
+    issue_date=TODAY,
+    valid_from=TODAY,
+    valid_until=None,
+    elements={"address": "示例路1号"},
+    authority_code=AUTHORITY,
+)
+
+
+def directory() -> Directory:
+    plan = test_plan()
+    return Directory(
+        revision=1,
+        areas={area.code: area for area in plan.areas},
+        license_types={item.code: item for item in plan.license_types},
+        authorities={item.code: item for item in plan.authorities},
+    )
+
+
+def refused(**changes: object) -> DomainError:
+    with pytest.raises(DomainError) as caught:
+        judge_new_license(replace(GOOD, **changes), directory(), today=TODAY)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_a_good_license_passes_and_its_holder_code_is_put_into_normal_form() -> None:
+    spaced = Holder(code=f" {HOLDER.code[:8].lower()}-{HOLDER.code[8:]} ", code_type="001", name=HOLDER.name)
+    assert judge_new_license(replace(GOOD, holder=spaced), directory(), today=TODAY) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "pointers"),
+    [
+        ({"type_code": "11100000MB0143028R999"}, "unknown_type", ["/type_code"]),
+        ({"area_code": "999999"}, "unknown_area", ["/area_code"]),
+        (
+            {"holder": Holder(code="914403002311457880", code_type="001", name="x")},
+            "invalid_uscc",
+            ["/holder/code"],
+        ),
+        (
+            {"holder": Holder(code="110101199003070011", code_type="111", name="x")},
+            "holder_not_supported",
+            None,
+        ),
+        ({"holder": replace(HOLDER, name="")}, "invalid_request", ["/holder/name"]),
+        ({"holder": replace(HOLDER, name="a\u202eb")}, "invalid_request", ["/holder/name"]),
+        ({"number": "a\x00b"}, "invalid_request", ["/number"]),
+        ({"number": "n" * 101}, "invalid_request", ["/number"]),
+        ({"valid_until": date(2026, 3, 3)}, "invalid_dates", ["/valid_until"]),
+        ({"valid_from": date(2031, 1, 1)}, "invalid_dates", ["/valid_from"]),
+        ({"issue_date": date(1, 1, 1)}, "invalid_dates", ["/issue_date"]),
+        ({"elements": {"unknown/one": "x"}}, "invalid_elements", ["/elements/unknown~1one"]),
+        ({"elements": {"address": "line\nbreak"}}, "invalid_elements", ["/elements/address"]),
+        ({"elements": {"address": ""}}, "invalid_elements", ["/elements/address"]),
+        ({"elements": {"address": "x" * 4001}}, "invalid_elements", ["/elements/address"]),
+        ({"type_code": FOOD_TYPE, "elements": {}}, "invalid_elements", ["/elements/premises"]),
+        ({"area_code": OTHER_AREA}, "not_authorized_to_issue", []),
+        (
+            {"authority_code": OTHER_AUTHORITY, "type_code": FOOD_TYPE, "elements": {"premises": "x"}},
+            "not_authorized_to_issue",
+            [],
+        ),
+        ({"authority_code": "11320000MB1234567A"}, "not_authorized_to_issue", []),
+    ],
+)
+def test_each_broken_rule_has_its_code_and_pointer(
+    changes: dict[str, object], code: str, pointers: list[str] | None
+) -> None:
+    error = refused(**changes)
+    assert error.code == code
+    if pointers is not None:
+        assert [found.pointer for found in error.errors] == pointers
+
+
+def test_other_organisations_are_holders_with_any_code() -> None:
+    holder = Holder(code="合作社-1", code_type="099", name="示例合作社")
+    assert judge_new_license(replace(GOOD, holder=holder), directory(), today=TODAY).holder == holder
+
+
+def test_an_authority_that_is_not_active_issues_nothing() -> None:
+    held = directory()
+    ended = replace(held.authorities[AUTHORITY], status=AuthorityStatus.ENDED)
+    with pytest.raises(DomainError, match="not_authorized_to_issue"):
+        judge_new_license(GOOD, replace(held, authorities={AUTHORITY: ended}), today=TODAY)
+
+
+def test_scopes_hold_only_between_their_days() -> None:
+    held = directory()
+    scopes = tuple(
+        replace(scope, valid_until=date(2026, 3, 4)) for scope in held.authorities[AUTHORITY].scopes
+    )
+    limited = replace(held, authorities={AUTHORITY: replace(held.authorities[AUTHORITY], scopes=scopes)})
+    judge_new_license(GOOD, limited, today=date(2026, 3, 4))
+    with pytest.raises(DomainError, match="not_authorized_to_issue"):
+        judge_new_license(GOOD, limited, today=date(2026, 3, 5))
+
+
+@pytest.mark.parametrize("text", ["证照", "a b", "🀄", "𠮷", "Ω", "\u3000中\u3000文".strip()])
+def test_rare_characters_are_no_problem(text: str) -> None:
+    assert text_problem(text, max_length=10) is None
+
+
+@pytest.mark.parametrize("text", ["", " ", "a ", "\ta", "a\x7f", "a\x85b", "a\u2028b", "\ud800", "a\u200fb"])
+def test_unprintable_text_is_refused(text: str) -> None:
+    assert text_problem(text, max_length=10) is not None

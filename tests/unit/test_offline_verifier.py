@@ -1,0 +1,185 @@
+"""The offline verifier: what it takes, what it remembers, and that it never raises for a bad credential."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from elicense import OfflineVerifier, TrustError
+from elicense.client._evidence import update_bundle
+from elicense.problems import Reason
+from elicense.report import ElementOutcome, Verdict
+from elicense.status_list import Status
+from tests.simulator import Installation
+
+
+class Clock:
+    """A clock that stands where it is put."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+@pytest.fixture
+def installation() -> Installation:
+    return Installation()
+
+
+def verifier(installation: Installation, **settings: object) -> OfflineVerifier:
+    return OfflineVerifier(
+        trust_root=installation.trust_root(),
+        bundle=installation.bundle(),
+        clock=Clock(installation.now),
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def test_a_good_credential_is_true_with_all_it_discloses(installation: Installation) -> None:
+    report = verifier(installation).verify(installation.credential())
+    assert report
+    assert report.verdict is Verdict.VALID
+    assert report.license is not None
+    assert report.license["elements"]["address"]  # type: ignore[index,call-overload]
+    assert report.env == "test"
+    assert report.status_as_of == installation.now
+    assert report.to_json()["verdict"] == "valid"
+
+
+def test_text_bytes_and_paths_are_taken_alike(installation: Installation, tmp_path: Path) -> None:
+    token = installation.credential()
+    path = tmp_path / "c.sdjwt"
+    path.write_text(token + "\n")
+    bank = verifier(installation)
+    assert all(bank.verify(source) for source in (token, token.encode(), path, str(path)))
+
+
+@pytest.mark.parametrize("source", ["", "no such file", "~~~", "eyJ", b"\xff", "x" * 100_000, "a\0b"])
+def test_noise_is_a_report_and_never_an_exception(installation: Installation, source: str | bytes) -> None:
+    report = verifier(installation).verify(source)
+    assert not report
+    assert report.reason is Reason.MALFORMED
+
+
+def test_asked_elements_are_compared(installation: Installation) -> None:
+    report = verifier(installation).verify(installation.credential(), elements={"company_type": "别的"})
+    assert report.reason is Reason.MISMATCH
+    assert report.elements[0].outcome is ElementOutcome.MISMATCH
+
+
+def test_without_a_bundle_it_cannot_tell(installation: Installation) -> None:
+    bank = OfflineVerifier(trust_root=installation.trust_root(), clock=Clock(installation.now))
+    assert bank.verify(installation.credential()).reason is Reason.TRUST_UNAVAILABLE
+
+
+def test_a_root_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(TrustError):
+        OfflineVerifier(trust_root=b"{}")
+    with pytest.raises(TrustError, match="unreadable"):
+        OfflineVerifier(trust_root=tmp_path / "absent")
+
+
+@pytest.mark.parametrize("age", ["8d", "0s", "soon", timedelta(days=8)])
+def test_an_age_beyond_the_lists_life_is_refused(installation: Installation, age: str | timedelta) -> None:
+    with pytest.raises(ValueError, match=r"7 days|duration"):
+        verifier(installation, max_status_age=age)
+
+
+def test_the_age_the_caller_allows_decides(installation: Installation) -> None:
+    token = installation.credential()
+    clock = Clock(installation.now)
+    settings = {"trust_root": installation.trust_root(), "bundle": installation.bundle(), "clock": clock}
+    strict = OfflineVerifier(max_status_age="1h", **settings)  # type: ignore[arg-type]
+    lenient = OfflineVerifier(max_status_age="72h", **settings)  # type: ignore[arg-type]
+    clock.moment += timedelta(hours=2)
+    assert strict.verify(token).reason is Reason.STATUS_STALE
+    assert lenient.verify(token)
+
+
+def test_a_new_bundle_is_taken_up_by_reload_and_an_older_one_is_not(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path = tmp_path / "bundle.json"
+    path.write_bytes(older := installation.bundle())
+    token = installation.credential()
+    bank = OfflineVerifier(trust_root=installation.trust_root(), bundle=path, clock=Clock(installation.now))
+    assert bank.verify(token)
+    installation.set_status(5, Status.INVALID)
+    path.write_bytes(installation.bundle())
+    assert bank.verify(token), "nothing changes before it is told to"
+    bank.reload()
+    assert bank.verify(token).reason is Reason.REVOKED
+    path.write_bytes(older)
+    bank.reload()
+    assert bank.verify(token).verdict is Verdict.INDETERMINATE
+
+
+def test_a_clock_that_ran_backwards_makes_it_unable_to_tell(installation: Installation) -> None:
+    clock = Clock(installation.now + timedelta(hours=3))
+    bank = OfflineVerifier(trust_root=installation.trust_root(), bundle=installation.bundle(), clock=clock)
+    token = installation.credential()
+    assert bank.verify(token)
+    clock.moment -= timedelta(hours=1)
+    assert bank.verify(token).reason is Reason.CLOCK_UNRELIABLE
+
+
+def test_an_update_keeps_to_what_was_seen(installation: Installation) -> None:
+    root, now = installation.trust_root(), installation.now
+    held = installation.bundle()
+    assert not update_bundle(held, trust_root=root, held=held, now=now).changed
+    installation.set_status(5, Status.INVALID)
+    newer = installation.bundle()
+    update = update_bundle(newer, trust_root=root, held=held, now=now)
+    assert (update.changed, update.status_lists, update.content) == (True, 1, newer)
+    with pytest.raises(TrustError, match="rolled_back"):
+        update_bundle(held, trust_root=root, held=newer, now=now)
+
+
+def test_an_update_keeps_to_what_was_seen_when_the_pinned_file_gained_a_final_newline(
+    installation: Installation,
+) -> None:
+    held = installation.bundle()
+    installation.set_status(5, Status.INVALID)
+    newer = installation.bundle()
+    with pytest.raises(TrustError, match="rolled_back"):
+        update_bundle(held, trust_root=installation.trust_root() + b"\n", held=newer, now=installation.now)
+
+
+def test_an_update_never_replaces_a_memory_that_cannot_be_believed(installation: Installation) -> None:
+    good = installation.bundle()
+    installation.edits["bundle"] = lambda bundle: bundle.update(trust_list=bundle["trust_list"][:-9])
+    with pytest.raises(TrustError, match="unreadable"):
+        update_bundle(
+            good, trust_root=installation.trust_root(), held=installation.bundle(), now=installation.now
+        )
+
+
+def test_an_update_refuses_a_clock_behind_the_signatures(installation: Installation) -> None:
+    with pytest.raises(TrustError, match="clock_unreliable"):
+        update_bundle(
+            installation.bundle(),
+            trust_root=installation.trust_root(),
+            held=None,
+            now=installation.now - timedelta(hours=1),
+        )
+
+
+def test_an_update_refuses_a_bundle_that_lacks_a_list(installation: Installation) -> None:
+    installation.edits["bundle"] = lambda bundle: bundle["status_lists"].clear()
+    with pytest.raises(TrustError, match="status_unavailable"):
+        update_bundle(
+            installation.bundle(), trust_root=installation.trust_root(), held=None, now=installation.now
+        )
+
+
+def test_a_bundle_held_under_another_root_has_no_say(installation: Installation) -> None:
+    other = Installation(sequence=99, now=datetime(2026, 11, 2, 4, 0, tzinfo=UTC))
+    update = update_bundle(
+        installation.bundle(),
+        trust_root=installation.trust_root(),
+        held=other.bundle(),
+        now=installation.now,
+    )
+    assert update.changed

@@ -1,0 +1,102 @@
+"""The OpenAPI document names every route, every parameter and every problem."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from app.main import create_app
+from app.settings import load_settings
+from elicense.problems import PROBLEMS
+
+UNDESCRIBED = {"/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
+"""Pages for people, not part of the API."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    folder: Path = tmp_path_factory.mktemp("openapi")
+    return create_app(load_settings(folder, environ={}, default_environment="development"))
+
+
+def operations(app: FastAPI) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (method.upper(), path, operation)
+        for path, methods in app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def codes_of(response: dict[str, Any]) -> list[str]:
+    schema = response["content"]["application/problem+json"]["schema"]
+    codes: list[str] = schema["allOf"][1]["properties"]["code"]["enum"]
+    return codes
+
+
+def test_every_route_is_described(app: FastAPI) -> None:
+    routes = {(method, route.path) for route in app.routes for method in getattr(route, "methods", ())}
+    described = {(method, path) for method, path, _ in operations(app)}
+    assert {(method, path) for method, path in routes if path not in UNDESCRIBED} == described
+
+
+def test_every_api_route_is_declared_through_fastapi(app: FastAPI) -> None:
+    plain = {getattr(route, "path", "") for route in app.routes if not isinstance(route, APIRoute)}
+    assert plain == UNDESCRIBED
+
+
+def test_every_refusal_is_a_problem_of_a_known_code_under_its_own_status(app: FastAPI) -> None:
+    for _, path, operation in operations(app):
+        refusals = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert {"400", "406", "413", "415", "500", "503"} <= set(refusals), path
+        for status, answer in refusals.items():
+            assert all(str(PROBLEMS[code].status) == status for code in codes_of(answer)), (path, status)
+
+
+def test_every_problem_is_documented_somewhere(app: FastAPI) -> None:
+    documented = {
+        code
+        for _, _, operation in operations(app)
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+        for code in codes_of(answer)
+    }
+    # No operation has these: one answers paths and methods no operation has, the other awaits conditional writes.
+    assert set(PROBLEMS) - documented == {"method_not_allowed", "precondition_failed"}
+
+
+def test_operations_with_a_body_take_an_idempotency_key_and_those_with_a_key_say_so(app: FastAPI) -> None:
+    for method, path, operation in operations(app):
+        headers = {one["name"] for one in operation["parameters"] if one["in"] == "header"}
+        assert ("requestBody" in operation) == (method == "POST"), path
+        assert ("Idempotency-Key" in headers) == (method == "POST"), path
+        assert ("security" in operation) == ("429" in operation["responses"]), path
+
+
+def test_path_parameters_are_declared(app: FastAPI) -> None:
+    for _, path, operation in operations(app):
+        named = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        declared = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
+        assert named == declared, path
+
+
+def test_every_reference_leads_somewhere(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+
+    def check(node: object) -> None:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                assert node["$ref"].removeprefix("#/components/schemas/") in schemas, node
+            for value in node.values():
+                check(value)
+        elif isinstance(node, list):
+            for value in node:
+                check(value)
+
+    check(app.openapi())
+
+
+def test_operation_ids_are_unique(app: FastAPI) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(app)]
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,280 @@
+"""The blocking client: over a fake transport for its rules, over a real socket for its transport."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from elicense import (
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    ConfigurationError,
+    Elicense,
+    Timeout,
+    TrustError,
+)
+from elicense.client._protocol import Request, Response
+from elicense.client.errors import StateConflictError, UnavailableError
+
+LICENSE = {
+    "id": "0190",
+    "identifier": "1.2.156.3005.2.T.A.S.001.X",
+    "version": "001",
+    "status": "active",
+    "type_code": "11100000MB0143028R001",
+    "type_name": "营业执照",
+    "number": "N",
+    "authority_code": "A",
+    "authority_name": "南京市市场监督管理局(演示)",
+    "holder": {"code": "H", "code_type": "001", "name": "某某"},
+    "area_code": "320100",
+    "issue_date": "1980-02-03",
+    "valid_from": "1980-02-03",
+    "valid_until": None,
+    "elements": {"address": "x"},
+    "created_at": "2026-11-23T12:00:00Z",
+    "updated_at": "2026-11-23T12:00:00Z",
+}
+VERIFICATION = {"id": "v", "verdict": "invalid", "reason": "revoked", "receipt": "a.b.c", "checks": []}
+
+
+class FakeTransport:
+    """Answers from a list, in order; remembers what was asked."""
+
+    def __init__(self, *answers: Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[Request] = []
+
+    def send(self, request: Request, *, timeout: Timeout) -> Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None: ...
+
+
+def json_answer(value: object, status: int = 200) -> Response:
+    return Response(status=status, headers={}, body=json.dumps(value).encode())
+
+
+def problem(status: int, code: str) -> Response:
+    body = json.dumps({"code": code, "title": "t", "status": status}).encode()
+    return Response(status=status, headers={"content-type": "application/problem+json"}, body=body)
+
+
+def client(transport: FakeTransport, *, slept: list[float] | None = None, **settings: object) -> Elicense:
+    pauses = [] if slept is None else slept
+    return Elicense(
+        pause=pauses.append,
+        api_key="elk_live_a_b",
+        base_url="https://license.example",
+        transport=transport,
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def body_of(request: Request) -> object:
+    return json.loads(request.body or b"null")
+
+
+def test_issue_sends_what_the_contract_says_with_long_term_as_null() -> None:
+    transport = FakeTransport(json_answer(LICENSE, 201))
+    license = client(transport).licenses.issue(
+        type_code="11100000MB0143028R001",
+        number="N",
+        holder={"code": "H", "code_type": "001", "name": "某某"},
+        area_code="320100",
+        issue_date=date(1980, 2, 3),
+        valid_from="1980-02-03",
+    )
+    assert license.valid_until is None
+    assert license.issue_date == date(1980, 2, 3)
+    assert body_of(transport.requests[0]) == {
+        "type_code": "11100000MB0143028R001",
+        "number": "N",
+        "holder": {"code": "H", "code_type": "001", "name": "某某"},
+        "area_code": "320100",
+        "issue_date": "1980-02-03",
+        "valid_from": "1980-02-03",
+        "valid_until": None,
+        "elements": {},
+    }
+
+
+def test_one_idempotency_key_is_kept_over_the_retries_of_a_call() -> None:
+    slept: list[float] = []
+    transport = FakeTransport(
+        APITimeoutError("x"), problem(503, "unavailable"), json_answer(LICENSE), json_answer(LICENSE)
+    )
+    licenses = client(transport, slept=slept).licenses
+    licenses.revoke("0190", reason_code="fraud", reason="查实")
+    licenses.revoke("0190", reason_code="fraud", reason="查实")
+    keys = [request.headers["Idempotency-Key"] for request in transport.requests]
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    assert len(slept) == 2
+
+
+def test_after_two_retries_the_last_failure_is_raised() -> None:
+    transport = FakeTransport(*[problem(503, "unavailable")] * 3)
+    with pytest.raises(UnavailableError):
+        client(transport).licenses.get("0190")
+    assert len(transport.requests) == 3
+
+
+def test_retries_can_be_turned_off() -> None:
+    transport = FakeTransport(APIConnectionError("x"))
+    with pytest.raises(APIConnectionError):
+        client(transport, max_retries=0).licenses.get("0190")
+
+
+def test_a_refused_action_raises_its_own_error_at_once() -> None:
+    transport = FakeTransport(problem(409, "state_conflict"))
+    with pytest.raises(StateConflictError):
+        client(transport).licenses.resume("0190", reason_code="x", reason="y")
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("action", ["suspend", "resume", "revoke", "cancel"])
+def test_each_action_has_its_path(action: str) -> None:
+    transport = FakeTransport(json_answer(LICENSE))
+    getattr(client(transport).licenses, action)("0190", reason_code="x", reason="y")
+    assert transport.requests[0].url == f"https://license.example/v1/licenses/0190/{action}"
+    assert body_of(transport.requests[0]) == {"reason_code": "x", "reason": "y"}
+
+
+def test_a_bad_license_is_an_answer_and_not_an_error() -> None:
+    transport = FakeTransport(json_answer(VERIFICATION))
+    answer = client(transport).verifications.create(
+        license={"holder_code": "H", "type_code": "T"}, elements={"holder_name": "n"}, reference="shop-8812"
+    )
+    assert not answer
+    assert (answer.reason, answer.receipt) == ("revoked", "a.b.c")
+    assert body_of(transport.requests[0]) == {
+        "license": {"holder_code": "H", "type_code": "T"},
+        "elements": {"holder_name": "n"},
+        "reference": "shop-8812",
+    }
+
+
+def test_a_batch_keeps_the_order_and_tells_wrong_items_apart() -> None:
+    wrong = {
+        "verdict": "invalid",
+        "reason": "malformed",
+        "errors": [{"pointer": "/items/1", "detail": "shape"}],
+    }
+    transport = FakeTransport(
+        json_answer({"results": [VERIFICATION, wrong], "summary": {"invalid": 2}, "receipt": "r"})
+    )
+    batch = client(transport).verifications.batch([{"credential": "x"}, {"nothing": 1}])
+    assert [one.reason for one in batch.results] == ["revoked", "malformed"]
+    assert batch.results[1].errors[0].pointer == "/items/1"
+    assert batch.receipt == "r"
+
+
+def test_all_pages_are_gone_through() -> None:
+    transport = FakeTransport(
+        json_answer({"data": [LICENSE], "next_cursor": "c2"}), json_answer({"data": [], "next_cursor": None})
+    )
+    assert [one.id for one in client(transport).licenses.iterate(status="active")] == ["0190"]
+    assert transport.requests[1].url.endswith("?status=active&cursor=c2")
+
+
+def test_an_answer_that_is_no_json_is_named_as_such() -> None:
+    transport = FakeTransport(Response(status=200, headers={}, body=b"<html>"))
+    with pytest.raises(APIResponseError):
+        client(transport).licenses.get("0190")
+
+
+def test_public_documents_are_fetched_without_the_key() -> None:
+    transport = FakeTransport(Response(status=200, headers={}, body=b"{}"))
+    assert client(transport).trust.bundle() == b"{}"
+    assert "Authorization" not in transport.requests[0].headers
+
+
+def test_a_receipt_is_not_checked_without_a_pinned_root() -> None:
+    transport = FakeTransport()
+    with pytest.raises(TrustError, match="no_trust_root"):
+        client(transport).verify_receipt("a.b.c")
+    assert transport.requests == []
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELICENSE_API_KEY", "elk_live_env")
+    monkeypatch.setenv("ELICENSE_BASE_URL", "https://other.example/")
+    transport = FakeTransport(json_answer(LICENSE))
+    Elicense(transport=transport).licenses.get("0190")
+    assert transport.requests[0].url == "https://other.example/v1/licenses/0190"
+    assert transport.requests[0].headers["Authorization"] == "Bearer elk_live_env"
+
+
+def test_neither_key_nor_settings_show_in_the_representation() -> None:
+    assert "elk" not in repr(client(FakeTransport()))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/slow"):
+            self.server.released.wait(5)  # type: ignore[attr-defined]
+        redirect = self.path.endswith("/moved")
+        body = json.dumps(LICENSE | {"number": self.headers["Accept-Language"]}).encode()
+        self.send_response(302 if redirect else 200)
+        if redirect:
+            self.send_header("Location", "/v1/licenses/elsewhere")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def local_service() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.released = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.released.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_over_a_socket_an_answer_arrives(local_service: str) -> None:
+    with Elicense(api_key="k", base_url=local_service, language="en") as service:
+        assert service.licenses.get("0190").number == "en"
+
+
+def test_over_a_socket_a_slow_answer_is_a_time_out(local_service: str) -> None:
+    with (
+        Elicense(api_key="k", base_url=local_service, timeout=Timeout(read=0.2), max_retries=0) as service,
+        pytest.raises(APITimeoutError),
+    ):
+        service.licenses.get("slow")
+
+
+def test_a_redirect_is_not_followed(local_service: str) -> None:
+    with Elicense(api_key="k", base_url=local_service) as service, pytest.raises(Exception, match="302"):
+        service.licenses.get("moved")
+
+
+def test_nobody_listening_is_a_connection_error(local_service: str) -> None:
+    with (
+        Elicense(api_key="k", base_url="http://127.0.0.1:1", max_retries=0) as service,
+        pytest.raises(APIConnectionError),
+    ):
+        service.licenses.get("0190")
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    for settings in ({"base_url": "nowhere"}, {"max_retries": -1}, {"api_key": "\n"}):
+        with pytest.raises(ConfigurationError):
+            Elicense(**({"transport": FakeTransport()} | settings))  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""Setup files: read strictly, every problem named at once."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from app.adapters.setup_files import SetupFileError, read_setup_file
+from app.domain.authority import AuthorityStatus, ElementKind, SetupPlan
+from elicense.cn import make_uscc
+
+CODE = make_uscc("1", "1", "320100", "MA0T0001")
+GOOD = f"""
+[[areas]]
+code = "320100"
+name = "南京市"
+
+[[license_types]]
+code = "11100000MB0143028R001"
+name = "营业执照"
+name_en = "Business license"
+defining_authority = "11100000MB0143028R"
+[[license_types.elements]]
+name = "address"
+label = "住所"
+label_en = "address"
+kind = "address"
+max_length = 300
+
+[[authorities]]
+code = "{CODE}"
+name = "南京市样例局"
+level = "city"
+area_code = "320100"
+[[authorities.scopes]]
+type_code = "11100000MB0143028R001"
+areas = ["3201"]
+valid_from = 2026-01-01
+"""
+
+
+def read(folder: Path, text: str) -> SetupPlan:
+    path = folder / "setup.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_setup_file(path)
+
+
+def test_definitions_are_read(tmp_path: Path) -> None:
+    plan = read(tmp_path, GOOD)
+    assert [area.name for area in plan.areas] == ["南京市"]
+    (kind,) = plan.license_types
+    assert kind.elements[0].kind is ElementKind.ADDRESS
+    assert not kind.elements[0].required
+    (authority,) = plan.authorities
+    assert authority.status is AuthorityStatus.ACTIVE
+    assert authority.scopes[0].valid_from == date(2026, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('code = "320100"\nname', 'code = "3201"\nname', "areas[1].code"),
+        ('kind = "address"', 'kind = "adress"', "elements[1].kind"),
+        (CODE, CODE[:-1] + ("0" if CODE[-1] != "0" else "1"), "authorities[1].code"),
+        ("028R001", "028R01", "license_types[1].code"),
+        ('level = "city"', 'level = "town"', "authorities[1].level"),
+        ('areas = ["3201"]', "areas = []", "scopes[1].areas"),
+        ("valid_from = 2026-01-01", 'valid_from = "soon"', "scopes[1].valid_from"),
+        ("max_length = 300", "max_length = true", "max_length"),
+        ('name = "address"', 'name = "valid_until"', "elements[1].name"),
+        ('label = "住所"', 'label = "住所"\ncolour = "red"', "colour"),
+        ("[[areas]]", "[areas]", "areas"),
+    ],
+)
+def test_each_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, named: str) -> None:
+    with pytest.raises(SetupFileError) as refusal:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    assert named in str(refusal.value)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SetupFileError) as refusal:
+        read(tmp_path, GOOD.replace('name = "南京市"', "name = 3").replace('"city"', '"x"') + "\n[other]\n")
+    assert len(refusal.value.problems) == 3
+
+
+def test_a_code_defined_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupFileError, match="320100"):
+        read(tmp_path, GOOD + '\n[[areas]]\ncode = "320100"\nname = "另"\n')
+
+
+def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupFileError, match="TOML"):
+        read(tmp_path, "not toml")
