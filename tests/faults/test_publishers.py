@@ -83,19 +83,19 @@ def _stall_one(publishers: list[Work], turn: int) -> None:
 
 
 def _publish_while_revoking(
-    register: Register, *, publishers: int, changes: int, twin: str | None = None
+    register: Register, *, publishers: int, changes: int, twin: str | None = None, round_: int = 0
 ) -> list[str]:
     async def issue() -> list[str]:
         async with open_services(test_settings(register.database_url, register.folder)) as services:
             rows = [
-                new_license(f"P-{index:05d}", authority=AUTHORITY, type_code=BUSINESS_LICENSE, area_code=AREA)
-                for index in range(changes)
+                new_license(number, authority=AUTHORITY, type_code=BUSINESS_LICENSE, area_code=AREA)
+                for number in (f"P{round_}-{index:05d}" for index in range(changes))
             ]
             issued = await services.issuing.issue_many(rows, actor="fault-test")
             return [license_.id for license_ in issued if isinstance(license_, License)]
 
     ids = run_apart(issue)
-    stop: Path = register.folder / "stop"
+    stop: Path = register.folder / f"stop-{round_}"
     options = ["--twin", twin] if twin else []
     running = [register.start("publish", "--stop", stop, *options) for _ in range(publishers)]
     for work in running:
@@ -130,5 +130,11 @@ def test_eight_publishers_lose_none_of_500_revocations(register: Register) -> No
 
 
 def test_the_check_finds_publishers_that_swap_without_comparing(register: Register) -> None:
-    found = _publish_while_revoking(register, publishers=3, changes=80, twin="unchecked_publish")
-    assert any("lost" in line or "lacks" in line for line in found), found
+    found: list[str] = []
+    for round_ in range(5):  # a stall may miss the moment between reading the bits and storing the list
+        found = _publish_while_revoking(
+            register, publishers=3, changes=80, twin="unchecked_publish", round_=round_
+        )
+        if any("lost" in line or "lacks" in line for line in found):
+            return
+    raise AssertionError(f"five rounds of unchecked swaps, and only this was found: {found}")
