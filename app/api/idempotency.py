@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from app.api.arrival import arrival_of
 from app.api.errors import InvalidShape, problem_of
-from app.api.requests import services_of
+from app.api.paging import NoQuery
+from app.api.requests import read_query, services_of
 from app.domain.api_client import Caller
 from app.domain.errors import DomainError
 from app.ports import IdempotentCall, StoredAnswer
@@ -56,8 +57,10 @@ async def answer_once(
     """Run `work`, or repeat the stored answer of the same call.
 
     Successes are stored by the service in the transaction of what they speak of; refusals (4xx) are stored here,
-    except those a later attempt may turn: 401, 429 and the refusals of the key itself.
+    except those a later attempt may turn: 401, 429 and the refusals of the key itself. A query is refused before
+    anything is done or kept: whoever adds `?dry_run=true` must not find the thing done.
     """
+    read_query(request, NoQuery)
     call = idempotent_call(request, caller)
     if call is None:
         return await work(None)

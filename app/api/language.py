@@ -1,19 +1,9 @@
 """Which of the two languages a caller reads: Chinese first, English when asked for (RFC 9110 §12.5.4)."""
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Literal
 
 Language = Literal["zh", "en"]
-
-LANGUAGE_HEADERS: Mapping[Language, Mapping[str, str]] = MappingProxyType(
-    {
-        "zh": {"Content-Language": "zh-CN", "Vary": "Accept-Language"},
-        "en": {"Content-Language": "en", "Vary": "Accept-Language"},
-    }
-)
-"""What an answer says about the language it is in."""
 
 _RANGE = re.compile(
     r"[ \t]*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9]{1,8})*[ \t]*(?:;[ \t]*q[ \t]*=[ \t]*([01](?:\.[0-9]{0,3})?)[ \t]*)?"

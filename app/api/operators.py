@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.auth import authorize
-from app.api.paging import NoQuery
+from app.api.paging import PageQuery, decode_cursor, encode_cursor
 from app.api.requests import moment_json, page_answer, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.answers import AuditPage, ClientPage
@@ -25,9 +25,13 @@ class AuditQuery(StrictModel):
 async def list_clients(request: Request) -> Response:
     """List all API clients with their keys' public parts."""
     await authorize(request, Scope.CLIENTS_READ)
-    read_query(request, NoQuery)
-    clients = await services_of(request).api_clients.list()
-    return page_answer([_client_json(one) for one in clients], None)
+    query = read_query(request, PageQuery)
+    after = decode_cursor(query.cursor) if query.cursor else ""
+    clients = sorted(await services_of(request).api_clients.list(), key=lambda one: one.client.name)
+    rest = [one for one in clients if one.client.name > after]
+    page = rest[: query.limit]
+    next_cursor = encode_cursor(page[-1].client.name) if len(rest) > len(page) else None
+    return page_answer([_client_json(one) for one in page], next_cursor)
 
 
 async def list_audit(request: Request) -> Response:
@@ -87,7 +91,7 @@ routes.add(
     list_clients,
     summary="API 客户端 · API clients",
     scope=Scope.CLIENTS_READ,
-    query=NoQuery,
+    query=PageQuery,
     answer=ClientPage,
 )
 routes.add(

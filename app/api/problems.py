@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from starlette.responses import Response
 
 from app.api.arrival import Arrival
-from app.api.language import LANGUAGE_HEADERS
 from app.domain.errors import FieldError
+from app.services.answers import LANGUAGE_HEADERS
 from elicense.encoding import dump_json
 from elicense.problems import PROBLEMS
 

@@ -11,7 +11,6 @@ from app.api.arrival import arrival_of
 from app.api.auth import authorize
 from app.api.errors import InvalidShape
 from app.api.idempotency import answer_once, replay
-from app.api.language import LANGUAGE_HEADERS
 from app.api.paging import NoQuery
 from app.api.requests import json_answer, page_answer, read_body, read_query, read_value, services_of
 from app.api.routing import Routes
@@ -26,6 +25,7 @@ from app.domain.api_client import Scope
 from app.domain.errors import DomainError
 from app.domain.verification import MalformedQuestion, Question
 from app.ports import IdempotentCall
+from app.services.answers import LANGUAGE_HEADERS
 
 MAX_BATCH = 1000
 

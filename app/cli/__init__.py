@@ -46,7 +46,11 @@ Running it again changes nothing; after an interruption, running it again finish
 退出码 exit codes: 0  全部正确 all rows good   1  部分行被拒 some refused   2  用法错误 usage   4  运行错误 error
 """
 _SETUP_HELP: Final = f"""\
-示例 example (TOML):
+示例 examples:
+  elicense setup apply province.toml --dry-run
+  elicense setup apply province.toml
+
+配置文件 province.toml:
   [[areas]]
   code = "320100"
   name = "南京市"
@@ -92,8 +96,12 @@ def _later(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
+def _examples(*lines: str) -> str:
+    return "\n".join(("示例 examples:", *(f"  {line}" for line in lines), "", _EXITS))
+
+
 def _command(
-    commands: "Commands", name: str, text: str, run: Callable[[argparse.Namespace], int], epilog: str = _EXITS
+    commands: "Commands", name: str, text: str, run: Callable[[argparse.Namespace], int], epilog: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
@@ -118,6 +126,14 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="端口 port (8000)")
 
 
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="调用方名称 the client's name")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="以 JSON 输出 print JSON")
+
+
 def _add_demo(commands: "Commands") -> None:
     parser = _command(
         commands,
@@ -136,18 +152,41 @@ def _add_demo(commands: "Commands") -> None:
 
 
 def _add_processes(commands: "Commands") -> None:
-    serve = _command(commands, "serve", "运行接口服务 serve the API", _later("processes", "serve"))
+    serve = _command(
+        commands,
+        "serve",
+        "运行接口服务 serve the API",
+        _later("processes", "serve"),
+        _examples(
+            "elicense serve --workers 4",
+            "ELICENSE_ENV=development elicense serve --data-dir .elicense --port 8010",
+        ),
+    )
     _add_address(serve)
     serve.add_argument("--workers", type=int, metavar="N", help="进程数 number of processes (1)")
-    _command(commands, "worker", "运行后台发布进程 run the publishing worker", _later("processes", "worker"))
     _command(
-        commands, "migrate", "建立或升级数据库 create or upgrade the database", _later("processes", "migrate")
+        commands,
+        "worker",
+        "运行后台发布进程 run the publishing worker",
+        _later("processes", "worker"),
+        _examples("elicense worker", "elicense worker --data-dir /var/lib/elicense"),
+    )
+    _command(
+        commands,
+        "migrate",
+        "建立或升级数据库 create or upgrade the database",
+        _later("processes", "migrate"),
+        _examples(
+            "elicense migrate",
+            "ELICENSE_DATABASE_URL=postgresql+asyncpg://elicense@127.0.0.1/elicense elicense migrate",
+        ),
     )
     _command(
         commands,
         "doctor",
         "检查设置与运行状况 show settings, name what is wrong",
         _later("processes", "doctor"),
+        _examples("elicense doctor", "elicense doctor --data-dir .elicense"),
     )
 
 
@@ -160,7 +199,7 @@ def _add_setup(commands: "Commands") -> None:
         _later("setup", "apply"),
         _SETUP_HELP,
     )
-    parser.add_argument("file", metavar="FILE.toml", type=Path)
+    parser.add_argument("file", metavar="FILE.toml", type=Path, help="配置文件 the definitions")
     parser.add_argument("--dry-run", action="store_true", help="只显示将做什么 only say what would be done")
 
 
@@ -171,34 +210,51 @@ def _add_clients(commands: "Commands") -> None:
         "create",
         "新建调用方,密钥只显示一次 create a client; its secret is shown once",
         _later("clients", "create"),
+        _examples(
+            "elicense clients create nanjing-market --kind authority --authority 11320100MA0T…",
+            "elicense clients create a-platform --kind platform --purpose merchant_onboarding "
+            "--default-purpose merchant_onboarding",
+            "elicense clients create a-bank --kind bank --json",
+        ),
     )
-    create.add_argument("name", metavar="NAME")
-    create.add_argument("--kind", choices=CLIENT_KINDS, required=True)
+    _add_name(create)
+    create.add_argument("--kind", choices=CLIENT_KINDS, required=True, help="调用方类别 what it is")
     create.add_argument("--authority", metavar="USCC", help="所属颁发机构 for kind authority")
     create.add_argument("--holder", metavar="USCC", help="所属持证主体 for kind holder")
     create.add_argument(
         "--scope", action="append", metavar="SCOPE", help="权限,可重复 repeatable; default by kind"
     )
     create.add_argument("--purpose", action="append", metavar="CODE", help="许可用途,可重复 repeatable")
-    create.add_argument("--default-purpose", metavar="CODE")
-    create.add_argument("--calls-per-minute", type=int, metavar="N")
-    create.add_argument("--batch-limit", type=int, metavar="N")
-    create.add_argument("--json", action="store_true")
-    listing = _command(actions, "list", "列出调用方 list clients", _later("clients", "list_clients"))
-    listing.add_argument("--json", action="store_true")
+    create.add_argument("--default-purpose", metavar="CODE", help="未说明时的用途 where a call names none")
+    create.add_argument("--calls-per-minute", type=int, metavar="N", help="每分钟调用上限 quota of calls")
+    create.add_argument("--batch-limit", type=int, metavar="N", help="批量核验上限 most questions of a batch")
+    _add_json(create)
+    listing = _command(
+        actions,
+        "list",
+        "列出调用方 list clients",
+        _later("clients", "list_clients"),
+        _examples("elicense clients list", "elicense clients list --json"),
+    )
+    _add_json(listing)
     rotate = _command(
         actions,
         "rotate",
         "更换密钥,旧密钥限时有效 new secret, the old one ends later",
         _later("clients", "rotate"),
+        _examples("elicense clients rotate a-bank", "elicense clients rotate a-bank --overlap 1h"),
     )
-    rotate.add_argument("name", metavar="NAME")
+    _add_name(rotate)
     rotate.add_argument("--overlap", default="24h", metavar="AGE", help="旧密钥仍有效的时间 e.g. 24h")
-    rotate.add_argument("--json", action="store_true")
+    _add_json(rotate)
     revoke = _command(
-        actions, "revoke", "停用调用方 revoke a client and its keys", _later("clients", "revoke")
+        actions,
+        "revoke",
+        "停用调用方 revoke a client and its keys",
+        _later("clients", "revoke"),
+        _examples("elicense clients revoke a-platform"),
     )
-    revoke.add_argument("name", metavar="NAME")
+    _add_name(revoke)
 
 
 def _add_keys(commands: "Commands") -> None:
@@ -208,15 +264,23 @@ def _add_keys(commands: "Commands") -> None:
         "init",
         "首次生成全部密钥与信任文件(可重复) make all keys and trust documents",
         _later("keys", "init"),
+        _examples("elicense keys init --issuer-url https://licenses.example.gov.cn", "elicense keys init"),
     )
     init.add_argument("--issuer-url", metavar="URL", help="签发者地址,首次确定后不变 fixed at first init")
-    listing = _command(actions, "list", "列出密钥 list keys", _later("keys", "list_keys"))
-    listing.add_argument("--json", action="store_true")
+    listing = _command(
+        actions,
+        "list",
+        "列出密钥 list keys",
+        _later("keys", "list_keys"),
+        _examples("elicense keys list", "elicense keys list --json"),
+    )
+    _add_json(listing)
     _command(
         actions,
         "publish-trust-list",
         "为新机构生成密钥并发布信任列表 keys for new authorities, then publish the trust list",
         _later("keys", "publish_trust_list"),
+        _examples("elicense keys publish-trust-list"),
     )
 
 

@@ -7,9 +7,11 @@ import shlex
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -221,4 +223,5 @@ def _elicense() -> list[str]:
     """Return how this visitor calls the command: through uv if that is how the demonstration was started."""
     if os.environ.get("UV_RUN_RECURSION_DEPTH") and shutil.which("uv"):
         return ["uv", "run", "elicense"]
-    return ["elicense"]
+    # Started by its path from an environment that is not activated, the bare word would not be found.
+    return ["elicense"] if shutil.which("elicense") else [str(Path(sys.argv[0]).absolute())]

@@ -102,7 +102,7 @@ def _judge_holder(holder: Holder) -> Holder:
         except CodeError as error:
             raise DomainError(
                 "invalid_uscc",
-                f"{error.message.zh} {error.message.en}",
+                "the holder's code is no unified social credit code",
                 errors=[_wrong("/holder/code", error.message)],
             ) from error
     _judge_texts({"/holder/code": (holder.code, MAX_ORGANISATION_CODE_LENGTH)})

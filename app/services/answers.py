@@ -1,13 +1,24 @@
 """How values look in JSON: the one rendering used for fresh answers and for those kept to be repeated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 
 from app.domain.license import HistoryEntry, License
 from app.ports import StoredAnswer
 from elicense.encoding import dump_json
+from elicense.report import Lang
 
 JSON = "application/json"
+
+LANGUAGE_HEADERS: Mapping[Lang, Mapping[str, str]] = MappingProxyType(
+    {
+        "zh": {"Content-Language": "zh-CN", "Vary": "Accept-Language"},
+        "en": {"Content-Language": "en", "Vary": "Accept-Language"},
+    }
+)
+"""What an answer says about the language it is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,7 @@ def changed_answer(license: License, today: date) -> StoredAnswer:
     return StoredAnswer(status=200, headers={"Content-Type": JSON}, body=body)
 
 
-def body_answer(body: object) -> StoredAnswer:
-    """Return a plain JSON answer with status 200."""
-    return StoredAnswer(status=200, headers={"Content-Type": JSON}, body=dump_json(body))
+def verification_answer(body: object, lang: Lang) -> StoredAnswer:
+    """Return the answer to one question or a batch, its messages in `lang`: 200."""
+    headers = {"Content-Type": JSON, **LANGUAGE_HEADERS[lang]}
+    return StoredAnswer(status=200, headers=headers, body=dump_json(body))

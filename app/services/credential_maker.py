@@ -128,7 +128,7 @@ class CredentialMaker:
             raise DomainError(
                 "invalid_elements",
                 f"the license does not fit into a credential: {error.detail}",
-                errors=[FieldError("/elements", error.detail)],
+                errors=[FieldError("/elements", error.detail, "无法写入电子证照文件")],
             ) from error
 
     def _make_license(

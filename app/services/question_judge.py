@@ -66,7 +66,7 @@ class QuestionJudge:
             elif asked.question.credential is not None:
                 judged.append(self._judge_credential(asked, credential, held, moment))
             else:
-                judged.append(make_judged(asked, self._unknown_code(asked, moment), None))
+                judged.append(make_judged(asked, self._unknown_code(asked, moment), None, ()))
             if position % _JUDGED_AT_A_STRETCH == _JUDGED_AT_A_STRETCH - 1:
                 await asyncio.sleep(0)  # let other callers of this process have their turn
         return judged
@@ -105,7 +105,8 @@ class QuestionJudge:
             elements=asked.question.elements,
             memo=self._memo,
         )
-        return make_judged(asked, report, answer.license)
+        found = () if answer.license is None else (answer.license,)
+        return make_judged(asked, report, answer.license, found)
 
     async def _judge_reference(
         self, unit: UnitOfWork, asked: AskedQuestion, reference: LicenseReference, moment: Moment
@@ -122,7 +123,8 @@ class QuestionJudge:
             trust=moment.trust.reference,
         )
         chosen = choose_license([facts for _, facts in found], moment.now)
-        return make_judged(asked, report, next((held for held, facts in found if facts is chosen), None))
+        license = next((held for held, facts in found if facts is chosen), None)
+        return make_judged(asked, report, license, tuple(held for held, _ in found))
 
     def _unknown_code(self, asked: AskedQuestion, moment: Moment) -> VerificationReport:
         """No presentation code is known yet: nothing else about the question can be told."""

@@ -15,7 +15,7 @@ from app.domain.ids import new_id
 from app.domain.verification import MalformedQuestion, Question, VerificationRecord
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services import idempotency
-from app.services.answers import body_answer
+from app.services.answers import verification_answer
 from app.services.grouped import Grouped
 from app.services.journal_rows import make_audit
 from app.services.question_judge import Moment, QuestionJudge
@@ -117,7 +117,7 @@ class VerificationService:
             request_id=caller.request_id,
         )
         kept_rows = _Kept(records=(record,), audit=audit)
-        replayed = await self._keep(kept_rows, [judged], body=body, call=call, at=moment.now)
+        replayed = await self._keep(kept_rows, [judged], body=body, lang=lang, call=call, at=moment.now)
         if replayed is not None:
             return VerificationAnswer(replayed=replayed)
         return VerificationAnswer(record=record, body=body)
@@ -160,7 +160,7 @@ class VerificationService:
         ):
             proof = _proof(index, statement, path)
             if isinstance(outcome, MalformedQuestion):
-                results.append({**malformed_body(outcome), **proof})
+                results.append({**malformed_body(outcome, lang=lang), **proof})
                 continue
             kept = {**body_of(outcome, token_env=self._env, lang=lang), **proof}
             results.append({**kept, "question_salt": salt_text(outcome)})
@@ -182,7 +182,7 @@ class VerificationService:
         )
         judged = [outcome for outcome in outcomes if isinstance(outcome, Judged)]
         kept_rows = _Kept(records=records, audit=audit)
-        replayed = await self._keep(kept_rows, judged, body=body, call=call, at=moment.now)
+        replayed = await self._keep(kept_rows, judged, body=body, lang=lang, call=call, at=moment.now)
         if replayed is not None:
             return BatchAnswer(replayed=replayed)
         return BatchAnswer(body=body)
@@ -251,6 +251,7 @@ class VerificationService:
         judged: Sequence[Judged],
         *,
         body: dict[str, object],
+        lang: Lang,
         call: IdempotentCall | None,
         at: datetime,
     ) -> StoredAnswer | None:
@@ -259,9 +260,7 @@ class VerificationService:
             await self._keeping.add(kept)
             return None
         repeatable = call
-        bound_to = tuple(
-            {(item.license.id, item.license.row_version) for item in judged if item.license is not None}
-        )
+        bound_to = tuple({(license.id, license.row_version) for item in judged for license in item.found})
 
         async def work(unit: UnitOfWork) -> StoredAnswer | None:
             begun = await idempotency.begin(unit, repeatable, now=at)
@@ -270,7 +269,7 @@ class VerificationService:
             await idempotency.finish(
                 unit,
                 begun,
-                body_answer(body),
+                verification_answer(body, lang),
                 expires_at=at + idempotency.KEPT_VERIFICATION,
                 bound_to=bound_to,
             )

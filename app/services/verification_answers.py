@@ -17,7 +17,7 @@ from app.domain.verification import (
 from app.services.answers import utc_text
 from elicense.encoding import JsonValue, b64url_encode
 from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
-from elicense.problems import Reason
+from elicense.problems import Reason, Text
 from elicense.receipt import question_digest, receipt_statement, reference_digest
 from elicense.report import RESULT_CODES, Lang, VerificationReport
 
@@ -38,12 +38,16 @@ class AskedQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A judged question: its report, the license found (if one), and what only the caller gets: the salt."""
+    """A judged question: its report, the license found (if one), and what only the caller gets: the salt.
+
+    `found` are all licenses that fit the question: when one of them changes, the answer may be another.
+    """
 
     id: VerificationId
     asked: AskedQuestion
     report: VerificationReport
     license: License | None
+    found: tuple[License, ...]
     salt: bytes
 
 
@@ -53,16 +57,22 @@ def accept(question: Question, client: ApiClient) -> AskedQuestion:
     Raises DomainError at_not_supported, unknown_policy, purpose_not_allowed (also for unknown purposes).
     """
     if question.at is not None:
-        raise _refusal("at_not_supported", "/at", "a past moment cannot be asked about yet")
+        raise _refusal(
+            "at_not_supported",
+            "/at",
+            Text("暂不支持询问过去的时刻", "a past moment cannot be asked about yet"),
+        )
     policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)
     if question.policy is not None:
         if question.policy not in PRESETS:
-            raise _refusal("unknown_policy", "/policy", f"must be one of {', '.join(PRESETS)}")
+            names = ", ".join(PRESETS)
+            raise _refusal("unknown_policy", "/policy", Text(f"应为 {names} 之一", f"must be one of {names}"))
         policy = PRESETS[question.policy]
     purpose = question.purpose or client.default_purpose
     if purpose not in client.purposes:
         allowed = ", ".join(client.purposes)
-        raise _refusal("purpose_not_allowed", "/purpose", f"this client may verify for: {allowed}")
+        text = Text(f"该调用方许可的用途为 {allowed}", f"this client may verify for: {allowed}")
+        raise _refusal("purpose_not_allowed", "/purpose", text)
     return AskedQuestion(question=question, policy=policy, purpose=purpose)
 
 
@@ -92,9 +102,18 @@ def question_json(question: Question) -> dict[str, JsonValue]:
     return asked
 
 
-def make_judged(asked: AskedQuestion, report: VerificationReport, license: License | None) -> Judged:
+def make_judged(
+    asked: AskedQuestion, report: VerificationReport, license: License | None, found: tuple[License, ...]
+) -> Judged:
     """Give a judged question its id and its salt."""
-    return Judged(id=VerificationId(new_id()), asked=asked, report=report, license=license, salt=new_salt())
+    return Judged(
+        id=VerificationId(new_id()),
+        asked=asked,
+        report=report,
+        license=license,
+        found=found,
+        salt=new_salt(),
+    )
 
 
 def statement_of(judged: Judged) -> dict[str, JsonValue]:
@@ -178,15 +197,15 @@ def kind_of(question: Question) -> str:
     return "license" if question.license is not None else "code"
 
 
-def malformed_body(item: MalformedQuestion) -> dict[str, object]:
-    """Return the result of a batch item that is no question; it never fails the others."""
+def malformed_body(item: MalformedQuestion, *, lang: Lang) -> dict[str, object]:
+    """Return the result of a batch item that is no question, told in `lang`; it never fails the others."""
     return {
         "id": None,
         "verdict": "invalid",
         "reason": "malformed",
         "result_code": RESULT_CODES[Reason.MALFORMED],
         "file_result_code": None,
-        "errors": [{"pointer": error.pointer, "detail": error.detail} for error in item.errors],
+        "errors": [{"pointer": error.pointer, "detail": error.in_language(lang)} for error in item.errors],
     }
 
 
@@ -194,5 +213,5 @@ MALFORMED_STATEMENT: dict[str, JsonValue] = {"question": None, "verdict": "inval
 """What a batch's receipt states about an item that is no question."""
 
 
-def _refusal(code: str, pointer: str, detail: str) -> DomainError:
-    return DomainError(code, detail, errors=[FieldError(pointer, detail)])
+def _refusal(code: str, pointer: str, text: Text) -> DomainError:
+    return DomainError(code, text.en, errors=[FieldError(pointer, text.en, text.zh)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api.schemas.answers import HistoryPage, HoldingPage
+from app.api.schemas.answers import ClientPage, HistoryPage, HoldingPage
 from app.domain.api_client import ClientKind
 from tests.installation import BUSINESS_LICENSE, OTHER_AREA, TRANSPORT_TYPE
 from tests.integration.http_service import HttpService, assert_problem, license_body, open_http
@@ -136,9 +136,60 @@ async def test_every_wrong_field_is_explained_in_the_caller_s_language(
                 "authority", "POST", "/v1/licenses", json=body, headers={"accept-language": "en"}
             )
             assert in_chinese.status_code == in_english.status_code == 422
-            errors = list(zip(in_chinese.json()["errors"], in_english.json()["errors"], strict=True))
-            assert errors
-            for chinese, english in errors:
-                assert chinese["pointer"] == english["pointer"]
-                assert not chinese["detail"].isascii()
-                assert english["detail"].isascii()
+            assert in_english.json()["detail"].isascii()
+            assert_explained_in_both(in_chinese.json()["errors"], in_english.json()["errors"])
+
+
+def assert_explained_in_both(in_chinese: list[dict[str, str]], in_english: list[dict[str, str]]) -> None:
+    """Assert that the same fields are named, in Chinese and in English."""
+    assert in_chinese
+    for chinese, english in zip(in_chinese, in_english, strict=True):
+        assert chinese["pointer"] == english["pointer"]
+        assert not chinese["detail"].isascii()
+        assert english["detail"].isascii()
+
+
+async def test_a_refused_question_is_explained_in_the_caller_s_language(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    for wrong in ({"policy": "lenient"}, {"purpose": "curiosity"}, {"at": "2026-01-01T00:00:00Z"}):
+        question = {"credential": "x", **wrong}
+        for path, body in (
+            ("/v1/verifications", question),
+            ("/v1/verifications/batch", {"items": [question]}),
+        ):
+            with subtests.test(wrong=wrong, path=path):
+                chinese = (await service.call("platform", "POST", path, json=body)).json()
+                english = (
+                    await service.call("platform", "POST", path, json=body, headers={"accept-language": "en"})
+                ).json()
+                if "results" in chinese:
+                    chinese, english = chinese["results"][0], english["results"][0]
+                assert_explained_in_both(chinese["errors"], english["errors"])
+
+
+async def test_clients_are_paged_like_every_list(service: HttpService) -> None:
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"cursor": cursor, "limit": "2"}
+        page = (await service.call("operator", "GET", "/v1/clients", params=params)).json()
+        ClientPage.model_validate(page)
+        assert 1 <= len(page["data"]) <= 2
+        seen += [one["name"] for one in page["data"]]
+        cursor = page["next_cursor"]
+    whole = (await service.call("operator", "GET", "/v1/clients")).json()
+    assert seen == [one["name"] for one in whole["data"]]
+    assert set(service.installation.keys) <= set(seen)
+    assert whole["next_cursor"] is None
+
+
+async def test_a_refused_method_is_answered_with_the_ones_there_are(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    for path, allowed in (("/v1/areas", "GET, HEAD"), ("/v1/licenses", "GET, HEAD, POST")):
+        with subtests.test(path=path):
+            response = await service.call(None, "DELETE", path)
+            assert_problem(response, "method_not_allowed")
+            assert response.headers["allow"] == allowed
+            assert (await service.call("authority", "HEAD", path)).status_code == 200

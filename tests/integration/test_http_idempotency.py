@@ -23,7 +23,8 @@ def assert_replay(again: httpx.Response, first: httpx.Response) -> None:
     assert "idempotent-replayed" not in first.headers
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert again.headers["content-type"] == first.headers["content-type"]
-    assert again.headers.get("location") == first.headers.get("location")
+    for name in ("location", "content-language", "vary"):
+        assert again.headers.get(name) == first.headers.get(name), name
 
 
 async def test_issuing_again_under_the_same_key_issues_nothing_more(service: HttpService) -> None:
@@ -92,6 +93,50 @@ async def test_a_verification_is_repeated_until_its_license_changes(service: Htt
     changed = await ask()
     assert "idempotent-replayed" not in changed.headers
     assert changed.json()["reason"] == "revoked"
+
+
+async def test_an_ambiguous_answer_is_repeated_until_one_of_its_licenses_changes(
+    service: HttpService,
+) -> None:
+    first_license, second_license = await service.issue(number="A-1"), await service.issue(number="A-2")
+    holder_code = first_license["holder"]["code"]
+    assert second_license["holder"]["code"] == holder_code
+    question = {"license": {"holder_code": holder_code, "type_code": first_license["type_code"]}}
+    headers = {"idempotency-key": "which"}
+
+    async def ask() -> httpx.Response:
+        return await service.call("platform", "POST", "/v1/verifications", json=question, headers=headers)
+
+    first, again = await ask(), await ask()
+    assert first.json()["reason"] == "ambiguous"
+    assert_replay(again, first)
+    await service.act(second_license["id"], "revoke")
+    changed = await ask()
+    assert "idempotent-replayed" not in changed.headers
+    assert changed.json()["verdict"] == "valid"
+
+
+async def test_a_query_on_a_post_is_refused_before_anything_is_done_or_kept(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    issued = await service.issue()
+    change = {"reason_code": "inspection", "reason": "检查"}
+    calls: tuple[tuple[str, str, dict[str, object]], ...] = (
+        ("authority", "/v1/licenses", license_body(service)),
+        ("platform", "/v1/verifications", {"credential": "x"}),
+        ("platform", "/v1/verifications/batch", {"items": [{"credential": "x"}]}),
+        ("authority", f"/v1/licenses/{issued['id']}/revoke", change),
+    )
+    for role, path, body in calls:
+        with subtests.test(path=path):
+            headers = {"idempotency-key": "dry"}
+            refused = await service.call(role, "POST", f"{path}?dry_run=true", json=body, headers=headers)
+            assert_problem(refused, "invalid_request")
+            assert [error["pointer"] for error in refused.json()["errors"]] == ["/dry_run"]
+            current = await service.call("authority", "GET", f"/v1/licenses/{issued['id']}")
+            assert current.json()["status"] == "active"
+            done = await service.call(role, "POST", path, json=body, headers=headers)
+            assert done.is_success, done.text
 
 
 async def test_a_batch_is_repeated(service: HttpService) -> None:
