@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
@@ -338,14 +339,21 @@ def credential_window(
     From 00:00 at +08:00 of `valid_from`, none before 1970, to 00:00 of the day after
     `valid_until`, or five years after signing if that is earlier. Whole seconds, UTC.
     """
-    opens = civil_day_start(valid_from) if valid_from.year >= 1970 else _EPOCH
-    signed = (issued_at if issued_at.tzinfo is UTC else issued_at.astimezone(UTC)).replace(microsecond=0)
-    last = _years_later(signed)
+    opens = _opening(valid_from)
+    if issued_at.tzinfo is not UTC or issued_at.microsecond:
+        issued_at = issued_at.astimezone(UTC).replace(microsecond=0)
+    last = _years_later(issued_at)
     # The first two need no day after, which the calendar's very last date does not have.
     if valid_until is None or valid_until == date.max or (valid_until - last.date()).days >= 1:
-        return max(opens, _EPOCH), last
+        return opens, last
     closes = civil_day_start(valid_until + _DAY) if valid_until.year > 1 else _EPOCH
-    return max(opens, _EPOCH), max(min(closes, last), _EPOCH)
+    return opens, max(min(closes, last), _EPOCH)
+
+
+@lru_cache(maxsize=4096)
+def _opening(valid_from: date) -> datetime:
+    # Remembered because licenses are many and days are few.
+    return max(civil_day_start(valid_from), _EPOCH) if valid_from.year >= 1970 else _EPOCH
 
 
 def _years_later(moment: datetime) -> datetime:

@@ -19,6 +19,8 @@ from elicense.records import quick_constructor
 
 _Value = TypeVar("_Value")
 
+_ROOT = "1.2.156.3005.2."
+_VERSION_OF_IDENTIFIER = slice(-5, -2)  # before the last dot and the check character
 _IDENTIFIER_PARTS = 10
 """The five arcs of the root, then type code, authority code, serial, version and check character."""
 
@@ -51,13 +53,11 @@ def read_credential(token: str | bytes) -> Reading:
 
 
 def _contradiction(claims: CredentialClaims, license_claims: LicenseClaims) -> str:
-    parts = license_claims.identifier.split(".")
-    if len(parts) != _IDENTIFIER_PARTS or parts[5] != license_claims.type_code:
-        return "identifier and type_code disagree"
-    if parts[6] != license_claims.authority_code:
-        return "identifier and authority_code disagree"
-    if parts[8] != license_claims.version:
-        return "identifier and version disagree"
+    identifier = license_claims.identifier
+    # The parts have no dots and the version three digits: so says the form `read_claims` holds them to.
+    named = f"{_ROOT}{license_claims.type_code}.{license_claims.authority_code}."
+    if not identifier.startswith(named) or identifier[_VERSION_OF_IDENTIFIER] != license_claims.version:
+        return _identifier_contradiction(license_claims)
     if claims.subject != license_claims.holder.code:
         return "sub and holder.code disagree"
     try:
@@ -71,6 +71,15 @@ def _contradiction(claims: CredentialClaims, license_claims: LicenseClaims) -> s
     if window != (claims.not_before, claims.expires_at):
         return "nbf, exp and the license's dates disagree"
     return ""
+
+
+def _identifier_contradiction(license_claims: LicenseClaims) -> str:
+    parts = license_claims.identifier.split(".")
+    if len(parts) != _IDENTIFIER_PARTS or parts[5] != license_claims.type_code:
+        return "identifier and type_code disagree"
+    if parts[6] != license_claims.authority_code:
+        return "identifier and authority_code disagree"
+    return "identifier and version disagree"
 
 
 class SignatureMemo:
