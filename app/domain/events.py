@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,16 +19,30 @@ class Event:
     seq: int | None = None
 
 
+class LogName(StrEnum):
+    """The two logs: what departments and the service publish, and the receipts of verifications."""
+
+    REGISTER = "register"
+    RECEIPTS = "receipts"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLeaf:
-    """A leaf of the transparency log before it has a place in it. `digest` is hex SHA-256, salted, no personal data."""
+    """A leaf of a transparency log before it has a place in it.
+
+    `entry` is exactly what the log will hold (`elicense.log_entry`), without personal data. `subject` is the license's
+    id or the document's URI. Of a license's entry `event_sha256` (hex) and `salt` (base64url) open its digest; they
+    stay in the register.
+    """
 
     id: str
+    log: LogName
     kind: str
-    license_id: str
-    identifier: str
-    digest: str
-    salt: str
+    subject: str
+    identifier: str | None
+    entry: bytes
+    event_sha256: str | None
+    salt: str | None
     recorded_at: datetime
 
 

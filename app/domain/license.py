@@ -1,7 +1,7 @@
 """The register's license: its lifecycle, versions and history."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -130,7 +130,10 @@ class LicenseVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """One event in the life of a license: who, when recorded, from when, why, what it led to."""
+    """One event in the life of a license: who, when recorded, from when, why, what it led to.
+
+    `details` holds what only some actions have, by name: the kind of a revocation, a successor.
+    """
 
     id: str
     license_id: LicenseId
@@ -143,6 +146,7 @@ class HistoryEntry:
     effective_at: datetime
     reason_code: str | None
     reason: str | None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

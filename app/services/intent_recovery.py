@@ -17,7 +17,7 @@ from app.domain.license import Intent, License
 from app.ports import Store, UnitOfWork
 from app.services.credential_maker import LEASE, CredentialMaker, require_listed
 from app.services.directory import DirectoryService
-from app.services.journal_rows import Change, make_audit, make_event, make_leaf
+from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
 from app.services.key_register import KeyRegister
 from app.services.signing_clock import MAX_STEP_BACK, SigningClock
 from app.services.trust_list import TrustListService
@@ -134,8 +134,16 @@ class IntentRecovery:
         change = Change(
             kind="voided",
             license=intent.license,
-            state="voided",
-            at=at,
+            entry=make_history(
+                intent.license,
+                action="void",
+                from_state=None,
+                to_state="voided",
+                actor=ACTOR,
+                at=at,
+                reason_code=why,
+            ),
+            row_version=0,
             env=self._maker.env,
             signing_input_sha256=sha256_hex(intent.signing_input),
             status_list_id=intent.status_list_id,

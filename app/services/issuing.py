@@ -22,7 +22,7 @@ from app.services.answers import issued_answer
 from app.services.credential_maker import CredentialMaker, require_listed
 from app.services.directory import DirectoryService
 from app.services.intent_recovery import IntentRecovery
-from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
+from app.services.journal_rows import ISSUED, Change, make_audit, make_event, make_history, make_leaf
 from app.services.key_register import CREDENTIAL, KeyRegister
 from app.services.signing_clock import SigningClock
 from app.services.status_indices import StatusIndices
@@ -201,19 +201,6 @@ class IssuingService:
         """
         signed = await self._sign(intents, trust=trust)
         at = self._signing_clock.signing_time()
-        changes = [
-            Change(
-                kind="issued",
-                license=intent.license,
-                state=version.state.value,
-                at=at,
-                env=version.env,
-                signing_input_sha256=version.signing_input_sha256,
-                status_list_id=version.status_list_id,
-                status_index=version.status_index,
-            )
-            for intent, version in signed
-        ]
         rows = [
             (
                 intent.license,
@@ -221,6 +208,18 @@ class IssuingService:
                 make_history(intent.license, action="issue", from_state=None, actor=intent.actor, at=at),
             )
             for intent, version in signed
+        ]
+        changes = [
+            Change(
+                kind=ISSUED,
+                license=license,
+                entry=entry,
+                env=version.env,
+                signing_input_sha256=version.signing_input_sha256,
+                status_list_id=version.status_list_id,
+                status_index=version.status_index,
+            )
+            for license, version, entry in rows
         ]
 
         async def work(unit: UnitOfWork) -> None:

@@ -116,8 +116,7 @@ class LifecycleService:
         change = Change(
             kind=_KINDS[action],
             license=after,
-            state=state.value,
-            at=at,
+            entry=entry,
             env=version.env,
             signing_input_sha256=version.signing_input_sha256,
             status_list_id=version.status_list_id,

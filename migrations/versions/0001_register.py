@@ -148,6 +148,7 @@ def _licenses() -> None:
         sa.Column("effective_at", UTC_TIME, nullable=False),
         sa.Column("reason_code", sa.Text),
         sa.Column("reason", sa.Text),
+        sa.Column("details", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("license_id", "row_version", name="pk_license_history"),
         sa.ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_history_license"),
     )
@@ -308,13 +309,26 @@ def _journal() -> None:
     op.create_table(
         "log_leaves",
         sa.Column("id", sa.Text, nullable=False),
+        sa.Column("log", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("license_id", sa.Text, nullable=False),
-        sa.Column("identifier", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("salt", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("identifier", sa.Text),
+        sa.Column("entry", sa.LargeBinary, nullable=False),
+        sa.Column("event_sha256", sa.Text),
+        sa.Column("salt", sa.Text),
         sa.Column("recorded_at", UTC_TIME, nullable=False),
+        sa.Column("origin", sa.Text),
+        sa.Column("idx", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_log_leaves"),
+        sa.UniqueConstraint("origin", "idx", name="uq_log_leaves_place"),
+    )
+    op.create_index("ix_log_leaves_identifier", "log_leaves", ["identifier", "kind"])
+    op.create_index(
+        "ix_log_leaves_unsequenced",
+        "log_leaves",
+        ["log", "id"],
+        sqlite_where=sa.text("idx IS NULL"),
+        postgresql_where=sa.text("idx IS NULL"),
     )
     op.create_table(
         "audit",

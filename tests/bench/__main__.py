@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from app.cli.common import configure_logging
-from tests.bench import bulk, offline, online, processes
+from tests.bench import bulk, offline, online, processes, publication
 from tests.bench.measure import Goal
 
 MEASURES: dict[str, Callable[..., dict[str, Goal]]] = {
@@ -14,6 +14,8 @@ MEASURES: dict[str, Callable[..., dict[str, Goal]]] = {
     "P2": offline.measure,
     "P3": online.measure,
     "P6": bulk.measure,
+    "P7": publication.measure,
+    "P8": publication.measure,
     "P10": processes.measure,
 }
 

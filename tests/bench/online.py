@@ -45,19 +45,19 @@ async def _measure(register: Register, *, rounds: int) -> dict[str, Goal]:
         tokens = await tokens_of(services, licenses)
         key = await platform_key(services)
     command = Path(sys.executable).with_name("elicense")
-    port, bare_port = _free_port(), _free_port()
+    port, bare_port = free_port(), free_port()
     new: list[float] = []
     seen: list[float] = []
     bare: list[float] = []
     with (
-        _server([str(command), "serve", "--port", str(port)], register.environment) as service,
-        _server([sys.executable, "-m", "tests.bench.bare", str(bare_port)], {}) as plain,
+        server([str(command), "serve", "--port", str(port)], register.environment) as service,
+        server([sys.executable, "-m", "tests.bench.bare", str(bare_port)], {}) as plain,
     ):
-        await asyncio.gather(_wait_for(port), _wait_for(bare_port))
-        calls = [_question(port, key, token) for token in tokens]
+        await asyncio.gather(wait_for(port), wait_for(bare_port))
+        calls = [question(port, key, token) for token in tokens]
         empty = [_plain_call(bare_port)] * CALLS
-        await _drive(port, calls[-WARM_UP:], check=b'"verdict":"valid"')
-        await _drive(bare_port, empty, check=b"valid")
+        await drive(port, calls[-WARM_UP:], check=b'"verdict":"valid"')
+        await drive(bare_port, empty, check=b"valid")
         for turn in range(rounds):
             batch = calls[turn * CALLS : (turn + 1) * CALLS]
             new.append(await _rate(service, port, batch, check=b'"verdict":"valid"'))
@@ -90,7 +90,7 @@ def _goal(ours: Sequence[float], base: Sequence[float], *, floor: float, aim: fl
 
 async def _rate(server: psutil.Process, port: int, calls: Sequence[bytes], *, check: bytes) -> float:
     before = _cpu_seconds(server)
-    await _drive(port, calls, check=check)
+    await drive(port, calls, check=check)
     return len(calls) / (_cpu_seconds(server) - before)
 
 
@@ -102,7 +102,7 @@ def _cpu_seconds(server: psutil.Process) -> float:
     return total
 
 
-async def _drive(port: int, calls: Sequence[bytes], *, check: bytes) -> None:
+async def drive(port: int, calls: Sequence[bytes], *, check: bytes) -> None:
     """Send all calls over kept connections; every answer must be a 200 that holds `check`."""
     waiting = iter(calls)
 
@@ -124,7 +124,8 @@ async def _drive(port: int, calls: Sequence[bytes], *, check: bytes) -> None:
     await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
 
 
-def _question(port: int, key: str, token: str) -> bytes:
+def question(port: int, key: str, token: str) -> bytes:
+    """Return the raw HTTP request of one verification by credential."""
     body = json.dumps({"credential": token}).encode()
     head = (
         f"POST /v1/verifications HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n"
@@ -138,7 +139,8 @@ def _plain_call(port: int) -> bytes:
 
 
 @contextmanager
-def _server(command: list[str], variables: dict[str, str]) -> Iterator[psutil.Process]:
+def server(command: list[str], variables: dict[str, str]) -> Iterator[psutil.Process]:
+    """Run a serving process with these variables and no other settings; end it on leaving."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ELICENSE_")}
     running = subprocess.Popen(command, env=environment | variables, stdout=subprocess.DEVNULL)
     try:
@@ -148,7 +150,8 @@ def _server(command: list[str], variables: dict[str, str]) -> Iterator[psutil.Pr
         running.wait(timeout=30)
 
 
-async def _wait_for(port: int) -> None:
+async def wait_for(port: int) -> None:
+    """Wait until something listens."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -162,7 +165,8 @@ async def _wait_for(port: int) -> None:
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -87,7 +87,7 @@ def _row_faults(tables: dict[str, Rows]) -> list[str]:
     numbers = {(row["type_code"], row["number"]): row["license_id"] for row in tables["license_numbers"]}
     entries = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
     history = Counter(row["license_id"] for row in tables["license_history"])
-    leaves = Counter(row["license_id"] for row in tables["log_leaves"])
+    leaves = Counter(row["subject"] for row in tables["log_leaves"])
     events = Counter(row["license_id"] for row in tables["events"])
     audited = Counter(row["subject"] for row in tables["audit"] if row["outcome"] == "ok")
     for license_ in tables["licenses"]:

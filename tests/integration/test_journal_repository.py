@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import SqlStore
-from app.domain.events import AuditEntry, Event, LogLeaf
+from app.domain.events import AuditEntry, Event, LogLeaf, LogName
 from app.domain.ids import new_id
 from app.ports import UnitOfWork
 from tests.builders import NOON, TYPE_CODE, minutes
@@ -71,19 +71,21 @@ async def test_nothing_to_add_is_nothing_done(store: SqlStore) -> None:
 async def test_leaves_are_kept(store: SqlStore, database_url: str) -> None:
     leaf = LogLeaf(
         id=new_id(),
-        kind="issued",
-        license_id="license-1",
+        log=LogName.REGISTER,
+        kind="issuance",
+        subject="license-1",
         identifier="identifier-1",
-        digest="ab" * 32,
-        salt="cd" * 16,
+        entry=b'{"digest":"ab"}',
+        event_sha256="ab" * 32,
+        salt="cd" * 11,
         recorded_at=NOON,
     )
     await store.write(lambda unit: unit.journal.add_leaves([leaf]))
     engine = create_async_engine(database_url)
     async with engine.connect() as connection:
-        (row,) = (await connection.execute(text("SELECT identifier, digest, salt FROM log_leaves"))).all()
+        (row,) = (await connection.execute(text("SELECT identifier, entry, salt, idx FROM log_leaves"))).all()
     await engine.dispose()
-    assert tuple(row) == (leaf.identifier, leaf.digest, leaf.salt)
+    assert tuple(row) == (leaf.identifier, leaf.entry, leaf.salt, None)
 
 
 async def test_events_have_no_place_until_they_are_sequenced(store: SqlStore, database_url: str) -> None:

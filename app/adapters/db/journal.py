@@ -30,7 +30,7 @@ class SqlJournal:
 
     async def add_leaves(self, leaves: Sequence[LogLeaf]) -> None:
         """Store leaves that have no place in the log yet."""
-        await self._session.insert_many(log_leaves, [flat_values(leaf) for leaf in leaves])
+        await self._session.insert_many(log_leaves, [_leaf_values(leaf) for leaf in leaves])
 
     async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
         """Store audit entries."""
@@ -79,3 +79,7 @@ class SqlJournal:
 
 def _event_values(event: Event) -> dict[str, Any]:
     return {**flat_values(event), "payload": dict(event.payload)}
+
+
+def _leaf_values(leaf: LogLeaf) -> dict[str, Any]:
+    return {**flat_values(leaf), "log": leaf.log.value}

@@ -132,6 +132,7 @@ def history_values(entry: HistoryEntry, *, row_version: int) -> dict[str, Any]:
         "effective_at": entry.effective_at,
         "reason_code": entry.reason_code,
         "reason": entry.reason,
+        "details": dict(entry.details),
     }
 
 
@@ -149,4 +150,5 @@ def history_from_row(row: Row[Any]) -> HistoryEntry:
         effective_at=row.effective_at,
         reason_code=row.reason_code,
         reason=row.reason,
+        details=row.details,
     )

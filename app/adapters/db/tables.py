@@ -147,6 +147,7 @@ license_history = Table(
     Column("effective_at", UtcTime, nullable=False),
     Column("reason_code", Text),
     Column("reason", Text),
+    Column("details", JsonText, nullable=False),
     PrimaryKeyConstraint("license_id", "row_version", name="pk_license_history"),
     ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_history_license"),
 )
@@ -355,17 +356,32 @@ events = Table(
     ),
 )
 
+# `entry` is what the log holds, `origin` and `idx` where: both stay empty until the sequencer has seen the row
+# committed. `salt` and `event_sha256` open a license's entry and never leave the register but for a proof.
 log_leaves = Table(
     "log_leaves",
     metadata,
     Column("id", Text, nullable=False),
+    Column("log", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("license_id", Text, nullable=False),
-    Column("identifier", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("salt", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("identifier", Text),
+    Column("entry", LargeBinary, nullable=False),
+    Column("event_sha256", Text),
+    Column("salt", Text),
     Column("recorded_at", UtcTime, nullable=False),
+    Column("origin", Text),
+    Column("idx", BigInteger),
     PrimaryKeyConstraint("id", name="pk_log_leaves"),
+    UniqueConstraint("origin", "idx", name="uq_log_leaves_place"),
+    Index("ix_log_leaves_identifier", "identifier", "kind"),
+    Index(
+        "ix_log_leaves_unsequenced",
+        "log",
+        "id",
+        sqlite_where=text("idx IS NULL"),
+        postgresql_where=text("idx IS NULL"),
+    ),
 )
 
 audit = Table(

@@ -1,4 +1,4 @@
-"""Merkle trees as RFC 6962 section 2.1 builds them: batch receipts now, the transparency log later.
+"""Merkle trees as RFC 6962 section 2.1 builds them: for batch receipts and for the transparency log.
 
 Everything here works on *leaf hashes* (32 bytes, made by `leaf_hash`), so that a caller cannot mix up raw
 leaves and hashes: any other length is refused with ValueError.
@@ -99,3 +99,42 @@ def verify_inclusion(
         position >>= 1
         last >>= 1
     return last == 0 and current == expected_root
+
+
+def verify_consistency(
+    old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """Tell whether the larger tree has the smaller one as its beginning (RFC 9162 section 2.1.4.2).
+
+    An empty smaller tree is the beginning of every tree. Wrong lengths, a proof too short or too long, and a smaller
+    "new" tree are False; nothing is raised.
+    """
+    if any(len(node) != HASH_BYTES for node in (old_root, new_root, *proof)):
+        return False
+    if not 0 <= old_size <= new_size:
+        return False
+    if old_size == 0:
+        return old_root == EMPTY_ROOT and not proof
+    if old_size == new_size:
+        return old_root == new_root and not proof
+    nodes = list(proof) if old_size & (old_size - 1) else [old_root, *proof]
+    if not nodes:
+        return False
+    position, last = old_size - 1, new_size - 1
+    while position & 1:
+        position >>= 1
+        last >>= 1
+    old, new = nodes[0], nodes[0]
+    for node in nodes[1:]:
+        if last == 0:
+            return False
+        if position & 1 or position == last:
+            old, new = node_hash(node, old), node_hash(node, new)
+            while not position & 1 and position:
+                position >>= 1
+                last >>= 1
+        else:
+            new = node_hash(new, node)
+        position >>= 1
+        last >>= 1
+    return last == 0 and old == old_root and new == new_root
