@@ -6,33 +6,55 @@ from contextlib import asynccontextmanager
 from app.adapters.clock import SystemClock
 from app.adapters.db import open_store
 from app.adapters.high_water import HighWaterFile
+from app.adapters.signed_heads import SignedHeadsFile
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFileError, KeyFolder
 from app.adapters.signers.root_folder import RootKeyFolder
 from app.domain.errors import DomainError
+from app.log_ports import SignedHeads
 from app.ports import Clock, HighWaterKeeper, KeyMaker, Signers, Store
+from app.services.amending import AmendingService
+from app.services.anchor import Anchor
 from app.services.api_clients import ApiClientService
 from app.services.audit import AuditService
+from app.services.bundle_deltas import BundleDeltaService
 from app.services.ceremony import CeremonyService
 from app.services.container import Services
 from app.services.credential_maker import CredentialMaker
 from app.services.credentials import CredentialService
+from app.services.dependants import Dependants, OtherLicenses, PendingOrders, RelyingParties
 from app.services.directory import DirectoryService
+from app.services.due_changes import DueChangeService
+from app.services.finishing import IntentFinisher
 from app.services.freshness import FreshnessService, FreshnessWriter
 from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
 from app.services.key_register import KeyRegister
 from app.services.licenses import LicenseService
-from app.services.lifecycle import LifecycleService
+from app.services.lifecycle import PERFORMS, LifecycleService
+from app.services.log_keys import LogKeys
+from app.services.log_memory import LogMemory
+from app.services.log_proofs import LogProofService
+from app.services.log_recovery import LogRecovery
+from app.services.log_sequencer import LogSequencer
+from app.services.log_witnesses import LogWitnessService
+from app.services.orders import OrderService
+from app.services.performing import Performers
+from app.services.previews import PreviewService
+from app.services.proposals import ProposalService
 from app.services.question_judge import QuestionJudge
 from app.services.receipts import ReceiptService
+from app.services.recovery import RecoveryService
+from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_indices import StatusIndices
 from app.services.status_lists import StatusListService
+from app.services.succession import SuccessionService
+from app.services.transparency_log import TransparencyLogService
 from app.services.trust_list import TrustListService
 from app.services.verification import VerificationService
-from app.services.write_guard import WriteGuard
+from app.services.write_guard import GuardedSigners, GuardedStore, WriteGuard
 from app.settings import Settings, SettingsError
 
 __all__ = ["Services", "build_services", "open_root_keys", "open_services"]
@@ -40,7 +62,11 @@ __all__ = ["Services", "build_services", "open_root_keys", "open_services"]
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, uninitialised: bool = False, clock: Clock | None = None
+    settings: Settings,
+    *,
+    uninitialised: bool = False,
+    clock: Clock | None = None,
+    high_water: HighWaterKeeper | None = None,
 ) -> AsyncIterator[Services]:
     """Open the installation the settings name; its connections close on leaving.
 
@@ -58,7 +84,8 @@ async def open_services(
             clock=clock if clock is not None else SystemClock(),
             signers=signers,
             key_maker=signers,
-            high_water=HighWaterFile(settings.keys_dir),
+            high_water=high_water if high_water is not None else HighWaterFile(settings.keys_dir),
+            signed_heads=SignedHeadsFile(settings.keys_dir),
             issuer_url=issuer_url,
             env=settings.token_env,
         )
@@ -80,16 +107,80 @@ def build_services(
     signers: Signers,
     key_maker: KeyMaker,
     high_water: HighWaterKeeper,
+    signed_heads: SignedHeads,
     issuer_url: str,
     env: str,
 ) -> Services:
-    """Join services and adapters."""
+    """Join services and adapters. Only the high-water mark and the recovery get the store unguarded."""
     signing_clock, guard = SigningClock(clock), WriteGuard()
+    anchor = Anchor(high_water, signing_clock)
+    unguarded, store = store, GuardedStore(store, guard)
+    log_memory = LogMemory(store=store, signed=signed_heads, guard=guard)
+    logs = LogRecovery(log_memory)
+    signers = GuardedSigners(signers, guard=guard, signing_clock=signing_clock)
+    keeping = HighWaterService(
+        store=unguarded,
+        signing_clock=signing_clock,
+        anchor=anchor,
+        guard=guard,
+        logs=logs,
+        production=env == "live",
+    )
     keys = KeyRegister(store, clock, signers)
     directory = DirectoryService(store, clock)
     trust_list = TrustListService(store, clock)
     writer = FreshnessWriter(issuer_url=issuer_url, env=env)
-    receipts = ReceiptService(keys=keys, issuer_url=issuer_url, env=env)
+    status_lists = StatusListService(
+        store=store,
+        signing_clock=signing_clock,
+        keys=keys,
+        freshness=writer,
+        guard=guard,
+        anchor=anchor,
+        issuer_url=issuer_url,
+        env=env,
+    )
+    freshness = FreshnessService(
+        store=store,
+        signing_clock=signing_clock,
+        keys=keys,
+        writer=writer,
+        guard=guard,
+        anchor=anchor,
+        env=env,
+    )
+    transparency_log = TransparencyLogService(store, clock, env=env)
+    log_keys = LogKeys(
+        store=store,
+        signing_clock=signing_clock,
+        key_maker=key_maker,
+        keys=keys,
+        memory=log_memory,
+        env=env,
+    )
+    indices = StatusIndices(store, anchor=anchor, guard=guard, issuer_url=issuer_url)
+    maker = CredentialMaker(issuer_url=issuer_url, env=env)
+    finisher = IntentFinisher(store=store, signing_clock=signing_clock, keys=keys, maker=maker)
+    receipts = ReceiptService(keys=keys, log=transparency_log, issuer_url=issuer_url, env=env)
+    lifecycle = LifecycleService(store=store, signing_clock=signing_clock, guard=guard)
+    # Who performs which order. Proposals, scheduled changes and previews know orders by these names alone.
+    performers: Performers = {action.value: lifecycle for action in PERFORMS}
+    scheduled = ScheduledChangeService(
+        store=store, signing_clock=signing_clock, guard=guard, performers=performers
+    )
+    proposals = ProposalService(
+        store=store, signing_clock=signing_clock, guard=guard, performers=performers, scheduled=scheduled
+    )
+    # What hangs on a license. A part that comes to depend on licenses joins here, by one object.
+    dependants: list[Dependants] = [RelyingParties(clock), OtherLicenses(clock), PendingOrders(clock)]
+    orders = OrderService(
+        store=store,
+        guard=guard,
+        directory=directory,
+        performers=performers,
+        scheduled=scheduled,
+        proposals=proposals,
+    )
     return Services(
         store=store,
         clock=clock,
@@ -104,11 +195,38 @@ def build_services(
             directory=directory,
             trust_list=trust_list,
             keys=keys,
-            indices=StatusIndices(store, issuer_url=issuer_url),
-            maker=CredentialMaker(issuer_url=issuer_url, env=env),
+            indices=indices,
+            maker=maker,
+            finisher=finisher,
             guard=guard,
         ),
-        lifecycle=LifecycleService(store=store, signing_clock=signing_clock, guard=guard),
+        amending=AmendingService(
+            store=store,
+            signing_clock=signing_clock,
+            directory=directory,
+            trust_list=trust_list,
+            keys=keys,
+            indices=indices,
+            maker=maker,
+            finisher=finisher,
+            guard=guard,
+        ),
+        succession=SuccessionService(store=store, signing_clock=signing_clock, guard=guard),
+        lifecycle=lifecycle,
+        orders=orders,
+        scheduled_changes=scheduled,
+        due_changes=DueChangeService(
+            store=store, signing_clock=signing_clock, guard=guard, performers=performers
+        ),
+        proposals=proposals,
+        previews=PreviewService(
+            store=store,
+            signing_clock=signing_clock,
+            guard=guard,
+            orders=orders,
+            performers=performers,
+            dependants=dependants,
+        ),
         licenses=LicenseService(store, clock),
         credentials=CredentialService(store, clock),
         verification=VerificationService(
@@ -121,18 +239,9 @@ def build_services(
             env=env,
         ),
         receipts=receipts,
-        status_lists=StatusListService(
-            store=store,
-            signing_clock=signing_clock,
-            keys=keys,
-            freshness=writer,
-            guard=guard,
-            issuer_url=issuer_url,
-            env=env,
-        ),
-        freshness=FreshnessService(
-            store=store, signing_clock=signing_clock, keys=keys, writer=writer, guard=guard, env=env
-        ),
+        status_lists=status_lists,
+        freshness=freshness,
+        bundle_deltas=BundleDeltaService(store=store, freshness=freshness, env=env),
         trust_list=trust_list,
         api_clients=ApiClientService(store, clock),
         idempotency=IdempotencyService(store, clock),
@@ -142,11 +251,33 @@ def build_services(
             key_maker=key_maker,
             keys=keys,
             trust_list=trust_list,
+            logs=log_keys,
             guard=guard,
+            anchor=anchor,
             env=env,
         ),
         audit=AuditService(store),
-        high_water=HighWaterService(store=store, signing_clock=signing_clock, keeper=high_water, guard=guard),
+        high_water=keeping,
+        recovery=RecoveryService(
+            store=unguarded,
+            signing_clock=signing_clock,
+            anchor=anchor,
+            guard=guard,
+            high_water=keeping,
+            logs=logs,
+            status_lists=status_lists,
+            freshness=freshness,
+            issuer_url=issuer_url,
+            env=env,
+        ),
+        transparency_log=transparency_log,
+        log_proofs=LogProofService(store, issuer_url=issuer_url, env=env),
+        log_sequencer=LogSequencer(
+            store=store, signing_clock=signing_clock, keys=keys, memory=log_memory, guard=guard, env=env
+        ),
+        log_memory=log_memory,
+        log_keys=log_keys,
+        log_witnesses=LogWitnessService(store=store, clock=clock, keys=keys, guard=guard),
     )
 
 

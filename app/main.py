@@ -7,7 +7,21 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app.api import directory, health, holdings, licenses, openapi, operators, publication, verifications
+from app.api import (
+    amending,
+    directory,
+    health,
+    holdings,
+    licenses,
+    openapi,
+    operators,
+    previews,
+    proposals,
+    publication,
+    scheduled_changes,
+    transparency_log,
+    verifications,
+)
 from app.api.application import Application
 from app.api.auth import CallQuota
 from app.api.errors import install_error_handlers
@@ -19,7 +33,21 @@ from app.settings import Settings
 from app.web.docs import docs_routes
 
 # Tried in this order: what is asked most stands first.
-_NOUNS = (verifications, licenses, publication, directory, holdings, operators, health, openapi)
+_NOUNS = (
+    verifications,
+    licenses,
+    amending,
+    publication,
+    transparency_log,
+    directory,
+    holdings,
+    previews,
+    scheduled_changes,
+    proposals,
+    operators,
+    health,
+    openapi,
+)
 
 
 def create_app(settings: Settings, *, services: Services | None = None) -> FastAPI:
@@ -35,7 +63,7 @@ def create_app(settings: Settings, *, services: Services | None = None) -> FastA
             app.state.services = services
             yield
             return
-        async with open_services(settings) as opened:
+        async with open_services(settings) as opened, opened.high_water.watching():
             app.state.services = opened
             yield
 

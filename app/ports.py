@@ -6,22 +6,38 @@ it runs the function again when the database asks for a retry, so the function m
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol, TypeVar
 
 from app.domain.api_client import ApiClient, ApiKey, ClientWithKeys
 from app.domain.authority import Area, Authority, LicenseType
 from app.domain.events import AuditEntry, Event, LogLeaf
-from app.domain.license import HistoryEntry, Intent, License, LicenseFilter, LicenseVersion, State
+from app.domain.high_water import Floors, HighWaterMark, KeptOutside
+from app.domain.license import (
+    HistoryEntry,
+    Intent,
+    IntentState,
+    License,
+    LicenseFilter,
+    LicenseVersion,
+    Replacement,
+    RevocationKind,
+    State,
+)
+from app.domain.proposal import Proposal, ProposalStatus
 from app.domain.publication import (
     DocumentKind,
     Installation,
+    ListSpan,
     PublishedStatusList,
     ServiceKey,
     SignedDocument,
     StatusListRow,
 )
+from app.domain.scheduled_change import ChangeStatus, ScheduledChange
+from app.domain.succession import Succession
 from app.domain.verification import VerificationRecord
+from app.log_ports import TransparencyLogRepository
 from elicense.keys import PublicKey, Signer
 
 T = TypeVar("T")
@@ -32,6 +48,10 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the current moment, timezone-aware UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return the seconds since any fixed beginning; nobody can set it, and sleeping machines count on."""
         ...
 
 
@@ -67,32 +87,19 @@ class RootKeys(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HighWaterMark:
-    """The highest time, trust list and freshness sequence ever seen by this installation."""
-
-    time: datetime
-    trust_list_sequence: int
-    freshness_sequence: int
-
-    def merged(self, other: "HighWaterMark") -> "HighWaterMark":
-        """Return the higher of both, part by part."""
-        return HighWaterMark(
-            time=max(self.time, other.time),
-            trust_list_sequence=max(self.trust_list_sequence, other.trust_list_sequence),
-            freshness_sequence=max(self.freshness_sequence, other.freshness_sequence),
-        )
-
-
 class HighWaterKeeper(Protocol):
-    """Keeps the mark outside the database."""
+    """Keeps the mark outside the database. Every call is durable on return; OSError when it cannot be."""
 
-    def load(self) -> HighWaterMark | None:
-        """Return the mark, None before the first."""
+    def load(self) -> KeptOutside | None:
+        """Return what is kept, None before the first. Raises ServiceRefusal when it cannot be read."""
         ...
 
     def raise_to(self, mark: HighWaterMark) -> None:
-        """Raise the mark durably, never lowering any part."""
+        """Raise the mark, part by part, never lowering any."""
+        ...
+
+    def change(self, work: Callable[[KeptOutside | None], KeptOutside]) -> None:
+        """Replace what is kept by what `work` makes of it, while nobody else changes it: for an operator's word."""
         ...
 
 
@@ -123,6 +130,7 @@ class LicenseRepository(Protocol):
 
     async def get(self, license_id: str) -> License | None: ...
     async def snapshot(self, license_id: str) -> LicenseSnapshot | None: ...
+    async def snapshots(self, license_ids: Sequence[str]) -> Mapping[str, LicenseSnapshot]: ...
     async def by_identifier(self, identifier: str) -> tuple[LicenseSnapshot, LicenseVersion] | None:
         """Return the license (with its current version) and the version the identifier names."""
         ...
@@ -140,6 +148,10 @@ class LicenseRepository(Protocol):
         ...
 
     async def by_numbers(self, *, type_code: str, numbers: Sequence[str]) -> Mapping[str, License]: ...
+    async def count_live(self, holder_code: str, *, today: date, besides: str) -> Mapping[str, int]:
+        """Count a holder's licenses that are live on a civil day, one left out, by issuing authority."""
+        ...
+
     async def versions(self, license_id: str) -> Sequence[LicenseVersion]: ...
     async def history(self, license_id: str) -> Sequence[HistoryEntry]: ...
     async def page(
@@ -160,7 +172,14 @@ class LicenseRepository(Protocol):
         ...
 
     async def change_state(
-        self, *, license_id: str, expected_row_version: int, state: State, at: datetime, entry: HistoryEntry
+        self,
+        *,
+        license_id: str,
+        expected_row_version: int,
+        state: State,
+        at: datetime,
+        entry: HistoryEntry,
+        revocation: RevocationKind | None = None,
     ) -> None:
         """Move license and current version to a state, raise row_version by one, add history.
 
@@ -168,12 +187,32 @@ class LicenseRepository(Protocol):
         """
         ...
 
+    async def add_version(
+        self, license: License, version: LicenseVersion, entry: HistoryEntry, *, expected: Replacement
+    ) -> bool:
+        """Make a version the current one, the one before superseded, add history.
+
+        False, with nothing written, when the license's row version or state is not the expected one.
+        """
+        ...
+
+
+class SuccessionRepository(Protocol):
+    """Which licenses took the place of which."""
+
+    async def add(self, succession: Succession) -> None: ...
+    async def of_many(self, license_ids: Sequence[str]) -> Mapping[str, Succession]:
+        """Return the newest record of each license; those without one are left out."""
+        ...
+
 
 class IntentRepository(Protocol):
     """Open promises to issue. An open intent reserves its number against licenses and other intents."""
 
     async def add_many(self, intents: Sequence[Intent]) -> None:
-        """Store open intents. Raises NumberTaken when a number is held by a license or an intent not voided."""
+        """Store open intents. Raises NumberTaken when a number is held by a license or an intent not voided, and
+        ConcurrentChange when a further version of the same license is promised already.
+        """
         ...
 
     async def held_numbers(self, *, type_code: str, numbers: Sequence[str]) -> frozenset[str]:
@@ -186,7 +225,14 @@ class IntentRepository(Protocol):
         ...
 
     async def void(self, intent: Intent) -> None:
-        """Give up: number freed, identifier burnt. Raises ConcurrentChange as `finish_many`."""
+        """Give up: identifier burnt; the number of a license that never came to be is freed.
+
+        Raises ConcurrentChange as `finish_many`.
+        """
+        ...
+
+    async def promised_versions(self, license_ids: Sequence[str]) -> Mapping[str, Mapping[str, IntentState]]:
+        """Return the further versions ever promised for each license, with the state of the promise."""
         ...
 
     async def claim_expired(self, *, now: datetime, lease_until: datetime, limit: int) -> Sequence[Intent]:
@@ -224,7 +270,20 @@ class StatusRepository(Protocol):
         ...
 
     async def served(self, list_id: str) -> PublishedStatusList | None: ...
+    async def served_sha256(self, list_id: str) -> str | None:
+        """Return the digest (hex) of the served version without reading it, None before the first."""
+        ...
+
     async def all_served(self) -> Sequence[PublishedStatusList]: ...
+    async def versions(self, wanted: Mapping[str, int]) -> Sequence[PublishedStatusList]:
+        """Return one published version of each list, by URI and `seq`, in the order of `all_served`; none unknown."""
+        ...
+
+    async def newest_at(self, list_id: str, at: datetime) -> ListSpan | None:
+        """Return which version of a list was the newest at a moment, None before the first."""
+        ...
+
+    async def version(self, list_id: str, seq: int) -> PublishedStatusList | None: ...
     async def value(self, *, list_id: str, index: int) -> int | None: ...
 
 
@@ -233,11 +292,13 @@ class DocumentRepository(Protocol):
 
     async def latest(self, kind: DocumentKind) -> SignedDocument | None: ...
     async def get(self, kind: DocumentKind, sequence: int) -> SignedDocument | None: ...
+    async def by_sha256(self, kind: DocumentKind, sha256: str) -> SignedDocument | None: ...
     async def all(self, kind: DocumentKind) -> Sequence[SignedDocument]: ...
-    async def add(self, document: SignedDocument) -> None:
+    async def add(self, document: SignedDocument, *, follows: int | None = None) -> None:
         """Store the next version.
 
-        Raises ConcurrentChange unless its sequence is the highest plus one (or the first).
+        Raises ConcurrentChange unless the highest stored is `follows`: the sequence before the document's own when
+        nothing is said, a lower one after a recovery that has given numbers up.
         """
         ...
 
@@ -340,6 +401,71 @@ class VerificationRepository(Protocol):
         cursor: str | None,
         limit: int,
     ) -> tuple[Sequence[VerificationRecord], str | None]: ...
+    async def count_relying_parties(self, license_id: str, *, due_after: datetime) -> int:
+        """Count the clients that verified a license and are to verify it again after a moment."""
+        ...
+
+
+class ScheduledChangeRepository(Protocol):
+    """Changes ordered ahead of their time. Whoever ends one shows its fence; an older one is refused."""
+
+    async def add(self, change: ScheduledChange) -> None: ...
+    async def get(self, change_id: str) -> ScheduledChange | None: ...
+    async def waiting_of(self, license_id: str) -> Sequence[ScheduledChange]:
+        """Return what still waits for one license, in the order in which it will be done."""
+        ...
+
+    async def page(
+        self,
+        *,
+        authority_code: str,
+        license_id: str | None,
+        status: ChangeStatus | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[Sequence[ScheduledChange], str | None]: ...
+    async def count_waiting(self, license_id: str) -> int: ...
+    async def is_due(self, now: datetime) -> bool:
+        """Tell whether anything waits whose time has come and that nobody holds."""
+        ...
+
+    async def claim_due(
+        self, *, now: datetime, lease_until: datetime, limit: int
+    ) -> Sequence[ScheduledChange]:
+        """Take what is due, of each license only the first: new lease, fence + 1, in one statement."""
+        ...
+
+    async def end(self, ended: ScheduledChange) -> None:
+        """Store how a change ended. Raises ConcurrentChange unless it still waits under the fence shown."""
+        ...
+
+    async def cancel_waiting(self, license_id: str, *, at: datetime, by: str, outcome: str) -> Sequence[str]:
+        """Cancel whatever waits for one license, whoever holds it; return the ids."""
+        ...
+
+
+class ProposalRepository(Protocol):
+    """Orders that wait for a second person."""
+
+    async def add(self, proposal: Proposal) -> None: ...
+    async def get(self, proposal_id: str) -> Proposal | None: ...
+    async def page(
+        self,
+        *,
+        authority_code: str,
+        status: ProposalStatus | None,
+        now: datetime,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[Sequence[Proposal], str | None]: ...
+    async def count_open(self, license_id: str, *, now: datetime) -> int: ...
+    async def decide(self, decided: Proposal) -> None:
+        """Store a decision. Raises ConcurrentChange when one has been made."""
+        ...
+
+    async def outdate_open(self, license_id: str, *, at: datetime, by: str) -> Sequence[str]:
+        """Close the open proposals of a license that has changed; return the ids."""
+        ...
 
 
 class JournalRepository(Protocol):
@@ -355,6 +481,10 @@ class JournalRepository(Protocol):
         """Give up to `limit` committed events their gap-free `seq`, in a transaction of its own; return how many."""
         ...
 
+    async def last_event_seq(self) -> int:
+        """Return the highest `seq` given, as this snapshot sees it; 0 before the first."""
+        ...
+
 
 class InstallationRepository(Protocol):
     """The installation's fixed facts, and the highest time it has seen."""
@@ -363,11 +493,47 @@ class InstallationRepository(Protocol):
     async def create(self, installation: Installation) -> None: ...
 
 
+class HighWaterRepository(Protocol):
+    """What the database itself has of the high-water mark, and what a recovery gives up."""
+
+    async def standing(self) -> HighWaterMark | None:
+        """Return how far everything is, floors counted in; None before the first trust list. No logs, no rows.
+
+        The trust list and the root count as they are stored: what is lost of them must be published again.
+        """
+        ...
+
+    async def floors(self) -> Floors: ...
+    async def keep(self, *, to: int | None = None) -> int:
+        """Raise how often the mark was kept by one, or to a number if that is more; return it."""
+        ...
+
+    async def count_rows(self) -> Mapping[str, int]:
+        """Count the tables whose rows are never deleted."""
+        ...
+
+    async def give_up(self, mark: HighWaterMark, *, margin: int, event_margin: int) -> None:
+        """Move every number past the mark: floors for what is published, list rows and their indices, events.
+
+        Published numbers and events also leave a margin for what was given out after the mark was last raised.
+        """
+        ...
+
+    async def owners(self, list_id: str) -> Sequence[tuple[int, str, str]]:
+        """Return (index, identifier, license id) of every version whose status is in a list."""
+        ...
+
+    async def void_unowned(self, list_id: str) -> int:
+        """Set to 1 every index of a list that was reserved and belongs to no license or intent; return how many."""
+        ...
+
+
 class UnitOfWork(Protocol):
     """One transaction over all repositories."""
 
     directory: DirectoryRepository
     licenses: LicenseRepository
+    successions: SuccessionRepository
     intents: IntentRepository
     status: StatusRepository
     documents: DocumentRepository
@@ -375,8 +541,12 @@ class UnitOfWork(Protocol):
     api_clients: ApiClientRepository
     idempotency: IdempotencyRepository
     verifications: VerificationRepository
+    scheduled_changes: ScheduledChangeRepository
+    proposals: ProposalRepository
     journal: JournalRepository
+    transparency_log: TransparencyLogRepository
     installation: InstallationRepository
+    high_water: HighWaterRepository
 
 
 class Store(Protocol):

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 import structlog
 
 from app.bootstrap import open_services
-from app.domain.errors import ConcurrentChange, DomainError
+from app.domain.errors import ConcurrentChange, DomainError, ServiceRefusal
 from app.services.container import Services
 from app.settings import Settings
 
 POLL_SECONDS = 0.25
+LOG_SECONDS = 1.0
 FRESHNESS_SECONDS = 5.0
+SCHEDULE_SECONDS = 1.0
 RECOVERY_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
+LOOK_SECONDS = 5.0
 MARK_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 
@@ -39,9 +42,12 @@ def duties_of(services: Services) -> tuple[Duty, ...]:
     """Return what a worker does, most urgent first."""
     return (
         Duty("publish_status_lists", services.status_lists.publish_due, POLL_SECONDS),
+        Duty("perform_due_changes", services.due_changes.perform_due, SCHEDULE_SECONDS),
+        Duty("sequence_logs", services.log_sequencer.run, LOG_SECONDS),
         Duty("publish_freshness", services.freshness.publish_due, FRESHNESS_SECONDS),
         Duty("recover_intents", services.issuing.recover, RECOVERY_SECONDS),
         Duty("sweep_idempotency", services.idempotency.sweep, SWEEP_SECONDS),
+        Duty("watch_clock_and_anchor", services.high_water.review, LOOK_SECONDS),
         Duty("keep_high_water_mark", services.high_water.keep, MARK_SECONDS),
     )
 
@@ -53,18 +59,29 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def run_with(services: Services, stop: asyncio.Event) -> None:
-    """Work on services that are already open until `stop` is set; what is under way is finished first."""
+    """Work on services that are already open until `stop` is set; what is under way is finished first.
+
+    At the end the high-water mark is kept once more.
+    """
     async with asyncio.TaskGroup() as group:
         for duty in duties_of(services):
             group.create_task(_repeat(duty, stop), name=duty.name)
+    await services.high_water.close()
 
 
 async def _repeat(duty: Duty, stop: asyncio.Event) -> None:
     pause = duty.every
+    refused: str | None = None
     while not stop.is_set():
         try:
             await duty.work()
-            pause = duty.every
+            pause, refused = duty.every, None
+        except ServiceRefusal as error:
+            # The service as a whole does not write or sign: said once by each duty, until the reason is another.
+            pause = min(pause * 2, LOOK_SECONDS)
+            if error.reason != refused:
+                log.warning("duty_refused", duty=duty.name, error=str(error))
+            refused = error.reason
         except (DomainError, ConcurrentChange) as error:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             log.warning("duty_failed", duty=duty.name, error=str(error), again_in=pause)

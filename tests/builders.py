@@ -13,7 +13,10 @@ from app.domain.license import (
     LicenseVersion,
     State,
 )
+from app.domain.order import Order
+from app.domain.proposal import Proposal, ProposalStatus
 from app.domain.publication import StatusListRow
+from app.domain.scheduled_change import ChangeStatus, ScheduledChange
 
 TYPE_CODE = "11100000MB0143028R001"
 AUTHORITY_CODE = "11320000MB1234567A"
@@ -106,6 +109,50 @@ def make_intent(of: License, *, index: int, lease_until: datetime = NOON) -> Int
         lease_until=lease_until,
         fence=1,
     )
+
+
+def make_order(of: License, *, action: str = "suspend", **arguments: object) -> Order:
+    """Make an order about a license."""
+    return Order(
+        action=action,
+        license_id=of.id,
+        reason_code="inspection_failed",
+        reason="现场检查不合格\n第二行",
+        arguments=arguments,
+    )
+
+
+def make_scheduled(of: License, *, action: str = "suspend", **changes: object) -> ScheduledChange:
+    """Make a change of a license that waits for noon."""
+    made = ScheduledChange(
+        id=new_id(),
+        authority_code=of.authority_code,
+        order=make_order(of, action=action),
+        effective_at=NOON,
+        status=ChangeStatus.SCHEDULED,
+        ordered_by="client-1",
+        ordered_at=NOON - minutes(60),
+        request_id="request-1",
+        lease_until=NOON - minutes(60),
+        fence=0,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def make_proposal(of: License, *, action: str = "revoke", **changes: object) -> Proposal:
+    """Make an open proposal about a license as it stands."""
+    made = Proposal(
+        id=new_id(),
+        authority_code=of.authority_code,
+        order=make_order(of, action=action),
+        effective_at=None,
+        row_version=of.row_version,
+        status=ProposalStatus.OPEN,
+        proposed_by="client-1",
+        proposed_at=NOON,
+        expires_at=NOON + timedelta(days=7),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def make_status_list(list_id: str = LIST_ID, *, size: int = 1024) -> StatusListRow:

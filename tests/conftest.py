@@ -1,7 +1,9 @@
 """Fixtures every test may use."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from tests.backups import backups
 from tests.databases import (
     another_store,
     database_kind,
@@ -16,6 +18,7 @@ from tests.databases import (
 __all__ = [
     "another_store",
     "anyio_backend",
+    "backups",
     "database_kind",
     "database_url",
     "empty_database_url",
@@ -24,6 +27,10 @@ __all__ = [
     "sqlite_template",
     "store",
 ]
+
+# How long an example takes says how busy the machine is, nothing about what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

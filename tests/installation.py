@@ -1,5 +1,6 @@
 """A complete installation for tests: real database, development keys, trust documents, directory, clients."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.adapters.high_water import HighWaterFile
+from app.adapters.signed_heads import SignedHeadsFile
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
 from app.bootstrap import build_services, open_root_keys, open_services
@@ -23,12 +25,14 @@ from app.domain.authority import (
     SetupPlan,
 )
 from app.domain.license import Holder, License, NewLicense
+from app.domain.restriction import Restriction
 from app.domain.verification import LicenseReference, Question
 from app.ports import IdempotentCall, Signers, Store, UnitOfWork
 from app.services.container import Services
 from app.settings import Settings, load_settings
 from elicense.cn import make_uscc
 from elicense.encoding import sha256_hex
+from elicense.service_reasons import ServiceReason
 
 T = TypeVar("T")
 
@@ -36,20 +40,32 @@ ISSUER_URL = "https://issuer.test.example"
 AREA = "320100"
 OTHER_AREA = "320500"
 BUSINESS_LICENSE = "11100000MB0143028R001"
+ROLLED_BACK = Restriction(reason=ServiceReason.ROLLBACK_DETECTED, zh="数据库较旧", en="the database is older")
 
 
 class MovableClock:
-    """A clock that runs with the machine's and can be moved."""
+    """A clock that runs with the machine's and can be moved: by time that passes, or by a hand that sets it."""
 
     def __init__(self) -> None:
         self.offset = timedelta()
+        self.passed = timedelta()
 
     def now(self) -> datetime:
         """Return the moved time."""
         return datetime.now(UTC) + self.offset
 
+    def monotonic(self) -> float:
+        """Return the machine's monotonic clock, and the time that was let pass."""
+        return time.monotonic() + self.passed.total_seconds()
+
     def advance(self, *, seconds: float = 0, days: float = 0) -> None:
-        """Move the clock; negative moves it back."""
+        """Let time pass. Negative sets the clock back, which no monotonic clock follows."""
+        span = timedelta(seconds=seconds, days=days)
+        self.offset += span
+        self.passed += max(span, timedelta())
+
+    def step(self, *, seconds: float = 0, days: float = 0) -> None:
+        """Set the clock, forth or back, while no time passes."""
         self.offset += timedelta(seconds=seconds, days=days)
 
 
@@ -205,8 +221,14 @@ class PausingStore:
         await self._store.close()
 
 
-def services_over(installation: Installation, store: Store, signers: Signers) -> Services:
-    """Return another process' services over a store of the test's own making."""
+def services_over(
+    installation: Installation,
+    store: Store,
+    signers: Signers,
+    *,
+    env: str = "test",
+) -> Services:
+    """Return another process' services over a store of the test's own making; nothing was compared yet."""
     folder = KeyFolder(path=installation.settings.keys_dir, development=True)
     return build_services(
         store=store,
@@ -214,8 +236,9 @@ def services_over(installation: Installation, store: Store, signers: Signers) ->
         signers=signers,
         key_maker=FileSigners(folder),
         high_water=HighWaterFile(installation.settings.keys_dir),
+        signed_heads=SignedHeadsFile(installation.settings.keys_dir),
         issuer_url=ISSUER_URL,
-        env="test",
+        env=env,
     )
 
 

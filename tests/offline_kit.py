@@ -1,5 +1,7 @@
 """The simulated installation as files, at the real time: pinned root, bundle, one credential. For processes."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,3 +59,16 @@ class OfflineKit:
         stated = {"iat": int(issued_at.timestamp()), "exp": int((issued_at + timedelta(days=7)).timestamp())}
         simulated.edits["freshness"] = lambda payload: payload.update(stated)
         return simulated.bundle()
+
+
+def elicense(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run the command as a process that sees the SDK alone."""
+    return subprocess.run(
+        [sys.executable, "-m", "elicense.cli", *map(str, words)],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={"PYTHONPATH": "clients/python/src", "PATH": "", "LANG": "C.UTF-8"},
+        cwd=Path(__file__).resolve().parents[1],
+    )

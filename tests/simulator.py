@@ -1,9 +1,9 @@
 """A whole issuing side in memory: change one field, look at the answer.
 
-`Installation` holds keys, authorities, licenses' states and a clock, and signs what a real one would publish:
-root, trust list, status lists, freshness, bundle and credentials. Every payload can be bent before it is signed
-(`installation.edits["trust_list"] = lambda payload: ...`), so that a test changes exactly one thing. Nothing here
-is used by the product; a simulator is not a stand-in for its database.
+`Installation` holds keys, authorities, licenses' states, two logs and a clock, and signs what a real one would publish:
+roots, trust list, status lists, freshness, bundle, credentials and log proofs. Every payload can be bent before it is
+signed (`installation.edits["trust_list"] = lambda payload: ...`), so that a test changes exactly one thing. Nothing
+here is used by the product; a simulator is not a stand-in for its database.
 
     installation = Installation()
     token = installation.credential(elements={"address": "..."})
@@ -16,21 +16,26 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
 from elicense.bundle import Bundle, dump_bundle, make_bundle
 from elicense.claims import CredentialClaims, Holder, LicenseClaims, credential_window, write_claims
 from elicense.cn import LicenseIdentifier, make_uscc
-from elicense.credential import CREDENTIAL_TYP
+from elicense.compromise import build_compromise_payload, parse_compromise, sign_compromise
 from elicense.encoding import b64url_encode, dump_json, parse_json_object
 from elicense.evidence import Evidence, TrustMemory, gather_offline
 from elicense.freshness import FRESHNESS_TYP, build_freshness_payload, current_status_list
-from elicense.jws import assemble_compact, compact_signing_input, sign_compact, sign_general
-from elicense.keys import PublicKey
-from elicense.profiles import Profile
-from elicense.status_list import STATUS_LIST_TYP, Status, StatusBuffer, build_status_list_payload
+from elicense.jws import sign_compact, sign_general
+from elicense.list_proof import ListProof, list_entry
+from elicense.log_entry import receipts_entry
+from elicense.log_proof import LogProof, ReceiptProof
+from elicense.signed_note import Checkpoint
+from elicense.stapled import StapledCredential, dump_stapled
+from elicense.status_list import (
+    STATUS_LIST_TYP,
+    Status,
+    StatusBuffer,
+    build_status_list_payload,
+    parse_status_list,
+)
 from elicense.trust_list import (
     TRUST_LIST_TYP,
     TRUST_ROOT_TYP,
@@ -41,7 +46,10 @@ from elicense.trust_list import (
     ServiceUse,
     build_trust_list_payload,
     build_trust_root_payload,
+    parse_trust_root,
 )
+from tests.simulated_log import NOWHERE, SimulatedLog
+from tests.simulated_signers import NamedAs, SimulatedSigner, make_disclosure, sign_credential
 
 NOW = datetime(2026, 11, 2, 4, 0, tzinfo=UTC)
 TYPE_CODE = "11100000MB0143028R001"
@@ -51,45 +59,6 @@ OTHER_AUTHORITY_CODE = make_uscc("1", "1", "320500", "MA0T0003")
 HOLDER_CODE = make_uscc("9", "1", "320102", "MA0T0004")
 
 Edit = Callable[[dict[str, Any]], object]
-
-
-class SimulatedSigner:
-    """Sign with a fresh private key of a profile; never written anywhere."""
-
-    def __init__(self, profile: str = "es256") -> None:
-        self._key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-        if profile == "es256":
-            self._key = ec.generate_private_key(ec.SECP256R1())
-        else:
-            self._key = ed25519.Ed25519PrivateKey.generate()
-        self.public_key = PublicKey.from_cryptography(self._key.public_key())
-
-    @property
-    def kid(self) -> str:
-        return self.public_key.kid
-
-    @property
-    def profile(self) -> Profile:
-        return self.public_key.profile
-
-    def sign(self, data: bytes) -> bytes:
-        if isinstance(self._key, ed25519.Ed25519PrivateKey):
-            return self._key.sign(data)
-        r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-
-class NamedAs:
-    """Sign with one's own key while naming another's id in the header: what a forger would do."""
-
-    def __init__(self, signer: SimulatedSigner, kid: str) -> None:
-        self._signer = signer
-        self.kid = kid
-        self.profile = signer.profile
-        self.public_key = signer.public_key
-
-    def sign(self, data: bytes) -> bytes:
-        return self._signer.sign(data)
 
 
 def sample_license(**changes: Any) -> LicenseClaims:
@@ -147,6 +116,9 @@ class Installation:
     status_signer: SimulatedSigner = field(default_factory=SimulatedSigner)
     receipt_signer: SimulatedSigner = field(default_factory=SimulatedSigner)
     freshness_signer: SimulatedSigner = field(default_factory=SimulatedSigner)
+    log_signer: SimulatedSigner = field(default_factory=lambda: SimulatedSigner("eddsa"))
+    receipt_log_signer: SimulatedSigner = field(default_factory=lambda: SimulatedSigner("eddsa"))
+    witness_signer: SimulatedSigner = field(default_factory=lambda: SimulatedSigner("eddsa"))
     edits: dict[str, Edit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -156,6 +128,15 @@ class Installation:
         self.statuses = StatusBuffer(self.list_size)
         self.status_read_at = self.now
         self.status_expires_at = self.now + timedelta(days=7)
+        self.earlier_roots: list[bytes] = []
+        self.earlier_root_signers: list[SimulatedSigner] = []
+        self.archive: list[str] = []
+        self.list_proofs: dict[str, ListProof] = {}
+        host = self.issuer_url.removeprefix("https://")
+        self.log = SimulatedLog(f"{host}/log", self.log_signer)
+        self.receipt_log = SimulatedLog(f"{host}/receipt-log", self.receipt_log_signer)
+        for number in range(3):
+            self.log.add(b"an earlier entry %d" % number)
         self.authorities = [
             self.make_authority(AUTHORITY_CODE, "演示市场监督管理局", "3201", self.credential_signer),
             self.make_authority(OTHER_AUTHORITY_CODE, "演示交通运输局", "3205", self.other_signer),
@@ -184,19 +165,25 @@ class Installation:
             scopes=(Scope(type_code=TYPE_CODE, areas=(area,)),),
         )
 
-    def make_services(self) -> list[Service]:
-        def service(use: ServiceUse, signer: SimulatedSigner, **more: Any) -> Service:
-            window = {
-                "valid_from": self.now - timedelta(days=30),
-                "valid_until": self.now + timedelta(days=400),
-            }
-            return Service(use=use, key=signer.public_key, **window, **more)
+    def service(self, use: ServiceUse, signer: SimulatedSigner, **more: Any) -> Service:
+        """Describe the key of a service, with the window that all of them have."""
+        window = {"valid_from": self.now - timedelta(days=30), "valid_until": self.now + timedelta(days=400)}
+        return Service(use=use, key=signer.public_key, **window, **more)
 
+    def list_log(self, log: SimulatedLog, signer: SimulatedSigner) -> None:
+        """Let the trust list name another log, or another key of one."""
+        self.services.append(self.service(ServiceUse.LOG, signer, origin=log.origin))
+
+    def make_services(self) -> list[Service]:
+        service = self.service
         prefixes = (f"{self.issuer_url}/v1/status-lists/",)
         return [
             service(ServiceUse.STATUS, self.status_signer, uri_prefixes=prefixes, authorities=("*",)),
             service(ServiceUse.RECEIPT, self.receipt_signer),
             service(ServiceUse.FRESHNESS, self.freshness_signer),
+            service(ServiceUse.LOG, self.log_signer, origin=self.log.origin),
+            service(ServiceUse.LOG, self.receipt_log_signer, origin=self.receipt_log.origin),
+            service(ServiceUse.WITNESS, self.witness_signer, origin="witness.example"),
         ]
 
     def change_authority(self, **changes: Any) -> None:
@@ -210,6 +197,34 @@ class Installation:
     def change_service(self, which: ServiceUse, /, **changes: Any) -> None:
         """Replace fields of the service of one use."""
         self.services = [replace(s, **changes) if s.use is which else s for s in self.services]
+
+    def change_log(self, origin: str, /, **changes: Any) -> None:
+        """Replace fields of the key of one log."""
+        self.services = [replace(s, **changes) if s.origin == origin else s for s in self.services]
+
+    def compromise(self, signer: SimulatedSigner, checkpoint: Checkpoint | None, **bent: Any) -> None:
+        """Declare the key of a service, or of the first authority, compromised; `bent` replaces what is stated."""
+        use = next((s.use.value for s in self.services if s.key.kid == signer.kid), "credential")
+        stated: dict[str, Any] = {"env": self.env, "kid": signer.kid, "use": use, **bent}
+        payload = build_compromise_payload(
+            since=self.now - timedelta(days=1), checkpoint=checkpoint, **stated
+        )
+        statement = sign_compromise(payload, signers=self.root_signers[:2])
+        root = parse_trust_root(self.trust_root())
+        declared = parse_compromise(statement, root=root, kid=stated["kid"], use=stated["use"])
+        if use == "credential":
+            self.change_key(compromised=declared)
+        self.services = [
+            replace(s, compromised=declared) if s.key.kid == signer.kid else s for s in self.services
+        ]
+
+    def rotate_root(self) -> None:
+        """Make the next root: new root and trust-list keys, signed by the old threshold and the new one."""
+        self.earlier_roots.append(self.trust_root())
+        self.earlier_root_signers = self.root_signers
+        self.root_signers = [SimulatedSigner() for _ in range(3)]
+        self.list_signers = [SimulatedSigner() for _ in range(2)]
+        self.root_version += 1
 
     # --- what it publishes
 
@@ -235,8 +250,16 @@ class Installation:
         return self._edited("trust_root", payload)
 
     def trust_root(self) -> bytes:
-        signers = self.root_signers[:2]
+        signers = [*self.earlier_root_signers[:2], *self.root_signers[:2]]
         return self._stable("root", self.root_payload(), lambda payload: _sign_root(payload, signers))
+
+    def pinned_root(self) -> bytes:
+        """Give the first root: what its users have pinned."""
+        return self.roots()[0]
+
+    def roots(self) -> list[bytes]:
+        """Give all roots, the first first."""
+        return [*self.earlier_roots, self.trust_root()]
 
     def list_payload(self) -> bytes:
         payload = build_trust_list_payload(
@@ -247,6 +270,7 @@ class Installation:
             issuers=[self.issuer_url],
             authorities=self.authorities,
             services=self.services,
+            root_version=self.root_version,
         )
         return self._edited("trust_list", payload)
 
@@ -285,6 +309,7 @@ class Installation:
             trust_list_sequence=self.sequence,
             trust_list_sha256=hashlib.sha256(self.trust_list()).hexdigest(),
             status_lists={self.status_uri: current},
+            checkpoint=self.log.note(),
         )
         return self._edited("freshness", payload)
 
@@ -297,10 +322,13 @@ class Installation:
     def bundle_parts(self) -> Bundle:
         return make_bundle(
             env=self.env,
-            roots=[self.trust_root()],
+            roots=self.roots(),
             trust_list=self.trust_list(),
             freshness=self.freshness(),
             status_lists={self.status_uri: self.status_list()},
+            checkpoint=self.log.note(),
+            archive={self.status_uri: self.archive} if self.archive else {},
+            list_proofs={digest: proof.to_json() for digest, proof in self.list_proofs.items()},
         )
 
     def bundle(self) -> bytes:
@@ -317,7 +345,7 @@ class Installation:
     def evidence(self, *, now: datetime | None = None, memory: TrustMemory | None = None) -> Evidence:
         """Gather offline evidence from this installation's own root and bundle."""
         return gather_offline(
-            trust_root=self.trust_root(), bundle=self.bundle(), now=now or self.now, memory=memory
+            trust_root=self.pinned_root(), bundle=self.bundle(), now=now or self.now, memory=memory
         )
 
     # --- credentials
@@ -352,7 +380,7 @@ class Installation:
             license=license_claims,
         )
         registered = replace(registered, **(claims or {}))
-        disclosures = [_disclosure(name, value) for name, value in elements.items()]
+        disclosures = [make_disclosure(name, value) for name, value in elements.items()]
         digests = [b64url_encode(hashlib.sha256(part.encode()).digest()) for part in disclosures]
         payload = write_claims(registered, env=env or self.env, digests=digests)
         if edit is not None:
@@ -365,19 +393,53 @@ class Installation:
         self.status_seq += 1
         self.event_seq += 1
 
+    def publish_next(self, at: datetime, **statuses: Status) -> None:
+        """Put the current list into the archive and publish the next version, read at a moment."""
+        self.archive.append(self.status_list())
+        for index, status in statuses.items():
+            self.statuses.set(int(index.removeprefix("index_")), status)
+        self.status_seq += 1
+        self.event_seq += 1
+        self.status_read_at = at
+        self.status_expires_at = at + timedelta(days=7)
 
-def sign_credential(
-    payload: Mapping[str, Any], signer: SimulatedSigner | NamedAs, disclosures: list[str]
-) -> str:
-    """Sign any payload as a credential, whether or not it makes sense."""
-    header = {"alg": signer.profile.alg, "typ": CREDENTIAL_TYP, "kid": signer.kid}
-    signing_input = compact_signing_input(header, dump_json(dict(payload)))
-    return "~".join([assemble_compact(signing_input, signer.sign(signing_input)), *disclosures, ""])
+    # --- the logs
 
+    def prove(self, token: str) -> LogProof:
+        """Log a credential, if it is not yet, and prove it at the log's present size."""
+        digest = hashlib.sha256(token.split("~")[0].rpartition(".")[0].encode()).hexdigest()
+        opened = LogProof(
+            env=self.env,
+            event_sha256=hashlib.sha256(b"event of " + digest.encode()).hexdigest(),
+            salt=hashlib.sha256(b"salt of " + digest.encode()).digest()[:16],
+            inclusion=NOWHERE,
+        )
+        return replace(opened, inclusion=self.log.inclusion(self.log.add(opened.entry(digest))))
 
-def _disclosure(name: str, value: str) -> str:
-    salt = hashlib.sha256(f"salt of {name} {value}".encode()).digest()[:16]
-    return b64url_encode(dump_json([b64url_encode(salt), name, value]))
+    def staple(self, token: str, proof: LogProof | None = None) -> bytes:
+        """Write a credential and its log proof as one file, as the service hands them out."""
+        shown = proof if proof is not None else self.prove(token)
+        return dump_stapled(StapledCredential(env=self.env, credential=token, proof=shown))
+
+    def prove_list(self, token: str, previous: str | None = None) -> ListProof:
+        """Log a status list, if it is not yet, prove it, and carry the proof in the bundle."""
+        accepted = parse_status_list(token).accept(self.status_signer.public_key)
+        index = self.log.add(list_entry(accepted, previous=previous))
+        proof = ListProof(inclusion=self.log.inclusion(index), previous=previous)
+        self.list_proofs[accepted.sha256] = proof
+        return proof
+
+    def prove_receipt(self, token: str, *, anchored: bool = True) -> ReceiptProof:
+        """Log a receipt in the receipts' log, and that log's state in the public one."""
+        bare = ReceiptProof(env=self.env, inclusion=NOWHERE)
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        index = self.receipt_log.add(bare.entry(digest))
+        proof = replace(bare, inclusion=self.receipt_log.inclusion(index))
+        if not anchored:
+            return proof
+        entry = receipts_entry(env=self.env, checkpoint=self.receipt_log.checkpoint(), stated_at=self.now)
+        anchor = self.log.inclusion(self.log.add(entry))
+        return replace(proof, anchor=anchor, anchored_at=int(self.now.timestamp()))
 
 
 def _sign_root(payload: bytes, signers: list[SimulatedSigner]) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from app.domain.import_batch import ImportFileError, ImportMap, RefusedRow, SourceRow, is_field
-from elicense.problems import IMPORT_REASONS
+from elicense.import_reasons import IMPORT_REASONS
 
 MOST_BYTES = 512 << 20
 MOST_CELL = 1 << 20

@@ -17,6 +17,7 @@ from app.domain.authority import (
     LicenseType,
     SetupPlan,
 )
+from app.domain.order import ORDERS
 from elicense.cn import uscc_problem
 from elicense.credential import is_element_name
 
@@ -82,9 +83,13 @@ class _Table:
             raise _Refused(f"{self.where}.{name}: 须为表的数组 an array of tables is needed")
         return value
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self._left.pop(name, None)
-        if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+    def texts(self, name: str, default: list[str] | None = None) -> tuple[str, ...]:
+        value = self._left.pop(name, default)
+        if (
+            not isinstance(value, list)
+            or (not value and default is None)
+            or not all(isinstance(one, str) for one in value)
+        ):
             raise _Refused(f"{self.where}.{name}: 须为文字数组 a list of texts is needed")
         return tuple(value)
 
@@ -171,7 +176,16 @@ def _license_type(table: _Table) -> LicenseType:
         elements=tuple(elements),
         demonstration=table.flag("demonstration"),
         description=table.text("description", ""),
+        two_person=_two_person(table),
     )
+
+
+def _two_person(table: _Table) -> tuple[str, ...]:
+    """Read which orders need a second person; written in one order, so that applying again changes nothing."""
+    named = table.texts("two_person", [])
+    if not set(named) <= set(ORDERS):
+        raise _Refused(f"{table.where}.two_person: {', '.join(ORDERS)}")
+    return tuple(order for order in ORDERS if order in named)
 
 
 def _element(table: _Table) -> ElementDefinition:

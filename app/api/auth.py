@@ -12,7 +12,7 @@ from starlette.requests import Request
 from app.api.arrival import arrival_of
 from app.api.errors import TooManyCalls
 from app.api.requests import services_of
-from app.domain.api_client import ApiClient, Caller, Scope
+from app.domain.api_client import ApiClient, Caller, ClientKind, Scope
 from app.domain.errors import DomainError
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([\x21-\x7e]{1,256})")
@@ -57,3 +57,11 @@ async def authorize(request: Request, scope: Scope) -> Caller:
     if scope not in client.scopes:
         raise DomainError("forbidden", f"this needs the scope {scope.value}")
     return Caller(client=client, key_handle=authenticated.handle, request_id=arrival.request_id)
+
+
+def own_authority(caller: Caller) -> str:
+    """Return the code of the authority the caller acts for. Raises DomainError `forbidden` for everybody else."""
+    client = caller.client
+    if client.kind is not ClientKind.AUTHORITY or client.authority_code is None:
+        raise DomainError("forbidden", "only an issuing authority's key may do this")
+    return client.authority_code

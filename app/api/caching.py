@@ -14,13 +14,21 @@ SIGNED_SECONDS = 30
 DIRECTORY_SECONDS = 300
 """Directories and type descriptions."""
 
+IMMUTABLE = 31_536_000
+"""What never changes: a year, and no revalidation meanwhile (RFC 8246)."""
+
 
 def public_answer(
     request: Request, content: bytes, *, media_type: str, max_age: int, sha256: str | None = None
 ) -> Response:
     """Answer bytes anyone may cache, or 304 when the caller holds them already. `sha256` is hex, made if not known."""
     etag = f'"{sha256 or hashlib.sha256(content).hexdigest()}"'
-    headers = {"ETag": etag, "Cache-Control": f"public, max-age={max_age}", "Vary": "Accept-Encoding"}
+    lasting = ", immutable" if max_age == IMMUTABLE else ""
+    headers = {
+        "ETag": etag,
+        "Cache-Control": f"public, max-age={max_age}{lasting}",
+        "Vary": "Accept-Encoding",
+    }
     held = arrival_of(request).header(b"if-none-match")
     if held is not None and _holds(held, etag):
         return Response(status_code=304, headers=headers)

@@ -20,7 +20,9 @@ from app.api.schemas.answers import (
 from app.domain.authority import Area, Authority, LicenseType
 from app.domain.errors import NotFound
 from app.domain.verification import PURPOSES
-from elicense.problems import IMPORT_REASONS, INDETERMINATE, PROBLEMS, REASONS, Reason, Text
+from elicense.import_reasons import IMPORT_REASONS
+from elicense.problems import INDETERMINATE, PROBLEMS, REASONS, Reason, Text
+from elicense.service_reasons import SERVICE_REASONS
 
 routes = Routes(tag="directory")
 
@@ -99,6 +101,7 @@ def _type_json(one: LicenseType) -> dict[str, object]:
         "schema_version": one.schema_version,
         "demonstration": one.demonstration,
         "description": one.description,
+        "two_person": list(one.two_person),
         "elements": [
             {
                 "name": element.name,
@@ -149,7 +152,7 @@ def _verdict(reason: Reason) -> str:
 
 
 def _reasons() -> list[dict[str, object]]:
-    """Lay out the three tables; a code may stand in several of them with a text of its own, told apart by `kind`."""
+    """Lay out the four tables; a code may stand in several of them with a text of its own, told apart by `kind`."""
     verification: list[dict[str, object]] = [
         {
             "code": reason.value,
@@ -182,7 +185,17 @@ def _reasons() -> list[dict[str, object]]:
         }
         for code, text in IMPORT_REASONS.items()
     ]
-    return verification + problems + rows
+    service: list[dict[str, object]] = [
+        {
+            "code": reason.value,
+            "kind": "service",
+            "text": _text_json(row.text),
+            "action": _text_json(row.action),
+            "retry": row.retry,
+        }
+        for reason, row in SERVICE_REASONS.items()
+    ]
+    return verification + problems + service + rows
 
 
 _FIX_ROW = Text("请在文件中更正该行后重新导入。", "Correct the row in the file and import it again.")

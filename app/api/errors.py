@@ -13,7 +13,7 @@ from starlette.routing import Match
 from app.api.arrival import arrival_of
 from app.api.language import Language
 from app.api.problems import problem_response
-from app.domain.errors import DomainError, FieldError
+from app.domain.errors import DomainError, FieldError, ServiceRefusal
 from elicense.problems import FormatError
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "too_large"}
@@ -40,6 +40,10 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     "repeated": ("参数重复", "is given more than once"),
     "date_form": ("应为 YYYY-MM-DD 格式的日期", "must be a date as YYYY-MM-DD"),
     "time_form": ("应为 RFC 3339 时间,须带时区", "must be an RFC 3339 time with its offset"),
+    "effective_at_form": (
+        "应为 RFC 3339 时间(须带时区)或 YYYY-MM-DD 格式的日期",
+        "must be an RFC 3339 time with its offset, or a date as YYYY-MM-DD",
+    ),
     "too_many_bytes": ("超过 {limit} 字节", "is longer than {limit} bytes"),
     "one_question": (
         "credential、license、code 须恰好给出一个",
@@ -48,6 +52,14 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     "one_reference": (
         "须恰好为 holder_code+type_code、identifier、number+type_code 三者之一",
         "must be exactly holder_code with type_code, or identifier, or number with type_code",
+    ),
+    "one_entry": (
+        "须恰好为 identifier、status_list+seq、trust_list、trust_root 之一",
+        "must be exactly one of identifier, status_list with seq, trust_list and trust_root",
+    ),
+    "no_change_named": (
+        "elements、holder、valid_until、area_code 至少给出一个",
+        "must give one of elements, holder, valid_until, area_code",
     ),
     "cursor": ("游标无效,请使用上一页的 next_cursor", "is not a cursor of this list"),
     "too_many_parameters": ("查询参数过多", "has too many query parameters"),
@@ -91,6 +103,10 @@ def problem_of(error: DomainError | InvalidShape, request: Request) -> Response:
     if isinstance(error, InvalidShape):
         errors = error.field_errors(arrival.language)
         return problem_response("invalid_request", "", arrival, errors=errors)
+    if isinstance(error, ServiceRefusal):
+        return problem_response(
+            error.code, error.detail, arrival, reason=error.reason, detail_zh=error.detail_zh
+        )
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyCalls) else None
     return problem_response(error.code, error.detail, arrival, errors=error.errors, headers=headers)
 

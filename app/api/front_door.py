@@ -49,6 +49,7 @@ _OFFERED = frozenset(
         "application/dc+sd-jwt",
         "application/jose+json",
         "application/jwt",
+        "application/octet-stream",
         "application/statuslist+jwt",
         "text/*",
         "text/html",

@@ -3,18 +3,23 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.auth import authorize
+from app.api.auth import authorize, own_authority
 from app.api.idempotency import answer_once, fresh, replay
 from app.api.paging import NoQuery, PageQuery, decode_position, encode_cursor
 from app.api.requests import json_answer, page_answer, read_body, read_query, services_of
 from app.api.routing import Endpoint, Routes
 from app.api.schemas.answers import HistoryPage, LicenseAnswer, LicensePage
-from app.api.schemas.licenses import ChangeBody, CredentialQuery, LicenseQuery, NewLicenseBody
-from app.domain.api_client import Caller, ClientKind, Scope
+from app.api.schemas.licenses import ChangeBody, CredentialQuery, LicenseQuery, NewLicenseBody, RevokeBody
+from app.api.schemas.orders import ProposalAnswer, ScheduledChangeAnswer
+from app.api.schemas.transparency_log import ProvenCredentialAnswer
+from app.domain.api_client import Scope
 from app.domain.errors import DomainError
 from app.domain.license import Action
-from app.ports import IdempotentCall
-from app.services import answers
+from app.domain.order import Order
+from app.ports import IdempotentCall, StoredAnswer
+from app.services import answers, order_answers
+from app.services.container import Services
+from app.services.orders import Ordered
 
 CREDENTIAL_TYPE = "application/dc+sd-jwt"
 
@@ -24,7 +29,7 @@ routes = Routes(tag="licenses")
 async def issue_license(request: Request) -> Response:
     """Issue a license in the name of the caller's authority and answer once it is signed and durable."""
     caller = await authorize(request, Scope.LICENSES_WRITE)
-    own_code = _own_authority(caller)
+    own_code = own_authority(caller)
     services = services_of(request)
 
     async def issue(call: IdempotentCall | None) -> Response:
@@ -84,39 +89,58 @@ async def get_license_credential(request: Request) -> Response:
     license_id = request.path_params["license_id"]
     await services.licenses.get(license_id, caller=caller)  # 404 goes before 422
     query = read_query(request, CredentialQuery)
+    if query.proof is not None:
+        proven = await services.log_proofs.of_credential(license_id, version=query.version, caller=caller)
+        return json_answer(proven.to_json())
     token = await services.credentials.get(license_id, version=query.version, caller=caller)
     return Response(token, media_type=CREDENTIAL_TYPE)
 
 
-def _own_authority(caller: Caller) -> str:
-    client = caller.client
-    if client.kind is not ClientKind.AUTHORITY or client.authority_code is None:
-        raise DomainError("forbidden", "only an issuing authority's key may do this")
-    return client.authority_code
+_BODIES: dict[Action, type[ChangeBody]] = {
+    Action.SUSPEND: ChangeBody,
+    Action.RESUME: ChangeBody,
+    Action.REVOKE: RevokeBody,
+    Action.CANCEL: ChangeBody,
+}
 
 
 def _change(action: Action) -> Endpoint:
     async def change_license(request: Request) -> Response:
         caller = await authorize(request, Scope.LICENSES_WRITE)
-        _own_authority(caller)
+        own_authority(caller)
         services = services_of(request)
         license_id = request.path_params["license_id"]
         await services.licenses.get(license_id, caller=caller)  # 404 goes before 422
 
         async def act(call: IdempotentCall | None) -> Response:
-            body = read_body(request, ChangeBody)
-            changed = await services.lifecycle.act(
-                action, license_id, reason_code=body.reason_code, reason=body.reason, caller=caller, call=call
+            body = read_body(request, _BODIES[action])
+            order = Order(
+                action=action.value,
+                license_id=license_id,
+                reason_code=body.reason_code,
+                reason=body.reason,
+                arguments={"kind": body.kind} if isinstance(body, RevokeBody) else {},
             )
-            if changed.replayed is not None:
-                return replay(changed.replayed)
-            assert changed.license is not None
-            return fresh(answers.changed_answer(changed.license, services.licenses.today()))
+            ordered = await services.orders.order(
+                order, effective_at=body.effective_at, caller=caller, call=call
+            )
+            if ordered.replayed is not None:
+                return replay(ordered.replayed)
+            return fresh(_answer_of(ordered, services))
 
         return await answer_once(request, caller, act)
 
     change_license.__name__ = f"{action.value}_license"
     return change_license
+
+
+def _answer_of(ordered: Ordered, services: Services) -> StoredAnswer:
+    if ordered.proposal is not None:
+        return order_answers.proposed_answer(ordered.proposal, now=services.clock.now())
+    if ordered.scheduled_change is not None:
+        return order_answers.scheduled_answer(ordered.scheduled_change)
+    assert ordered.license is not None
+    return answers.changed_answer(ordered.license, services.licenses.today())
 
 
 routes.add(
@@ -183,14 +207,21 @@ routes.add(
     summary="下载电子证照文件 · Fetch the signed credential",
     scope=Scope.LICENSES_READ,
     query=CredentialQuery,
+    description="The stored file, byte for byte. With `proof=1`: JSON that holds it beside the proof that it was "
+    "logged when it was issued.",
     answer=CREDENTIAL_TYPE,
-    problems=("not_found",),
+    other_answer=ProvenCredentialAnswer,
+    problems=("not_found", "not_logged_yet"),
 )
 _TITLES = {
     Action.SUSPEND: "暂停证照 · Suspend a license",
     Action.RESUME: "恢复证照 · Resume a suspended license",
     Action.REVOKE: "吊销证照 · Revoke a license",
     Action.CANCEL: "注销证照 · Cancel a license by the holder's wish",
+}
+_MORE = {
+    Action.REVOKE: " `kind` is penalty (吊销) unless it is annulled (撤销): void from its beginning. Online it is told "
+    "which; a status list does not distinguish."
 }
 for _action, _title in _TITLES.items():
     routes.add(
@@ -199,9 +230,12 @@ for _action, _title in _TITLES.items():
         _change(_action),
         summary=_title,
         description="Every online verification sees it within a second, the published status list within a minute. "
-        "`reason_code` is an open list; suggestions: penalty, annulled, holder_request, correction, investigation.",
+        "`reason_code` is an open list; suggestions: penalty, annulled, holder_request, correction, investigation. "
+        "With `effective_at` it is scheduled (202). Where the license type asks for a second person it is proposed "
+        "(202), and done when another client of the authority approves." + _MORE.get(_action, ""),
         scope=Scope.LICENSES_WRITE,
-        body=ChangeBody,
+        body=_BODIES[_action],
         answer=LicenseAnswer,
-        problems=("not_found", "state_conflict", "conflict", "read_only"),
+        accepted=(ScheduledChangeAnswer, ProposalAnswer),
+        problems=("not_found", "state_conflict", "conflict", "invalid_effective_at", "read_only"),
     )

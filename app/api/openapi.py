@@ -11,16 +11,34 @@ from starlette.responses import Response
 
 from app.api.caching import DIRECTORY_SECONDS, public_json
 from app.api.routing import Routes
-from app.api.schemas import answers
+from app.api.schemas import answers, orders, transparency_log
+from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
 from app.api.schemas.answers import JsonObject
-from app.api.schemas.licenses import ChangeBody, NewLicenseBody
+from app.api.schemas.fields import StrictModel
+from app.api.schemas.licenses import ChangeBody, NewLicenseBody, RevokeBody
+from app.api.schemas.orders import ApprovalBody, EndingBody
+from app.api.schemas.transparency_log import CosignatureBody
 from app.api.schemas.verifications import BatchBody, QuestionBody
 
-REQUEST_MODELS: tuple[type[BaseModel], ...] = (NewLicenseBody, ChangeBody, QuestionBody, BatchBody)
+REQUEST_MODELS: tuple[type[BaseModel], ...] = (
+    NewLicenseBody,
+    ChangeBody,
+    RevokeBody,
+    AmendBody,
+    RenewBody,
+    SuccessionBody,
+    ApprovalBody,
+    EndingBody,
+    QuestionBody,
+    BatchBody,
+    CosignatureBody,
+)
 ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(
     model
-    for model in vars(answers).values()
-    if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
+    for module in (answers, orders, transparency_log)
+    for model in vars(module).values()
+    if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
+    if not issubclass(model, StrictModel)
 )
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\

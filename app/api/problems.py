@@ -7,8 +7,9 @@ from starlette.responses import Response
 from app.api.arrival import Arrival
 from app.domain.errors import FieldError
 from app.services.answers import LANGUAGE_HEADERS
-from elicense.encoding import dump_json
+from elicense.encoding import JsonValue, dump_json
 from elicense.problems import PROBLEMS
+from elicense.service_reasons import SERVICE_REASONS, ServiceReason
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_ERRORS = 100
@@ -22,28 +23,37 @@ def problem_response(
     *,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    reason: ServiceReason | None = None,
+    detail_zh: str = "",
 ) -> Response:
     """Build the problem document of a code in the caller's language.
 
-    `detail` is developers' English and is shown beside the Chinese advice; `errors` beyond 100 are left out. The
-    answer carries WWW-Authenticate with 401 (RFC 9110 §11.6.1) and Retry-After with 503.
+    `detail` is developers' English and is shown beside the Chinese advice, unless `detail_zh` says it in Chinese;
+    `errors` beyond 100 are left out. A `reason` says what is wrong with the service as a whole: it becomes a member
+    of the document, and its advice takes the place of the code's. The answer carries WWW-Authenticate with 401
+    (RFC 9110 §11.6.1) and Retry-After with 503.
     """
     kind = PROBLEMS[code]
     language = arrival.language
-    body = dump_json(
-        {
-            "type": f"urn:elicense:problem:{code}",
-            "title": kind.title.in_language(language),
-            "status": kind.status,
-            "code": code,
-            "detail": _detail(kind.action.in_language(language), detail, chinese=language == "zh"),
-            "request_id": arrival.request_id,
-            "errors": [
-                {"pointer": error.pointer[:_MAX_POINTER], "detail": error.in_language(language)}
-                for error in errors[:MAX_ERRORS]
-            ],
-        }
-    )
+    chinese = language == "zh"
+    advice = kind.action if reason is None else SERVICE_REASONS[reason].action
+    document: dict[str, JsonValue] = {
+        "type": f"urn:elicense:problem:{code}",
+        "title": kind.title.in_language(language),
+        "status": kind.status,
+        "code": code,
+        "detail": _detail(
+            advice.in_language(language), detail_zh or detail if chinese else detail, chinese=chinese
+        ),
+        "request_id": arrival.request_id,
+        "errors": [
+            {"pointer": error.pointer[:_MAX_POINTER], "detail": error.in_language(language)}
+            for error in errors[:MAX_ERRORS]
+        ],
+    }
+    if reason is not None:
+        document["reason"] = reason.value
+    body = dump_json(document)
     own = {**LANGUAGE_HEADERS[language], **(headers or {})}
     if kind.status == 401:
         own.setdefault("WWW-Authenticate", 'Bearer realm="elicense"')

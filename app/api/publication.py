@@ -1,17 +1,20 @@
 """What anyone may fetch and check alone: trust documents, freshness, status lists, the bundle, type descriptions."""
 
+from datetime import UTC, datetime
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.caching import DIRECTORY_SECONDS, SIGNED_SECONDS, public_answer, public_json
+from app.api.caching import DIRECTORY_SECONDS, IMMUTABLE, SIGNED_SECONDS, public_answer, public_json
 from app.api.paging import NoQuery
 from app.api.requests import read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.answers import JsonObject, StatusListUris
-from app.api.schemas.publication import RootQuery
+from app.api.schemas.publication import BundleQuery, RootQuery, StatusListQuery
 from app.domain.authority import ElementDefinition, LicenseType
 from app.domain.errors import NotFound
 from app.domain.publication import SignedDocument
+from elicense.bundle_delta import BUNDLE_DELTA_TYPE
 from elicense.trust_list import Authority, AuthorityState
 
 JOSE_TYPE = "application/jose+json"
@@ -47,22 +50,34 @@ async def list_status_lists(request: Request) -> Response:
 
 
 async def get_status_list(request: Request) -> Response:
-    """Answer one status list token (IETF Token Status List)."""
-    read_query(request, NoQuery)
-    served = await services_of(request).status_lists.served(request.path_params["list_id"])
+    """Answer one status list token (IETF Token Status List), the current one or one of the archive."""
+    query = read_query(request, StatusListQuery)
+    lists, list_id = services_of(request).status_lists, request.path_params["list_id"]
+    lasting = query.seq is not None
+    if query.time is not None:
+        shown, lasting = await lists.at_time(list_id, datetime.fromtimestamp(query.time, UTC))
+    elif query.seq is not None:
+        shown = await lists.version(list_id, query.seq)
+    else:
+        shown = await lists.served(list_id)
     return public_answer(
         request,
-        served.token.encode("ascii"),
+        shown.token.encode("ascii"),
         media_type=STATUS_LIST_TYPE,
-        max_age=SIGNED_SECONDS,
-        sha256=served.sha256,
+        max_age=IMMUTABLE if lasting else SIGNED_SECONDS,
+        sha256=shown.sha256,
     )
 
 
 async def get_bundle(request: Request) -> Response:
-    """Answer everything offline verification needs, parts that agree with one another."""
-    read_query(request, NoQuery)
-    content = await services_of(request).freshness.bundle()
+    """Answer everything offline verification needs, parts that agree with one another, or what of it is new."""
+    query = read_query(request, BundleQuery)
+    services = services_of(request)
+    if query.since is not None:
+        delta = await services.bundle_deltas.since(query.since, deflate=query.deflate)
+        if delta is not None:
+            return public_answer(request, delta, media_type=BUNDLE_DELTA_TYPE, max_age=SIGNED_SECONDS)
+    content = await services.freshness.bundle()
     return public_answer(request, content, media_type="application/json", max_age=SIGNED_SECONDS)
 
 
@@ -146,7 +161,6 @@ routes.add(
 _SIGNED = (
     ("/v1/trust-list", get_trust_list, "信任列表 · Trust list", JOSE_TYPE),
     ("/v1/freshness", get_freshness, "新鲜度声明 · Freshness statement", JWT_TYPE),
-    ("/v1/status-lists/{list_id}", get_status_list, "状态列表 · A status list", STATUS_LIST_TYPE),
 )
 for _path, _endpoint, _title, _media_type in _SIGNED:
     routes.add(
@@ -161,6 +175,19 @@ for _path, _endpoint, _title, _media_type in _SIGNED:
     )
 routes.add(
     "GET",
+    "/v1/status-lists/{list_id}",
+    get_status_list,
+    summary="状态列表 · A status list",
+    description="The current version; with `time` (Unix seconds) the one that was the newest at that moment (IETF "
+    "Token Status List, historical resolution), 404 where none covers it; with `seq` one by its number. Version `seq` "
+    "was the newest until the `iat` of `seq + 1`. What has a successor never changes and may be kept forever.",
+    query=StatusListQuery,
+    answer=STATUS_LIST_TYPE,
+    problems=("not_found",),
+    cacheable=True,
+)
+routes.add(
+    "GET",
     "/v1/status-lists",
     list_status_lists,
     summary="状态列表目录 · All status lists",
@@ -168,8 +195,25 @@ routes.add(
     answer=StatusListUris,
     cacheable=True,
 )
+routes.add(
+    "GET",
+    "/v1/bundle",
+    get_bundle,
+    summary="离线验证包 · Bundle for offline verification",
+    description=(
+        "Everything offline verification needs. With `since`, the SHA-256 (hex) of the freshness statement in the"
+        f" bundle you hold, the answer is what changed, as `{BUNDLE_DELTA_TYPE}`: apply it with"
+        " `elicense.bundle_delta.apply_delta`; its digests show whether the result is exact. `deflate` is your"
+        " zlib's `elicense.folding.deflate_fingerprint` and makes the delta smaller. The whole bundle is answered"
+        " (`application/json`) when that statement is unknown or the delta would be no smaller."
+    ),
+    query=BundleQuery,
+    answer=JsonObject,
+    also=(BUNDLE_DELTA_TYPE,),
+    problems=("not_found",),
+    cacheable=True,
+)
 _OBJECTS = (
-    ("/v1/bundle", get_bundle, "离线验证包 · Bundle for offline verification"),
     ("/types/{type_code}/{schema_version}", get_type_metadata, "类型元数据 · Type metadata"),
     (
         "/.well-known/jwt-vc-issuer/authorities/{authority_code}",

@@ -93,15 +93,20 @@ def operation(
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     answer: type[BaseModel] | str,
+    also: Sequence[str] = (),
+    other_answer: type[BaseModel] | None = None,
     status: int = 200,
+    accepted: Sequence[type[BaseModel]] = (),
     problems: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
     cacheable: bool = False,
 ) -> dict[str, Any]:
     """Describe an operation as FastAPI's route options.
 
-    `answer` is a model (JSON) or a media type; `problems` are the codes beyond those the front door, a key and a body
-    always bring; `headers` names headers of the answer with their meaning.
+    `answer` is a model (JSON) or a media type, `also` names media types it may have instead, `other_answer` the model
+    of what can be asked for instead; `accepted` are the models of which one is answered with 202 when the order is
+    kept for later; `problems` are the codes beyond those the front door, a key and a body always bring; `headers`
+    names headers of the answer with their meaning.
     """
     codes = list(FRONT_DOOR_PROBLEMS)
     codes += KEY_PROBLEMS if scope else ()
@@ -120,8 +125,10 @@ def operation(
         extra["security"] = [{"apiKey": []}]
         extra["x-required-scope"] = scope.value
     responses: dict[int | str, dict[str, Any]] = {
-        status: _success(answer, headers or {}, replayable=body is not None)
+        status: _success(answer, also, other_answer, headers or {}, replayable=body is not None)
     }
+    if accepted:
+        responses[202] = _accepted(accepted)
     if cacheable:
         responses[304] = {"description": "Not modified: the ETag in If-None-Match is the current one."}
     responses.update(_problem_responses(codes))
@@ -142,7 +149,12 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _success(
-    answer: type[BaseModel] | str, headers: Mapping[str, str], *, replayable: bool
+    answer: type[BaseModel] | str,
+    also: Sequence[str],
+    other_answer: type[BaseModel] | None,
+    headers: Mapping[str, str],
+    *,
+    replayable: bool,
 ) -> dict[str, Any]:
     named = {"X-Request-Id": "The id of this request, yours if you sent one.", **headers}
     if replayable:
@@ -154,11 +166,29 @@ def _success(
         content = {answer: {"schema": {"type": "string"}}}
     else:
         content = {"application/json": {"schema": _reference(answer)}}
+    content.update({media_type: {"schema": {"type": "string"}} for media_type in also})
+    if other_answer is not None:
+        content["application/json"] = {"schema": _reference(other_answer)}
     return {
         "description": "Success",
         "content": content,
         "headers": {
             name: {"description": text, "schema": {"type": "string"}} for name, text in named.items()
+        },
+    }
+
+
+def _accepted(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    headers = {
+        "Location": "Path of what was accepted.",
+        "X-Request-Id": "The id of this request, yours if you sent one.",
+        "Idempotent-Replayed": "true when this is the stored answer of an earlier call with the same key.",
+    }
+    return {
+        "description": "Accepted: nothing has changed yet. `kind` tells what it is.",
+        "content": {"application/json": {"schema": {"oneOf": [_reference(model) for model in models]}}},
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
         },
     }
 
@@ -191,7 +221,7 @@ def _parameters(
     text = {"type": "string"}
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": text}
-        for name in (part[1:-1] for part in path.split("/") if part.startswith("{"))
+        for name in (part[1:-1].partition(":")[0] for part in path.split("/") if part.startswith("{"))
     ]
     if query is not None:
         schema = query.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -20,6 +20,7 @@ from app.api.schemas.answers import (
     VerificationAnswerBody,
     VerificationPage,
 )
+from app.api.schemas.transparency_log import ReceiptProofAnswer
 from app.api.schemas.verifications import BatchBody, QuestionBody, VerificationQuery
 from app.domain.api_client import Scope
 from app.domain.errors import DomainError
@@ -84,6 +85,15 @@ async def get_verification(request: Request) -> Response:
     return json_answer(record.answer)
 
 
+async def get_receipt_proof(request: Request) -> Response:
+    """Prove that the receipt of one of the caller's own verifications stands in the log."""
+    caller = await authorize(request, Scope.VERIFICATIONS_READ)
+    services, verification_id = services_of(request), request.path_params["verification_id"]
+    await services.verification.get(verification_id, caller=caller)  # 404 goes before 422
+    read_query(request, NoQuery)
+    return json_answer((await services.log_proofs.of_receipt(verification_id, caller=caller)).to_json())
+
+
 async def list_verifications(request: Request) -> Response:
     """List the caller's own verifications."""
     caller = await authorize(request, Scope.VERIFICATIONS_READ)
@@ -101,7 +111,7 @@ async def list_verifications(request: Request) -> Response:
 _QUESTION_PROBLEMS = (
     "purpose_not_allowed",
     "unknown_policy",
-    "at_not_supported",
+    "at_in_future",
     "conflict",
     "read_only",
     "overloaded",
@@ -148,4 +158,16 @@ routes.add(
     scope=Scope.VERIFICATIONS_READ,
     answer=KeptVerification,
     problems=("not_found",),
+)
+routes.add(
+    "GET",
+    "/v1/verifications/{verification_id}/receipt-proof",
+    get_receipt_proof,
+    summary="核验回执的存证证明 · Proof that a receipt stands in the log",
+    description="The receipt's place in the receipts' log, and, once the public log has fixed that state, the place "
+    "of its checkpoint there. One of a batch answers for the batch's receipt.",
+    scope=Scope.VERIFICATIONS_READ,
+    query=NoQuery,
+    answer=ReceiptProofAnswer,
+    problems=("not_found", "not_logged_yet"),
 )

@@ -40,10 +40,45 @@ _IMPORT_HELP: Final = """\
   [empty]
   values = ["N/A", "-", ""]
 
-可重复运行:已导入的行不变。中断后再次运行即可补齐。
-Running it again changes nothing; after an interruption, running it again finishes it.
+可重复运行:已导入的行不变(unchanged)。中断后再次运行即可补齐。内容与现有证照不同的行为变更(amended):生成新版本,旧版本失效;
+文件中没有的列不受影响,空单元格表示删去该值。已终止证照的编号不再使用(refused)。
+Running it again changes nothing (unchanged); after an interruption, running it again finishes it. A row that differs
+from a live license amends it: a new version, the old one superseded. What no column gives stays; an empty cell takes
+the value away. The number of an ended license is taken (refused).
 
 退出码 exit codes: 0  全部正确 all rows good   1  部分行被拒 some refused   2  用法错误 usage   4  运行错误 error
+"""
+_DOCTOR_HELP: Final = f"""\
+示例 examples:
+  elicense doctor
+  elicense doctor --data-dir .elicense
+  elicense doctor --accept-time
+
+--accept-time:确认系统时钟无误后使用。时钟早于已经历的时间、正式环境停机超过 7 天、或运行中时钟跳变后,
+服务停止签名;接受后数秒内恢复。接受的时间写入审计与密钥目录。
+--accept-time: once you are sure of the clock. The service signs nothing while the clock stands before a time that has
+been, after more than 7 days off in production, or after the clock was moved; accepted, it goes on within seconds. What
+was accepted is written to the audit and to the keys folder.
+
+{_EXITS}"""
+_RECOVER_HELP: Final = """\
+示例 examples:
+  elicense recover                              只显示缺失的内容 only show what is missing
+  elicense recover --accept-loss                接受缺失并继续 accept the loss and go on
+  elicense recover --accept-loss --bundle b.json  同时暂停丢失了吊销的证照 suspend what the bundle shows as ended
+  elicense recover --trust-root trust-root.json  放回丢失的信任根 put a lost trust root back
+
+先停止所有 serve 与 worker,并尽力找回较新的数据库:缺失的内容都曾答复过某人。接受后,缺失期间签发的证照一律
+失效,须重新签发;所有序号越过库外记录,不会重复使用。缺失期间的吊销也会丢失:任何用证方在此期间取得的离线验证包
+都能指出它们。信任列表若有缺失,须再运行 elicense keys publish-trust-list。
+Stop every serve and worker first, and look for the newer database: what is missing was acknowledged to somebody. Once
+accepted, licenses issued in the gap count for nothing and must be issued again; every sequence moves past what is
+remembered outside, and none is used twice. Revocations of the gap are lost as well: any bundle that a relying party
+fetched in it names them. A trust list that is missing needs elicense keys publish-trust-list.
+
+退出码 exit codes:
+  0  无缺失或已恢复 nothing missing, or recovered   1  有缺失或仍有待办 something missing or still to do
+  2  用法错误 usage                                4  运行错误 error
 """
 _SETUP_HELP: Final = f"""\
 示例 examples:
@@ -60,6 +95,7 @@ _SETUP_HELP: Final = f"""\
   name = "营业执照"
   name_en = "Business license"
   defining_authority = "11100000MB0143028R"
+  two_person = ["revoke", "cancel"]   # 双人复核 need a second client's approval
   [[license_types.elements]]
   name = "address"
   label = "住所"
@@ -76,6 +112,38 @@ _SETUP_HELP: Final = f"""\
   areas = ["3201"]
 
 {_EXITS}"""
+_ADD_WITNESS_HELP: Final = f"""\
+示例 example:
+  elicense keys add-witness witness.example witness.example+1a2b3c4d+BA…
+
+见证方自行保管私钥;此处只登记公钥。The witness keeps its private key; only the public half is registered here.
+
+{_EXITS}"""
+_WITNESS_KEY_HELP: Final = f"""\
+示例 example:
+  elicense log witness-key --key witness.pem --name witness.example
+
+已有的密钥只显示公钥,不覆盖。打印的公钥交登记系统一侧登记:elicense keys add-witness NAME VKEY
+A key that is there is shown, never overwritten. Hand the printed key to the register, which lists it:
+elicense keys add-witness NAME VKEY
+
+{_EXITS}"""
+_WITNESS_HELP: Final = """\
+示例 examples:
+  elicense log witness --base-url https://license.example --key witness.pem --name witness.example \\
+      --state witness.json --every 60s
+  elicense log witness --log-dir ./log --log-key VKEY --key witness.pem --name witness.example \\
+      --state witness.json --once
+
+见证方记住上次所见的检查点,只联署与之一致且只增不减的检查点;联署后的文本写到标准输出。
+首次运行未给 --log-key 时,记住首次所见的日志密钥,此后不变。
+A witness remembers the last checkpoint it saw and cosigns only one that continues it. The cosigned note goes to stdout.
+Without --log-key the first run keeps the log's key as published then, for good.
+
+退出码 exit codes: 0  已联署或无新内容 cosigned, or nothing new
+                   1  拒绝:签名不符、换日志、变小或分叉 refused: signature, another log, step back, fork
+                   2  用法错误 usage   4  无法读取或提交 could not read or hand in
+"""
 
 
 def register(commands: "Commands") -> None:
@@ -85,6 +153,7 @@ def register(commands: "Commands") -> None:
     _add_setup(commands)
     _add_clients(commands)
     _add_keys(commands)
+    _add_log(commands)
     _add_import(commands)
 
 
@@ -181,12 +250,34 @@ def _add_processes(commands: "Commands") -> None:
             "ELICENSE_DATABASE_URL=postgresql+asyncpg://elicense@127.0.0.1/elicense elicense migrate",
         ),
     )
-    _command(
+    doctor = _command(
         commands,
         "doctor",
         "检查设置与运行状况 show settings, name what is wrong",
         _later("processes", "doctor"),
-        _examples("elicense doctor", "elicense doctor --data-dir .elicense"),
+        _DOCTOR_HELP,
+    )
+    doctor.add_argument(
+        "--accept-time", action="store_true", help="确认系统时钟无误 take the clock for right (audited)"
+    )
+    recover = _command(
+        commands,
+        "recover",
+        "恢复了旧备份之后 after an older backup was restored",
+        _later("recovery", "recover"),
+        _RECOVER_HELP,
+    )
+    recover.add_argument(
+        "--accept-loss", action="store_true", help="接受缺失并继续 accept the loss and go on (audited)"
+    )
+    recover.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="缺失期间发布的离线验证包,据此找回丢失的吊销 a bundle of the gap: finds the revocations lost",
+    )
+    recover.add_argument(
+        "--trust-root", type=Path, metavar="FILE", help="放回丢失的信任根 put a lost trust root back"
     )
 
 
@@ -278,10 +369,53 @@ def _add_keys(commands: "Commands") -> None:
     _command(
         actions,
         "publish-trust-list",
-        "为新机构生成密钥并发布信任列表 keys for new authorities, then publish the trust list",
+        "为新机构与日志生成密钥并发布信任列表 keys for new authorities and logs, then publish the trust list",
         _later("keys", "publish_trust_list"),
         _examples("elicense keys publish-trust-list"),
     )
+    add = _command(
+        actions,
+        "add-witness",
+        "登记日志见证方并发布信任列表 register a witness of the log, then publish the trust list",
+        _later("keys", "add_witness"),
+        _examples("elicense keys add-witness witness.example witness.example+1a2b3c4d+BA…"),
+    )
+    add.add_argument("name", metavar="NAME", help="见证方名称 the witness's name")
+    add.add_argument("vkey", metavar="VKEY", help="其公钥 its key, as `elicense log witness-key` prints it")
+
+
+def _add_log(commands: "Commands") -> None:
+    actions = _group(commands, "log", "存证日志 transparency log")
+    key = _command(
+        actions,
+        "witness-key",
+        "生成见证方密钥并显示其公钥 make a witness's key, show its public half",
+        _later("log", "witness_key"),
+        _WITNESS_KEY_HELP,
+    )
+    key.add_argument("--key", metavar="FILE", type=Path, required=True, help="私钥文件 private key")
+    key.add_argument("--name", metavar="NAME", required=True, help="见证方名称 the witness's name")
+    witness = _command(
+        actions,
+        "witness",
+        "见证存证日志并联署检查点 watch the log and cosign its checkpoints",
+        _later("log", "witness"),
+        _WITNESS_HELP,
+    )
+    where = witness.add_mutually_exclusive_group(required=True)
+    where.add_argument("--base-url", metavar="URL", help="服务地址 where the service is")
+    where.add_argument(
+        "--log-dir", metavar="DIR", type=Path, help="含日志文件的目录 a folder with the log's files"
+    )
+    witness.add_argument("--key", metavar="FILE", type=Path, required=True, help="私钥文件 private key")
+    witness.add_argument("--name", metavar="NAME", required=True, help="见证方名称 the witness's name")
+    witness.add_argument(
+        "--state", metavar="FILE", type=Path, required=True, help="记忆文件 what it remembers"
+    )
+    witness.add_argument("--log-key", metavar="VKEY", help="日志公钥 the log's key (see elicense keys list)")
+    often = witness.add_mutually_exclusive_group()
+    often.add_argument("--once", action="store_true", help="只看一次 look once and end")
+    often.add_argument("--every", metavar="AGE", default="60s", help="间隔 pause between looks (60s)")
 
 
 def _add_import(commands: "Commands") -> None:
@@ -292,6 +426,6 @@ def _add_import(commands: "Commands") -> None:
     parser.add_argument("--authority", metavar="USCC", required=True, help="颁发机构 issuing authority")
     parser.add_argument("--type", metavar="CODE", required=True, help="证照类型 license type")
     parser.add_argument("--map", metavar="MAP.toml", type=Path, help="列映射 mapping of columns")
-    parser.add_argument("--dry-run", action="store_true", help="只检查不签发 judge, issue nothing")
+    parser.add_argument("--dry-run", action="store_true", help="只检查不签发不变更 judge, change nothing")
     parser.add_argument("--errors", metavar="FILE", type=Path, help="被拒行写入此 CSV refused rows go here")
     parser.add_argument("--json", action="store_true", help="最后一行输出 JSON 汇总 summary as the last line")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from app.domain.errors import DomainError
+from app.domain.errors import DomainError, ServiceRefusal
 from app.settings import Environment, Settings, SettingsError, load_settings
 from elicense.problems import PROBLEMS
+from elicense.service_reasons import SERVICE_REASONS
 
 if TYPE_CHECKING:
     from app.services.container import Services
@@ -112,7 +113,10 @@ def describe(error: DomainError) -> str:
         f"  {field.pointer}: {' '.join(filter(None, (field.detail_zh, field.detail)))}"
         for field in error.errors
     ]
-    if error.code == "unavailable":
+    if isinstance(error, ServiceRefusal):
+        advice = SERVICE_REASONS[error.reason].action
+        lines = [f"{title} [{error.code}] {error.detail_zh} {error.detail}", f"  {advice.zh} {advice.en}"]
+    elif error.code == "unavailable":
         lines.append(_NEXT_STEP)
     return "\n".join(lines)
 

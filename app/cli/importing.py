@@ -19,7 +19,7 @@ from app.cli.progress import progress
 from app.domain.import_batch import ImportFileError, ImportSummary, RefusedRow
 from app.services.container import Services
 from app.services.importing import ImportJob, ImportService
-from elicense.problems import IMPORT_REASONS
+from elicense.import_reasons import IMPORT_REASONS
 
 
 def import_file(arguments: argparse.Namespace) -> int:
@@ -45,7 +45,11 @@ def import_file(arguments: argparse.Namespace) -> int:
 
 async def _run(services: Services, table: SourceTable, job: ImportJob, arguments: argparse.Namespace) -> int:
     service = ImportService(
-        store=services.store, issuing=services.issuing, directory=services.directory, clock=services.clock
+        store=services.store,
+        issuing=services.issuing,
+        amending=services.amending,
+        directory=services.directory,
+        clock=services.clock,
     )
     with ExitStack() as stack:
         refuse = _list_refused

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 
 from app.bootstrap import open_root_keys
 from app.cli.common import DONE, UsageError, guarded, say, say_json, settings_of, table, with_services
+from app.domain.publication import ServiceKey
 from app.services.container import Services
+from app.services.key_register import WITNESS, WITNESS_SCHEME
+from elicense.keys import PublicKey
+from elicense.signed_note import NOTE_KEY_COSIGNATURE, verifier_key
 
 
 def init(arguments: argparse.Namespace) -> int:
@@ -39,6 +43,8 @@ def list_keys(arguments: argparse.Namespace) -> int:
     """List the public keys of the installation."""
 
     async def work(services: Services) -> int:
+        logs = await services.store.read(lambda unit: unit.transparency_log.heads())
+        origins = {head.kid: head.origin for head in logs}
         rows: list[Mapping[str, str]] = [
             {
                 "kid": key.kid,
@@ -46,6 +52,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
                 "profile": key.profile,
                 "authority": key.authority_code or "",
                 "private": key.uri,
+                "vkey": note_key(key, origins.get(key.kid)),
                 "valid_from": key.valid_from.isoformat(timespec="seconds"),
                 "valid_until": key.valid_until.isoformat(timespec="seconds"),
             }
@@ -69,6 +76,37 @@ def publish_trust_list(arguments: argparse.Namespace) -> int:
         async def work(services: Services) -> int:
             document = await services.ceremony.publish_trust_list(root_keys=open_root_keys(settings))
             say(f"信任列表 trust list {document.sequence}  sha256 {document.sha256}")
+            return DONE
+
+        return with_services(settings, work)
+
+    return guarded(command)
+
+
+def note_key(key: ServiceKey, origin: str | None) -> str:
+    """Return the key of a log (by its origin) or a witness as other log tools take it, empty for all others."""
+    if origin is not None:
+        return verifier_key(origin, PublicKey.from_jwk(key.jwk, profile=key.profile))
+    if key.use == WITNESS:
+        name, public = (
+            key.uri.removeprefix(WITNESS_SCHEME),
+            PublicKey.from_jwk(key.jwk, profile=key.profile),
+        )
+        return verifier_key(name, public, kind=NOTE_KEY_COSIGNATURE)
+    return ""
+
+
+def add_witness(arguments: argparse.Namespace) -> int:
+    """Register a witness of the log and publish the trust list that names it."""
+
+    def command() -> int:
+        settings = settings_of(arguments.data_dir)
+
+        async def work(services: Services) -> int:
+            document = await services.ceremony.add_witness(
+                arguments.name, arguments.vkey, root_keys=open_root_keys(settings)
+            )
+            say(f"已登记见证方 witness {arguments.name};信任列表 trust list {document.sequence}")
             return DONE
 
         return with_services(settings, work)

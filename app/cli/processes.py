@@ -27,8 +27,10 @@ from app.listening import listening
 from app.main import create_app
 from app.services.container import Services
 from app.services.diagnosis import Finding, diagnose
+from app.services.log_diagnosis import diagnose_logs
 from app.settings import Settings, load_settings
 from app.worker import run as run_worker
+from elicense.report import rfc3339
 
 SECONDS_TO_FINISH = 20
 SECONDS_TO_KEEP_ALIVE = 15
@@ -126,14 +128,17 @@ def make_data_dir(settings: Settings) -> None:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print effective settings without secrets, then every finding; exit 1 when something is wrong."""
+    """Print effective settings without secrets, then every finding; exit 1 when something is wrong.
+
+    With `--accept-time` the clock is taken for right first.
+    """
 
     def command() -> int:
         settings = settings_of(arguments.data_dir)
         for name, value in settings.describe().items():
             say(f"{name} = {value}")
         try:
-            findings = asyncio.run(_diagnose(settings))
+            findings = asyncio.run(_diagnose(settings, accept_time=arguments.accept_time))
         except DomainError as error:
             say(f"✗ {describe(error)}")
             return ERROR
@@ -144,12 +149,28 @@ def doctor(arguments: argparse.Namespace) -> int:
     return guarded(command)
 
 
-async def _diagnose(settings: Settings) -> list[Finding]:
+async def _diagnose(settings: Settings, *, accept_time: bool) -> list[Finding]:
     async with open_services(settings) as services:
         await services.store.ready()
+        if accept_time:
+            accepted = await services.high_water.accept_time(actor="doctor")
+            known = "-" if accepted.known is None else rfc3339(accepted.known)
+            say(
+                f"已接受时间 time accepted: {rfc3339(accepted.time)}(此前最后已知 latest known before: {known})"
+            )
         return await diagnose_services(services)
 
 
 async def diagnose_services(services: Services) -> list[Finding]:
     """Look at an open installation."""
-    return await diagnose(store=services.store, clock=services.clock, directory=services.directory)
+    store, clock = services.store, services.clock
+    return [
+        *await diagnose(
+            store=store,
+            clock=clock,
+            directory=services.directory,
+            standing=await services.high_water.standing(),
+            production=services.high_water.production,
+        ),
+        *await diagnose_logs(store=store, clock=clock),
+    ]

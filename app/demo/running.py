@@ -19,8 +19,7 @@ import uvicorn
 from app.adapters.db.migrate import migrate
 from app.bootstrap import open_root_keys, open_services
 from app.demo.files import DemoFiles
-from app.demo.seeding import Seeded, authority_caller, seed_clients, seed_licenses
-from app.domain.license import License
+from app.demo.seeding import Sample, Seeded, authority_caller, seed_clients, seed_licenses
 from app.listening import listening
 from app.main import create_app
 from app.services.container import Services
@@ -72,6 +71,8 @@ class Demonstration:
             seeded = await seed_licenses(services, self.licenses, today=today, on_progress=advance)
         keys = await self._keys(services, seeded)
         await services.status_lists.publish_due()
+        # The bundle names the log's first checkpoint, and every sample has its proof from the first call on.
+        await services.log_sequencer.run_until_done()
         await services.freshness.publish_due()
         self.files.trust_root.write_bytes((await services.trust_list.root()).content)
         self.files.bundle.write_bytes(await services.freshness.bundle())
@@ -84,21 +85,22 @@ class Demonstration:
         keys = await seed_clients(
             services,
             self.files.read_api_keys(),
-            authority_code=sample.authority_code,
-            holder_code=sample.holder.code,
+            authority_code=sample.license.authority_code,
+            holder_code=sample.license.holder.code,
         )
         self.files.write_private_json(self.files.api_keys, keys)
         return keys
 
     async def _facts(self, services: Services, seeded: Seeded, keys: Mapping[str, str]) -> dict[str, object]:
         samples = {}
-        for name, license_ in seeded.samples.items():
+        for name, sample in seeded.samples.items():
             path = self.files.samples / f"{name}.sdjwt"
+            license_ = sample.license
             caller = authority_caller(license_.authority_code, created_at=license_.created_at)
-            token = await services.credentials.get(license_.id, version=None, caller=caller)
+            token = await services.credentials.get(license_.id, version=sample.version, caller=caller)
             path.write_text(token, encoding="ascii")
-            samples[name] = _sample(license_, str(path.relative_to(self.files.folder)))
-        first = seeded.samples.get("valid")
+            samples[name] = _shown(sample, str(path.relative_to(self.files.folder)))
+        first = seeded.samples["valid"].license if "valid" in seeded.samples else None
         return {
             "authority_code": first.authority_code if first else "",
             "type_code": BUSINESS_LICENSE,
@@ -168,11 +170,11 @@ def _base_url(settings: Settings, listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _sample(license_: License, credential: str) -> dict[str, str]:
+def _shown(sample: Sample, credential: str) -> dict[str, str]:
     return {
-        "license_id": license_.id,
-        "identifier": license_.identifier,
-        "holder_code": license_.holder.code,
+        "license_id": sample.license.id,
+        "identifier": sample.identifier,
+        "holder_code": sample.license.holder.code,
         "credential": credential,
     }
 

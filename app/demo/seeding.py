@@ -11,6 +11,8 @@ from app.domain.ids import ClientId
 from app.domain.license import Action, License, NewLicense, State
 from app.ports import UnitOfWork
 from app.services.container import Services
+from app.services.credential_maker import FIRST_VERSION
+from app.services.demo_changes import demo_amendment, demo_renewal
 from app.services.demo_data import DemoLicense, Fate, demo_licenses
 from app.services.import_rows import digest_of
 
@@ -25,18 +27,27 @@ _FATES: Mapping[Fate, tuple[Action, str, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One license to show, and which of its versions: its identifier and number, None for whichever is current."""
+
+    license: License
+    identifier: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seeded:
     """What stands in the register: all demonstration licenses, and the samples by name."""
 
     licenses: int
-    samples: Mapping[str, License]
+    samples: Mapping[str, Sample]
 
 
 async def seed_licenses(
     services: Services, count: int, *, today: date, on_progress: Callable[[int], None]
 ) -> Seeded:
     """Issue what is missing, then let happen what was to happen to each. Doing it again changes nothing."""
-    samples: dict[str, License] = {}
+    samples: dict[str, Sample] = {}
     planned: list[DemoLicense] = []
     total = 0
     for one in demo_licenses(count, today=today):
@@ -52,15 +63,23 @@ async def seed_licenses(
     return Seeded(licenses=total + len(planned), samples=samples)
 
 
-async def _seed_chunk(services: Services, planned: Sequence[DemoLicense]) -> dict[str, License]:
+async def _seed_chunk(services: Services, planned: Sequence[DemoLicense]) -> dict[str, Sample]:
     held = await _issue_missing(services, [one.new for one in planned])
     samples = {}
     for one in planned:
         license_ = held[_key(one.new)]
-        license_ = await _meet_fate(services, license_, one.fate)
+        license_ = await _meet_fate(services, license_, one)
         if one.sample is not None:
-            samples[one.sample] = license_
+            samples[one.sample] = await _sample(services, license_, one.fate)
     return samples
+
+
+async def _sample(services: Services, license_: License, fate: Fate) -> Sample:
+    if fate is not Fate.AMENDED:
+        return Sample(license=license_, identifier=license_.identifier)
+    # Shown is what its holder may still carry: the file from before the change.
+    first, *_ = await services.store.read(lambda work: work.licenses.versions(license_.id))
+    return Sample(license=license_, identifier=first.identifier, version=first.version)
 
 
 async def _issue_missing(services: Services, wanted: Sequence[NewLicense]) -> dict[tuple[str, str], License]:
@@ -105,19 +124,38 @@ async def _held(services: Services, wanted: Sequence[NewLicense]) -> dict[tuple[
     return await services.store.read(read)
 
 
-async def _meet_fate(services: Services, license_: License, fate: Fate) -> License:
-    # A license that is not active any more met its fate before, or a visitor of the demonstration changed it.
-    if fate not in _FATES or license_.state is not State.ACTIVE:
+async def _meet_fate(services: Services, license_: License, planned: DemoLicense) -> License:
+    # A license that is not active any more, or has a second version, met its fate before, or a visitor of the
+    # demonstration changed it.
+    fate = planned.fate
+    if license_.state is not State.ACTIVE or license_.version != FIRST_VERSION:
         return license_
-    action, reason_code, reason = _FATES[fate]
-    changed = await services.lifecycle.act(
-        action,
-        license_.id,
-        reason_code=reason_code,
-        reason=reason,
-        caller=authority_caller(license_.authority_code, created_at=license_.created_at),
-        call=None,
-    )
+    caller = authority_caller(license_.authority_code, created_at=license_.created_at)
+    if fate in _FATES:
+        action, reason_code, reason = _FATES[fate]
+        changed = await services.lifecycle.act(
+            action, license_.id, reason_code=reason_code, reason=reason, caller=caller, call=None
+        )
+    elif fate is Fate.AMENDED:
+        changed = await services.amending.amend(
+            license_.id,
+            demo_amendment(planned.new),
+            reason_code="change_of_address",
+            reason="演示:住所及负责人变更",
+            caller=caller,
+            call=None,
+        )
+    elif fate is Fate.RENEWED:
+        changed = await services.amending.renew(
+            license_.id,
+            demo_renewal(planned.new),
+            reason_code="renewal",
+            reason="演示:到期延续",
+            caller=caller,
+            call=None,
+        )
+    else:
+        return license_
     return changed.license or license_
 
 

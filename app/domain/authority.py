@@ -91,6 +91,7 @@ class LicenseType:
     """A license type: 21-character code (GB/T 36904), its names, the defining authority, its elements.
 
     `holder_kinds` limits nothing when empty. `demonstration` marks types that no national catalogue knows.
+    `two_person` names the orders that need a second person's approval.
     """
 
     code: str
@@ -101,6 +102,7 @@ class LicenseType:
     elements: tuple[ElementDefinition, ...] = ()
     demonstration: bool = False
     description: str = ""
+    two_person: tuple[str, ...] = ()
 
     def element(self, name: str) -> ElementDefinition | None:
         """Return the definition of one element, or None."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from elicense.service_reasons import ServiceReason
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -28,6 +30,19 @@ class DomainError(Exception):
         self.code = code
         self.detail = detail
         self.errors = tuple(errors)
+
+
+class ServiceRefusal(DomainError):
+    """Say that the service as a whole does not write or sign now, and why.
+
+    `code` is `read_only` or `unavailable`, `reason` one of `elicense.service_reasons`; `detail` (English) and
+    `detail_zh` say what exactly was found, and name the reason.
+    """
+
+    def __init__(self, code: str, reason: ServiceReason, detail: str, *, detail_zh: str) -> None:
+        super().__init__(code, f"{detail} [{reason.value}]")
+        self.reason = reason
+        self.detail_zh = f"{detail_zh} [{reason.value}]"
 
 
 class NumberTaken(DomainError):

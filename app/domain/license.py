@@ -28,6 +28,23 @@ class Action(StrEnum):
     RESUME = "resume"
     REVOKE = "revoke"
     CANCEL = "cancel"
+    AMEND = "amend"
+    RENEW = "renew"
+    SUCCESSION = "succession"
+
+
+STATE_ACTIONS = (Action.SUSPEND, Action.RESUME, Action.REVOKE, Action.CANCEL)
+"""The actions that change nothing but the state. Amending and renewing make a version, a succession names licenses."""
+
+
+class RevocationKind(StrEnum):
+    """Why an authority ended a license: as a penalty (吊销), or because it should never have been (撤销).
+
+    An annulled license is void from its start, whatever moment is asked about.
+    """
+
+    PENALTY = "penalty"
+    ANNULLED = "annulled"
 
 
 ENDED = frozenset({State.REVOKED, State.CANCELLED, State.SUPERSEDED, State.TRANSFERRED})
@@ -39,6 +56,18 @@ _TRANSITIONS: Mapping[tuple[State, Action], State] = {
     (State.SUSPENDED, Action.REVOKE): State.REVOKED,
     (State.ACTIVE, Action.CANCEL): State.CANCELLED,
     (State.SUSPENDED, Action.CANCEL): State.CANCELLED,
+    # A new version takes its predecessor's state over: a suspension is lifted by `resume` alone.
+    (State.ACTIVE, Action.AMEND): State.ACTIVE,
+    (State.SUSPENDED, Action.AMEND): State.SUSPENDED,
+    (State.ACTIVE, Action.RENEW): State.ACTIVE,
+    (State.SUSPENDED, Action.RENEW): State.SUSPENDED,
+    # Naming successors ends a license in force. Of an ended one it is a record (or a correction of it) that changes no
+    # state; a revoked license has no successors, or a revocation could be made to look like a replacement.
+    (State.ACTIVE, Action.SUCCESSION): State.SUPERSEDED,
+    (State.SUSPENDED, Action.SUCCESSION): State.SUPERSEDED,
+    (State.SUPERSEDED, Action.SUCCESSION): State.SUPERSEDED,
+    (State.CANCELLED, Action.SUCCESSION): State.CANCELLED,
+    (State.TRANSFERRED, Action.SUCCESSION): State.TRANSFERRED,
 }
 
 # The value of the published two-bit status list (IETF Token Status List §7.1 and CONTRACT of this product).
@@ -73,8 +102,9 @@ class Holder:
 class License:
     """A register entry at its current version. Never leaves the register; its credential does.
 
-    `state` is what is stored; `status_at` adds what the clock says. `row_version` grows with each change and is
-    compared by every update. `area_code` is six digits; `valid_until` None means long-term (长期).
+    `state` is what is stored; `status_on` adds what the clock says. `row_version` grows with each change and is
+    compared by every update. `area_code` is six digits; `valid_until` None means long-term (长期). `revocation` tells
+    of which kind the revocation was; `source_digest` recognises the row of a file the license was last taken from.
     """
 
     id: LicenseId
@@ -96,6 +126,7 @@ class License:
     updated_at: datetime
     row_version: int
     source_digest: str | None = None
+    revocation: RevocationKind | None = None
 
     def status_on(self, today: date) -> str:
         """Return the status people see on a civil day (+08:00): the state, or expired / not_yet_valid if active."""
@@ -186,11 +217,34 @@ class IntentState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """Which version a promised one takes the place of, and why.
+
+    It may do so only while the license still has this `row_version` and `state`: whatever changed it in between, a
+    revocation above all, goes before. The other fields are fixed facts of the version in force when the promise was
+    made; `changed` names what differs, never a value.
+    """
+
+    row_version: int
+    state: State
+    identifier: str
+    version: str
+    status_list_id: str
+    status_index: int
+    signing_input_sha256: str
+    action: Action
+    reason_code: str
+    reason: str
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """The durable promise to issue exactly these bytes. While open it holds the number and the status index.
 
     `signing_input` is what will be signed, `disclosures` what follows it; `fence` is the fencing token of whoever
-    holds the lease until `lease_until`; a write that carries an older fence is refused.
+    holds the lease until `lease_until`; a write that carries an older fence is refused. `replaces` is None for the
+    first version of a license.
     """
 
     id: str
@@ -206,6 +260,7 @@ class Intent:
     lease_until: datetime
     fence: int
     idempotency_id: str | None = None
+    replaces: Replacement | None = None
 
 
 def stored_holder_code(text: str) -> str:

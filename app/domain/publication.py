@@ -59,11 +59,23 @@ class PublishedStatusList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListSpan:
+    """Say when version `seq` of a status list was the newest: from `since` to `until` (excluded), None if it still is.
+
+    `until` is the next version's own time: its signed token shows the end of this one.
+    """
+
+    seq: int
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceKey:
     """A public key the installation knows: what it is for, whose it is, and where its private part lives.
 
-    `use` is credential, status, receipt or freshness; `authority_code` is set for credential keys; `uri` names the
-    private key (`file:NAME`), never its path.
+    `use` is credential, status, receipt, freshness, log, receipt_log or witness; `authority_code` is set for credential
+    keys; `uri` names the private key (`file:NAME`), never its path, or the witness whose key this is (`witness:NAME`).
     """
 
     kid: str

@@ -74,8 +74,8 @@ class LicenseReference:
 class Question:
     """What a relying party asks: exactly one of `credential`, `license` and `code`, and what goes with it.
 
-    `elements` are values to compare, never stored; `at` is kept as it came, because asking about a past moment is
-    refused for now.
+    `elements` are values to compare, never stored; `at` is the past moment asked about (RFC 3339), kept as it was
+    written: the receipt's digest covers the question as it was asked.
     """
 
     credential: str | None = None

@@ -73,6 +73,7 @@ def history_json(entry: HistoryEntry) -> dict[str, object]:
         "effective_at": utc_text(entry.effective_at),
         "reason_code": entry.reason_code,
         "reason": entry.reason,
+        "details": dict(entry.details),
     }
 
 

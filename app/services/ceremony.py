@@ -11,12 +11,18 @@ from datetime import timedelta
 from app.domain.authority import AuthorityStatus
 from app.domain.directory import Directory
 from app.domain.errors import ConcurrentChange, DomainError
+from app.domain.good_time import TOLERANCE
+from app.domain.high_water import Floors
 from app.domain.publication import DocumentKind, Installation, ServiceKey, SignedDocument
+from app.domain.transparency_log import LogHead
 from app.ports import KeyMaker, RootKeys, Store, UnitOfWork
+from app.services.anchor import Anchor
 from app.services.directory import read_directory
 from app.services.freshness import FreshnessWriter
 from app.services.journal_rows import make_audit
 from app.services.key_register import CREDENTIAL, FRESHNESS, RECEIPT, STATUS, KeyRegister
+from app.services.log_keys import LogKeys
+from app.services.log_leaves import make_document_leaf
 from app.services.signing_clock import SigningClock
 from app.services.trust_list import TrustListService, read_evidence
 from app.services.trust_list_builder import NEXT_UPDATE, build_payload
@@ -63,7 +69,9 @@ class CeremonyService:
         key_maker: KeyMaker,
         keys: KeyRegister,
         trust_list: TrustListService,
+        logs: LogKeys,
         guard: WriteGuard,
+        anchor: Anchor,
         env: str,
     ) -> None:
         self._store = store
@@ -71,43 +79,67 @@ class CeremonyService:
         self._key_maker = key_maker
         self._keys = keys
         self._trust_list = trust_list
+        self._logs = logs
         self._guard = guard
+        self._anchor = anchor
         self._env = env
 
     async def init(self, *, root_keys: RootKeys, issuer_url: str) -> CeremonyOutcome:
         """Do whatever is missing, from the installation's first row to a current trust list; idempotent.
 
         Raises DomainError `conflict` when the database belongs to another issuer URL or environment,
-        `invalid_request` without an issuer URL, `read_only`.
+        `invalid_request` without an issuer URL, `read_only` (allowed when the trust list is all that is missing).
         """
-        self._guard.require_writable()
+        with self._guard.opened_for_trust_list():
+            return await self._init(root_keys, issuer_url=issuer_url)
+
+    async def _init(self, root_keys: RootKeys, *, issuer_url: str) -> CeremonyOutcome:
         if not issuer_url:
             raise DomainError(
                 "invalid_request", "the first init needs the issuer URL: set ELICENSE_ISSUER_URL"
             )
         await self._fix_installation(issuer_url)
         root = await self._ensure_root(root_keys, type_base=issuer_url)
-        made = [*await self._ensure_service_keys(), *await self._ensure_authority_keys()]
+        made = [
+            *await self._ensure_service_keys(),
+            *await self._logs.ensure(issuer_url=issuer_url),
+            *await self._ensure_authority_keys(),
+        ]
         trust_list = await self._ensure_trust_list(root_keys, root, issuer_url=issuer_url)
         return CeremonyOutcome(
             made=tuple(made), root_version=root.version, trust_list_sequence=trust_list.sequence
         )
 
     async def publish_trust_list(self, *, root_keys: RootKeys) -> SignedDocument:
-        """Make keys for authorities that have none and publish what directory and register now say.
+        """Make keys for authorities, services and logs that have none and publish what directory and register now say.
 
         Publishes the list in force again only when nothing changed and it is not near its next update. Raises
-        DomainError `unavailable` before `init`, or when too few trust-list keys are at hand.
+        DomainError `unavailable` before `init`, or when too few trust-list keys are at hand; `read_only` (allowed
+        when the trust list is all that is missing).
         """
-        self._guard.require_writable()
+        with self._guard.opened_for_trust_list():
+            return await self._publish_trust_list(root_keys)
+
+    async def _publish_trust_list(self, root_keys: RootKeys) -> SignedDocument:
         installation = await self._store.read(lambda unit: unit.installation.get())
         documents = await self._store.read(_documents)
         if installation is None or documents.root is None:
             raise DomainError("unavailable", "there is no trust root yet: run `elicense keys init`")
         await self._ensure_service_keys()
+        await self._logs.ensure(issuer_url=installation.issuer_url)
         await self._ensure_authority_keys()
         root = parse_trust_root(documents.root.content)
         return await self._ensure_trust_list(root_keys, root, issuer_url=installation.issuer_url)
+
+    async def add_witness(self, name: str, vkey: str, *, root_keys: RootKeys) -> SignedDocument:
+        """Register a witness of the log and publish the list that names it.
+
+        Raises as `LogKeys.add_witness` and `publish_trust_list`; what was registered before a list could be signed is
+        in the next one.
+        """
+        self._guard.require_writable()
+        await self._logs.add_witness(name, vkey)
+        return await self.publish_trust_list(root_keys=root_keys)
 
     async def keys(self) -> Sequence[ServiceKey]:
         """Return every registered key (public parts)."""
@@ -143,7 +175,7 @@ class CeremonyService:
                 issued_at=self._signing_clock.signing_time(),
                 expires_at=root.expires,
             )
-            await self._add(document, action="trust_root.publish")
+            await self._add(document, previous=None, follows=0, issuer_url=type_base)
             return root
         return parse_trust_root(documents.root.content)
 
@@ -216,16 +248,25 @@ class CeremonyService:
         self, root_keys: RootKeys, root: TrustRoot, *, issuer_url: str
     ) -> SignedDocument:
         now = self._signing_clock.signing_time()
-        documents, directory, keys = await self._store.read(_everything)
+        documents, directory, keys, logs, floors = await self._store.read(_everything)
         before = None
         if documents.root is not None and documents.trust_list is not None:
             before = read_evidence(documents.root, documents.trust_list).trust_list
             unchanged = _same_content(
-                before, issuer_url=issuer_url, env=self._env, directory=directory, keys=keys
+                before,
+                root,
+                issuer_url=issuer_url,
+                env=self._env,
+                directory=directory,
+                keys=keys,
+                logs=logs,
             )
-            if unchanged and now < before.next_update - RENEW_LIST_BEFORE:
+            # One from the future was signed under a clock that was wrong; one below its floor was followed by others.
+            current = before.issued_at <= now + TOLERANCE and before.sequence >= floors.trust_list
+            if unchanged and current and now < before.next_update - RENEW_LIST_BEFORE:
                 return documents.trust_list
-        sequence = before.sequence + 1 if before is not None else 1
+        follows = before.sequence if before is not None else 0
+        sequence = max(follows, floors.trust_list) + 1
         payload = build_payload(
             issuer_url=issuer_url,
             env=self._env,
@@ -234,7 +275,9 @@ class CeremonyService:
             next_update=now + NEXT_UPDATE,
             directory=directory,
             keys=keys,
+            logs=logs,
             before=before,
+            root_version=root.version,
         )
         content = sign_general(typ=TRUST_LIST_TYP, payload=payload, signers=_list_signers(root_keys, root))
         document = SignedDocument(
@@ -245,28 +288,41 @@ class CeremonyService:
             issued_at=now,
             expires_at=now + NEXT_UPDATE,
         )
-        await self._add(document, action="trust_list.publish", issuer_url=issuer_url)
+        previous = before.sha256 if before is not None else None
+        await self._add(document, previous=previous, follows=follows, issuer_url=issuer_url)
         return document
 
-    async def _add(self, document: SignedDocument, *, action: str, issuer_url: str | None = None) -> None:
-        """Store a document; a trust list together with the freshness statement that names it."""
+    async def _add(
+        self, document: SignedDocument, *, previous: str | None, follows: int, issuer_url: str
+    ) -> None:
+        """Store a document with its leaf; a trust list together with the freshness statement that names it."""
+        await self._anchor.settle()
         now = self._signing_clock.signing_time()
+        leaf = make_document_leaf(document, previous=previous, issuer_url=issuer_url, env=self._env, at=now)
         signer: Signer | None = None
-        if issuer_url is not None:
+        if document.kind is DocumentKind.TRUST_LIST:
             signer = self._keys.signer(await self._keys.current(FRESHNESS, now=now))
 
-        async def work(unit: UnitOfWork) -> None:
-            await unit.documents.add(document)
-            if signer is not None and issuer_url is not None:
-                await FreshnessWriter(issuer_url=issuer_url, env=self._env).add(unit, signer=signer, now=now)
-            subject = f"{document.kind.value}:{document.sequence}"
+        async def work(unit: UnitOfWork) -> int:
+            await unit.documents.add(document, follows=follows)
+            await unit.journal.add_leaves([leaf])
+            freshness = 0
+            if signer is not None:
+                writer = FreshnessWriter(issuer_url=issuer_url, env=self._env)
+                freshness = await writer.add(unit, signer=signer, now=now)
+            action, subject = f"{document.kind.value}.publish", f"{document.kind.value}:{document.sequence}"
             await unit.journal.add_audit([make_audit(action=action, subject=subject, actor=ACTOR, at=now)])
+            return freshness
 
         try:
-            await self._store.write(work)
+            freshness = await self._store.write(work)
         except ConcurrentChange as error:
             raise DomainError("conflict", "another publication was faster; run the command again") from error
         self._trust_list.forget()
+        if document.kind is DocumentKind.TRUST_LIST:
+            await self._anchor.remember(trust_list_sequence=document.sequence, freshness_sequence=freshness)
+        else:
+            await self._anchor.remember(trust_root_version=document.sequence)
 
 
 async def _documents(unit: UnitOfWork) -> _Documents:
@@ -276,12 +332,27 @@ async def _documents(unit: UnitOfWork) -> _Documents:
     )
 
 
-async def _everything(unit: UnitOfWork) -> tuple[_Documents, Directory, Sequence[ServiceKey]]:
-    return await _documents(unit), await read_directory(unit.directory), await unit.keys.all()
+async def _everything(
+    unit: UnitOfWork,
+) -> tuple[_Documents, Directory, Sequence[ServiceKey], Sequence[LogHead], Floors]:
+    return (
+        await _documents(unit),
+        await read_directory(unit.directory),
+        await unit.keys.all(),
+        await unit.transparency_log.heads(),
+        await unit.high_water.floors(),
+    )
 
 
 def _same_content(
-    before: TrustList, *, issuer_url: str, env: str, directory: Directory, keys: Sequence[ServiceKey]
+    before: TrustList,
+    root: TrustRoot,
+    *,
+    issuer_url: str,
+    env: str,
+    directory: Directory,
+    keys: Sequence[ServiceKey],
+    logs: Sequence[LogHead],
 ) -> bool:
     """Tell whether the list in force says exactly what a new one would, its dates aside."""
     candidate = build_payload(
@@ -292,7 +363,9 @@ def _same_content(
         next_update=before.next_update,
         directory=directory,
         keys=keys,
+        logs=logs,
         before=before,
+        root_version=root.version,
     )
     in_force = parse_general(before.raw, typ=TRUST_LIST_TYP, max_bytes=len(before.raw))
     return candidate == in_force.payload

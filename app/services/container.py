@@ -3,20 +3,35 @@
 from dataclasses import dataclass
 
 from app.ports import Clock, Store
+from app.services.amending import AmendingService
 from app.services.api_clients import ApiClientService
 from app.services.audit import AuditService
+from app.services.bundle_deltas import BundleDeltaService
 from app.services.ceremony import CeremonyService
 from app.services.credentials import CredentialService
 from app.services.directory import DirectoryService
+from app.services.due_changes import DueChangeService
 from app.services.freshness import FreshnessService
 from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
 from app.services.licenses import LicenseService
 from app.services.lifecycle import LifecycleService
+from app.services.log_keys import LogKeys
+from app.services.log_memory import LogMemory
+from app.services.log_proofs import LogProofService
+from app.services.log_sequencer import LogSequencer
+from app.services.log_witnesses import LogWitnessService
+from app.services.orders import OrderService
+from app.services.previews import PreviewService
+from app.services.proposals import ProposalService
 from app.services.receipts import ReceiptService
+from app.services.recovery import RecoveryService
+from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_lists import StatusListService
+from app.services.succession import SuccessionService
+from app.services.transparency_log import TransparencyLogService
 from app.services.trust_list import TrustListService
 from app.services.verification import VerificationService
 from app.services.write_guard import WriteGuard
@@ -34,16 +49,31 @@ class Services:
     guard: WriteGuard
     directory: DirectoryService
     issuing: IssuingService
+    amending: AmendingService
+    succession: SuccessionService
     lifecycle: LifecycleService
+    orders: OrderService
+    scheduled_changes: ScheduledChangeService
+    due_changes: DueChangeService
+    proposals: ProposalService
+    previews: PreviewService
     licenses: LicenseService
     credentials: CredentialService
     verification: VerificationService
     receipts: ReceiptService
     status_lists: StatusListService
     freshness: FreshnessService
+    bundle_deltas: BundleDeltaService
     trust_list: TrustListService
     api_clients: ApiClientService
     idempotency: IdempotencyService
     ceremony: CeremonyService
     audit: AuditService
     high_water: HighWaterService
+    transparency_log: TransparencyLogService
+    log_proofs: LogProofService
+    log_sequencer: LogSequencer
+    log_memory: LogMemory
+    log_keys: LogKeys
+    log_witnesses: LogWitnessService
+    recovery: RecoveryService

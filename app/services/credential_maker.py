@@ -1,14 +1,23 @@
 """Turn a judged request into the exact bytes to sign, and look at our own output with the eyes of a verifier."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
 from app.domain.ids import LicenseId, new_id, new_salt, new_serial
-from app.domain.license import Intent, IntentState, License, LicenseVersion, NewLicense, State
+from app.domain.license import (
+    Intent,
+    IntentState,
+    License,
+    LicenseVersion,
+    NewLicense,
+    Replacement,
+    State,
+)
 from app.domain.publication import ServiceKey
 from app.services.status_indices import StatusPlace
-from elicense.cn import LicenseIdentifier
+from elicense.cn import LicenseIdentifier, parse_identifier
 from elicense.credential import (
     CredentialClaims,
     LicenseClaims,
@@ -41,99 +50,10 @@ class CredentialMaker:
         """Return the `iss` of an authority."""
         return f"{self._issuer_url}/authorities/{authority_code}"
 
-    def make_intent(
-        self,
-        new: NewLicense,
-        *,
-        directory: Directory,
-        trust: TrustEvidence,
-        key: ServiceKey,
-        place: StatusPlace,
-        now: datetime,
-        actor: str,
-        source_digest: str | None = None,
-    ) -> Intent:
-        """Make the promise for a judged license: fresh id and identifier, the bytes to sign, an open lease.
-
-        Raises DomainError `invalid_elements` for a license that would not fit into a credential.
-        """
-        license = self._make_license(new, directory=directory, now=now, source_digest=source_digest)
-        schema_version = directory.license_types[new.type_code].schema_version
-        claims = _claims(
-            license,
-            issuer=self.issuer_of(new.authority_code),
-            vct=f"{trust.root.type_base}/types/{new.type_code}/{schema_version}",
-            place=place,
-            now=now,
-        )
-        prepared = self._prepare(claims, license, key)
-        return Intent(
-            id=new_id(),
-            license=license,
-            signing_input=prepared.signing_input,
-            disclosures=prepared.disclosures,
-            kid=key.kid,
-            status_list_id=place.list_id,
-            status_index=place.index,
-            issued_at=now,
-            actor=actor,
-            state=IntentState.OPEN,
-            lease_until=now + LEASE,
-            fence=1,
-        )
-
-    def make_version(self, intent: Intent, signature: bytes) -> LicenseVersion:
-        """Put the signature to the promised bytes: the version as it will be stored."""
-        prepared = PreparedCredential(signing_input=intent.signing_input, disclosures=intent.disclosures)
-        license = intent.license
-        return LicenseVersion(
-            license_id=license.id,
-            version=license.version,
-            identifier=license.identifier,
-            credential=prepared.assemble(signature),
-            signing_input_sha256=sha256_hex(intent.signing_input),
-            status_list_id=intent.status_list_id,
-            status_index=intent.status_index,
-            kid=intent.kid,
-            issued_at=intent.issued_at,
-            state=license.state,
-            env=self.env,
-        )
-
-    def judge_own_output(self, version: LicenseVersion, license: License, *, trust: TrustEvidence) -> None:
-        """Verify a finished credential as everybody else will. Raises DomainError `internal` when it is not good."""
-        evidence = Evidence(
-            now=version.issued_at,
-            trust=trust,
-            status=LiveStatus(state=version.state.value, as_of=version.issued_at, event_seq=0),
-            register=RegisterEvidence(known=True),
-        )
-        report = verify_credential(version.credential, evidence=evidence, policy=DEFAULT_POLICY)
-        shown = report.license or {}
-        elements = shown.get("elements")
-        if report.reason not in _GOOD_REASONS or elements != dict(license.elements):
-            raise DomainError("internal", f"our own credential was judged {report.reason}")
-
-    def _prepare(self, claims: CredentialClaims, license: License, key: ServiceKey) -> PreparedCredential:
-        try:
-            return prepare_credential(
-                claims=claims,
-                elements=license.elements,
-                kid=key.kid,
-                profile=key.profile,
-                salts=[new_salt() for _ in license.elements],
-                env=self.env,
-            )
-        except FormatError as error:
-            raise DomainError(
-                "invalid_elements",
-                f"the license does not fit into a credential: {error.detail}",
-                errors=[FieldError("/elements", error.detail, "无法写入电子证照文件")],
-            ) from error
-
-    def _make_license(
-        self, new: NewLicense, *, directory: Directory, now: datetime, source_digest: str | None
+    def new_license(
+        self, new: NewLicense, *, directory: Directory, now: datetime, source_digest: str | None = None
     ) -> License:
+        """Make a license of a judged request: fresh id, fresh identifier, first version."""
         identifier = LicenseIdentifier.make(
             type_code=new.type_code,
             authority_code=new.authority_code,
@@ -161,6 +81,135 @@ class CredentialMaker:
             row_version=1,
             source_digest=source_digest,
         )
+
+    def next_license(
+        self,
+        before: License,
+        content: NewLicense,
+        *,
+        version: str,
+        directory: Directory,
+        now: datetime,
+        source_digest: str | None = None,
+    ) -> License:
+        """Make a license's further version of judged content: the same id, number and serial, the state carried over.
+
+        Without a digest of its own it keeps the one of the row it was last taken from: what a department amends here
+        must not be undone by the same file coming again.
+        """
+        identifier = LicenseIdentifier.make(
+            type_code=before.type_code,
+            authority_code=before.authority_code,
+            serial=parse_identifier(before.identifier).serial,
+            version=version,
+        )
+        return replace(
+            before,
+            identifier=identifier.text,
+            version=version,
+            type_name=directory.license_types[before.type_code].name,
+            authority_name=directory.authorities[before.authority_code].name,
+            holder=content.holder,
+            area_code=content.area_code,
+            issue_date=content.issue_date,
+            valid_from=content.valid_from,
+            valid_until=content.valid_until,
+            elements=dict(content.elements),
+            updated_at=now,
+            row_version=before.row_version + 1,
+            source_digest=source_digest or before.source_digest,
+        )
+
+    def make_intent(
+        self,
+        license: License,
+        *,
+        directory: Directory,
+        trust: TrustEvidence,
+        key: ServiceKey,
+        place: StatusPlace,
+        now: datetime,
+        actor: str,
+        replaces: Replacement | None = None,
+    ) -> Intent:
+        """Make the promise of a license version: the bytes to sign, an open lease.
+
+        Raises DomainError `invalid_elements` for a license that would not fit into a credential.
+        """
+        schema_version = directory.license_types[license.type_code].schema_version
+        claims = _claims(
+            license,
+            issuer=self.issuer_of(license.authority_code),
+            vct=f"{trust.root.type_base}/types/{license.type_code}/{schema_version}",
+            place=place,
+            now=now,
+        )
+        prepared = self._prepare(claims, license, key)
+        return Intent(
+            id=new_id(),
+            license=license,
+            signing_input=prepared.signing_input,
+            disclosures=prepared.disclosures,
+            kid=key.kid,
+            status_list_id=place.list_id,
+            status_index=place.index,
+            issued_at=now,
+            actor=actor,
+            state=IntentState.OPEN,
+            lease_until=now + LEASE,
+            fence=1,
+            replaces=replaces,
+        )
+
+    def make_version(self, intent: Intent, signature: bytes) -> LicenseVersion:
+        """Put the signature to the promised bytes: the version as it will be stored."""
+        prepared = PreparedCredential(signing_input=intent.signing_input, disclosures=intent.disclosures)
+        license = intent.license
+        return LicenseVersion(
+            license_id=license.id,
+            version=license.version,
+            identifier=license.identifier,
+            credential=prepared.assemble(signature),
+            signing_input_sha256=sha256_hex(intent.signing_input),
+            status_list_id=intent.status_list_id,
+            status_index=intent.status_index,
+            kid=intent.kid,
+            issued_at=intent.issued_at,
+            state=license.state,
+            env=self.env,
+        )
+
+    def judge_own_output(self, version: LicenseVersion, license: License, *, trust: TrustEvidence) -> None:
+        """Verify a finished credential as everybody else will. Raises DomainError `internal` when it is not good."""
+        evidence = Evidence(
+            now=version.issued_at,
+            trust=trust,
+            # A suspension carried over is the register's word, not the file's: the file is judged as if in force.
+            status=LiveStatus(state=State.ACTIVE.value, as_of=version.issued_at, event_seq=0),
+            register=RegisterEvidence(known=True),
+        )
+        report = verify_credential(version.credential, evidence=evidence, policy=DEFAULT_POLICY)
+        shown = report.license or {}
+        elements = shown.get("elements")
+        if report.reason not in _GOOD_REASONS or elements != dict(license.elements):
+            raise DomainError("internal", f"our own credential was judged {report.reason}")
+
+    def _prepare(self, claims: CredentialClaims, license: License, key: ServiceKey) -> PreparedCredential:
+        try:
+            return prepare_credential(
+                claims=claims,
+                elements=license.elements,
+                kid=key.kid,
+                profile=key.profile,
+                salts=[new_salt() for _ in license.elements],
+                env=self.env,
+            )
+        except FormatError as error:
+            raise DomainError(
+                "invalid_elements",
+                f"the license does not fit into a credential: {error.detail}",
+                errors=[FieldError("/elements", error.detail, "无法写入电子证照文件")],
+            ) from error
 
 
 def license_claims(license: License) -> LicenseClaims:

@@ -33,13 +33,18 @@ MOST_LICENSES = 200_000
 
 
 class Fate(StrEnum):
-    """What happens to a license after it was issued; expired ones are issued with an end in the past."""
+    """What happens to a license after it was issued; expired ones are issued with an end in the past.
+
+    Amended and renewed ones get a second version (`demo_changes`).
+    """
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    AMENDED = "amended"
+    RENEWED = "renewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +179,20 @@ def _all_licenses(*, today: date, seed: str) -> Iterator[DemoLicense]:
 
 
 # The first holders are fixed, so that the smallest demonstration shows one of everything.
-_SAMPLES = {0: Fate.ACTIVE, 1: Fate.SUSPENDED, 2: Fate.REVOKED, 3: Fate.EXPIRED}
-_FIXED_FATES = {**_SAMPLES, 4: Fate.CANCELLED, 5: Fate.ACTIVE, 6: Fate.ACTIVE, 7: Fate.ACTIVE, 8: Fate.ACTIVE}
+_SAMPLES = {
+    0: ("valid", Fate.ACTIVE),
+    1: ("suspended", Fate.SUSPENDED),
+    2: ("revoked", Fate.REVOKED),
+    3: ("expired", Fate.EXPIRED),
+    6: ("superseded", Fate.AMENDED),
+}
+_FIXED_FATES = {
+    **{index: fate for index, (_, fate) in _SAMPLES.items()},
+    4: Fate.CANCELLED,
+    5: Fate.ACTIVE,
+    7: Fate.RENEWED,
+    8: Fate.ACTIVE,
+}
 _FIXED_KINDS = {
     0: _Kind.COMPANY,
     1: _Kind.COMPANY,
@@ -232,7 +249,14 @@ def _fate(entity: _Entity, draw: Draw) -> Fate:
     if fixed is not None:
         return fixed
     drawn = draw.below(100)
-    limits = ((3, Fate.SUSPENDED), (6, Fate.REVOKED), (9, Fate.CANCELLED), (13, Fate.EXPIRED))
+    limits = (
+        (3, Fate.SUSPENDED),
+        (6, Fate.REVOKED),
+        (9, Fate.CANCELLED),
+        (13, Fate.EXPIRED),
+        (16, Fate.AMENDED),
+        (18, Fate.RENEWED),
+    )
     return next((fate for limit, fate in limits if drawn < limit), Fate.ACTIVE)
 
 
@@ -241,6 +265,8 @@ def _business_license(entity: _Entity, draw: Draw, *, today: date) -> DemoLicens
     valid_until: date | None = None
     if fate is Fate.EXPIRED:
         valid_until = today - timedelta(days=draw.between(1, 700))
+    elif fate is Fate.RENEWED:
+        valid_until = today + timedelta(days=draw.between(30, 300))
     elif entity.index not in _SAMPLES and draw.percent(40):
         valid_until = today + timedelta(days=draw.between(30, 9_000))
     first_day = min(entity.established, (valid_until or today) - timedelta(days=365))
@@ -257,14 +283,7 @@ def _business_license(entity: _Entity, draw: Draw, *, today: date) -> DemoLicens
         elements=elements,
         authority_code=issuing_authority(BUSINESS_LICENSE, entity.area.code),
     )
-    return DemoLicense(new=new, fate=fate, sample=_sample_name(entity.index))
-
-
-def _sample_name(index: int) -> str | None:
-    fate = _SAMPLES.get(index)
-    if fate is None:
-        return None
-    return "valid" if fate is Fate.ACTIVE else fate.value
+    return DemoLicense(new=new, fate=fate, sample=_SAMPLES.get(entity.index, (None,))[0])
 
 
 def _business_elements(

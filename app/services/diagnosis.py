@@ -13,12 +13,16 @@ from app.domain.publication import (
     SignedDocument,
     StatusListRow,
 )
+from app.domain.standing import Standing
 from app.ports import Clock, Store, UnitOfWork
 from app.services.directory import DirectoryService
+from elicense.report import rfc3339
+from elicense.service_reasons import SERVICE_REASONS, ServiceReason
 
 TRUST_LIST_WARNING: Final = timedelta(days=14)
 PUBLICATION_DELAY: Final = timedelta(minutes=65)
 KEY_WARNING: Final = timedelta(days=30)
+SCHEDULE_DELAY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,15 @@ class _Facts:
     freshness: SignedDocument | None
     lists: Sequence[StatusListRow]
     served: Sequence[PublishedStatusList]
+    overdue: bool
 
 
-async def diagnose(*, store: Store, clock: Clock, directory: DirectoryService) -> list[Finding]:
+async def diagnose(
+    *, store: Store, clock: Clock, directory: DirectoryService, standing: Standing, production: bool
+) -> list[Finding]:
     """Return every finding, good and bad. Raises DomainError `unavailable` when the database is out of reach."""
+
+    now = clock.now()
 
     async def read(work: UnitOfWork) -> _Facts:
         return _Facts(
@@ -51,15 +60,80 @@ async def diagnose(*, store: Store, clock: Clock, directory: DirectoryService) -
             freshness=await work.documents.latest(DocumentKind.FRESHNESS),
             lists=await work.status.lists(),
             served=await work.status.all_served(),
+            overdue=await work.scheduled_changes.is_due(now - SCHEDULE_DELAY),
         )
 
     facts = await store.read(read)
-    now = clock.now()
     return [
+        *_clock(standing, production=production),
+        *_anchor(standing),
         *_documents(facts, now),
         *_keys(facts, await directory.snapshot(), now),
         *_status_lists(facts, now),
+        _scheduled(overdue=facts.overdue),
     ]
+
+
+def _clock(standing: Standing, *, production: bool) -> list[Finding]:
+    wrong = standing.wrong_clock(production=production, starting=True)
+    shown = rfc3339(standing.clock.shown)
+    if wrong is None:
+        findings = [Finding(True, f"时钟 {shown},与已知时间相符。", f"clock {shown}, fits what is known.")]
+    else:
+        advice = SERVICE_REASONS[wrong.reason].action
+        findings = [
+            Finding(
+                False,
+                f"{wrong.zh} [{wrong.reason.value}]。{advice.zh}",
+                f"{wrong.en} [{wrong.reason.value}]. {advice.en}",
+            )
+        ]
+    trouble = None if standing.outside is None else standing.outside.trouble
+    if trouble is not None:
+        reason = ServiceReason.CLOCK_UNRELIABLE
+        advice, since = SERVICE_REASONS[reason].action, rfc3339(trouble.expected)
+        findings.append(
+            Finding(
+                False,
+                f"运行中的进程发现时钟自 {since} 起跳变 {trouble.deviation:+d} 秒 [{reason.value}]。{advice.zh}",
+                f"a running process found the clock moved by {trouble.deviation:+d} seconds at {since} "
+                f"[{reason.value}]. {advice.en}",
+            )
+        )
+    return findings
+
+
+def _anchor(standing: Standing) -> list[Finding]:
+    """Hold the database against what is kept outside it."""
+    outside = standing.outside
+    if outside is None:
+        return [
+            Finding(
+                standing.inside is None,
+                "密钥目录中没有库外记录 high-water.json(worker 运行后生成)。",
+                "there is no high-water.json in the keys folder (the worker makes it).",
+            )
+        ]
+    restriction = standing.rollback()
+    if restriction is None:
+        kept = rfc3339(outside.mark.time)
+        return [
+            Finding(
+                True,
+                f"库外记录截至 {kept},数据库无缺失。",
+                f"memory outside the database as of {kept}: nothing is missing.",
+            )
+        ]
+    reason = ServiceReason.ROLLBACK_DETECTED
+    advice = SERVICE_REASONS[reason].action
+    findings = [
+        Finding(
+            False,
+            f"{restriction.zh} [{reason.value}]。{advice.zh}",
+            f"{restriction.en} [{reason.value}]. {advice.en}",
+        )
+    ]
+    return findings + [Finding(False, f"{one.zh}。", f"{one.en}.") for one in standing.missing]
 
 
 def _documents(facts: _Facts, now: datetime) -> list[Finding]:
@@ -133,3 +207,13 @@ def _status_lists(facts: _Facts, now: datetime) -> list[Finding]:
             f"status lists older than 65 minutes: {len(old)}{' (is the worker running?)' if old else ''}.",
         ),
     ]
+
+
+def _scheduled(*, overdue: bool) -> Finding:
+    if overdue:
+        return Finding(
+            False,
+            "有预定变更逾期一分钟以上未执行(worker 是否在运行?)。",
+            "scheduled changes are overdue by more than a minute (is the worker running?).",
+        )
+    return Finding(True, "没有逾期的预定变更。", "no scheduled change is overdue.")

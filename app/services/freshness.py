@@ -6,11 +6,15 @@ the statement's sequence number, and the loser's lists go back with its statemen
 older statement would serve a revocation later than needed and need every reader to know how.)
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app.domain.errors import ConcurrentChange, DomainError, NotFound
+from app.domain.events import LogName
+from app.domain.good_time import TOLERANCE
 from app.domain.publication import DocumentKind, SignedDocument
 from app.ports import Store, UnitOfWork
+from app.services.anchor import Anchor
 from app.services.key_register import FRESHNESS, KeyRegister
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
@@ -36,16 +40,19 @@ class FreshnessWriter:
         self._issuer_url = issuer_url
         self._env = env
 
-    async def add(self, unit: UnitOfWork, *, signer: Signer, now: datetime) -> None:
+    async def add(self, unit: UnitOfWork, *, signer: Signer, now: datetime) -> int:
         """Name trust list and served status lists as this transaction sees them, and store the next statement.
 
-        Nothing is stored before the first trust list. Raises ConcurrentChange when another publisher was faster:
-        the whole transaction is then let go.
+        Returns its sequence; 0 and nothing stored before the first trust list. Raises ConcurrentChange when another
+        publisher was faster: the whole transaction is then let go.
         """
         trust_list = await unit.documents.latest(DocumentKind.TRUST_LIST)
         if trust_list is None:
-            return
+            return 0
         before = await unit.documents.latest(DocumentKind.FRESHNESS)
+        follows = before.sequence if before is not None else 0
+        sequence = max(follows, (await unit.high_water.floors()).freshness) + 1
+        checkpoint = await unit.transparency_log.newest_checkpoint(LogName.REGISTER)
         payload = build_freshness_payload(
             issuer=self._issuer_url,
             env=self._env,
@@ -57,18 +64,21 @@ class FreshnessWriter:
                 served.uri: CurrentStatusList(seq=served.seq, sha256=served.sha256)
                 for served in await unit.status.all_served()
             },
+            checkpoint=checkpoint.note if checkpoint is not None else None,
         )
         token = sign_compact(typ=FRESHNESS_TYP, payload=payload, signer=signer).encode("ascii")
         await unit.documents.add(
             SignedDocument(
                 kind=DocumentKind.FRESHNESS,
-                sequence=before.sequence + 1 if before is not None else 1,
+                sequence=sequence,
                 content=token,
                 sha256=sha256_hex(token),
                 issued_at=now,
                 expires_at=now + LIFETIME,
-            )
+            ),
+            follows=follows,
         )
+        return sequence
 
 
 class FreshnessService:
@@ -82,6 +92,7 @@ class FreshnessService:
         keys: KeyRegister,
         writer: FreshnessWriter,
         guard: WriteGuard,
+        anchor: Anchor,
         env: str,
     ) -> None:
         self._store = store
@@ -89,6 +100,7 @@ class FreshnessService:
         self._keys = keys
         self._writer = writer
         self._guard = guard
+        self._anchor = anchor
         self._env = env
         self._bundle: tuple[str, bytes] | None = None
 
@@ -100,16 +112,23 @@ class FreshnessService:
         return found
 
     async def publish_due(self) -> bool:
-        """Sign a new statement when the last is an hour old or names another trust list; tell whether it did."""
+        """Sign a new statement when the last is an hour old, names another trust list, or was made before the log's
+        first checkpoint; tell whether it did. Other checkpoints wait for the next statement.
+
+        Also when the last one lies in the future, which an operator has said is a clock's fault, or below a number
+        that a recovery has given up.
+        """
         self._guard.require_writable()
+        await self._anchor.settle()
         now = self._signing_clock.signing_time()
         if not await self._store.read(lambda unit: _is_due(unit, now)):
             return False
         signer = self._keys.signer(await self._keys.current(FRESHNESS, now=now))
         try:
-            await self._store.write(lambda unit: self._writer.add(unit, signer=signer, now=now))
+            sequence = await self._store.write(lambda unit: self._writer.add(unit, signer=signer, now=now))
         except ConcurrentChange:
             return False  # another publisher has just stated something newer
+        await self._anchor.remember(freshness_sequence=sequence)
         return True
 
     async def bundle(self) -> bytes:
@@ -127,26 +146,38 @@ class FreshnessService:
         freshness = await _latest(unit)
         if freshness is None:
             raise NotFound("freshness statement")
-        named = read_statement(freshness)
-        trust_list = await unit.documents.get(DocumentKind.TRUST_LIST, named.trust_list_sequence)
-        served = await unit.status.all_served()
-        have = {item.uri: CurrentStatusList(seq=item.seq, sha256=item.sha256) for item in served}
-        if trust_list is None or trust_list.sha256 != named.trust_list_sha256 or have != named.status_lists:
-            raise DomainError("unavailable", "the published parts do not fit together yet")
-        bundle = make_bundle(
-            env=self._env,
-            roots=[root.content for root in await unit.documents.all(DocumentKind.TRUST_ROOT)],
-            trust_list=trust_list.content,
-            freshness=freshness.content.decode("ascii"),
-            status_lists={item.uri: item.token for item in served},
-        )
-        return freshness.sha256, dump_bundle(bundle)
+        roots = await unit.documents.all(DocumentKind.TRUST_ROOT)
+        return freshness.sha256, await bundle_of(unit, freshness, roots=roots, env=self._env)
+
+
+async def bundle_of(
+    unit: UnitOfWork, freshness: SignedDocument, *, roots: Sequence[SignedDocument], env: str
+) -> bytes:
+    """Make the bundle of a statement, the newest or an earlier one: exactly the parts that it names.
+
+    Raises DomainError `unavailable` when one of them is not there as named.
+    """
+    named = read_statement(freshness)
+    trust_list = await unit.documents.get(DocumentKind.TRUST_LIST, named.trust_list_sequence)
+    lists = await unit.status.versions({uri: one.seq for uri, one in named.status_lists.items()})
+    have = {item.uri: CurrentStatusList(seq=item.seq, sha256=item.sha256) for item in lists}
+    if trust_list is None or trust_list.sha256 != named.trust_list_sha256 or have != named.status_lists:
+        raise DomainError("unavailable", "the published parts do not fit together yet")
+    bundle = make_bundle(
+        env=env,
+        roots=[root.content for root in roots],
+        trust_list=trust_list.content,
+        freshness=freshness.content.decode("ascii"),
+        status_lists={item.uri: item.token for item in lists},
+        checkpoint=named.checkpoint,
+    )
+    return dump_bundle(bundle)
 
 
 class Statement:
     """What one of our own freshness statements names."""
 
-    __slots__ = ("status_lists", "trust_list_sequence", "trust_list_sha256")
+    __slots__ = ("checkpoint", "status_lists", "trust_list_sequence", "trust_list_sha256")
 
     def __init__(self, payload: dict[str, JsonValue]) -> None:
         """Read a payload this service wrote. Raises KeyError or TypeError if it did not."""
@@ -155,6 +186,8 @@ class Statement:
             raise TypeError("not a freshness statement of this service")
         self.trust_list_sequence = int(str(trust_list["sequence"]))
         self.trust_list_sha256 = str(trust_list["sha256"])
+        checkpoint = payload["checkpoint"]
+        self.checkpoint = None if checkpoint is None else str(checkpoint)
         self.status_lists = {
             str(entry["uri"]): CurrentStatusList(seq=int(str(entry["seq"])), sha256=str(entry["sha256"]))
             for entry in lists
@@ -177,7 +210,14 @@ async def _is_due(unit: UnitOfWork, now: datetime) -> bool:
     trust_list = await unit.documents.latest(DocumentKind.TRUST_LIST)
     if freshness is None or trust_list is None:
         return trust_list is not None
+    if now - freshness.issued_at >= REFRESH_EVERY or freshness.issued_at > now + TOLERANCE:
+        return True
+    if freshness.sequence <= (await unit.high_water.floors()).freshness:
+        return True
+    named = read_statement(freshness)
+    if named.trust_list_sha256 != trust_list.sha256:
+        return True
     return (
-        now - freshness.issued_at >= REFRESH_EVERY
-        or read_statement(freshness).trust_list_sha256 != trust_list.sha256
+        named.checkpoint is None
+        and await unit.transparency_log.newest_checkpoint(LogName.REGISTER) is not None
     )

@@ -105,7 +105,10 @@ class IdempotencyService:
         return await self._store.read(work)
 
     async def keep_refusal(self, call: IdempotentCall, answer: StoredAnswer) -> None:
-        """Keep the refusal (4xx) of a call that changed nothing; one that holds the key already stays."""
+        """Keep the refusal (4xx) of a call that changed nothing; one that holds the key already stays.
+
+        While the service is read-only nothing is kept: the repeated call is refused anew.
+        """
         now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> None:
@@ -118,7 +121,7 @@ class IdempotencyService:
         except ConcurrentChange:
             return  # another call took the key in between; its answer is the one that counts
         except DomainError as error:
-            if not error.code.startswith("idempotency_"):
+            if not error.code.startswith("idempotency_") and error.code != "read_only":
                 raise
 
     async def sweep(self) -> int:

@@ -43,12 +43,16 @@ class RowRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRow:
-    """A row that can be issued: the license, the digest (hex) that recognises it, whether its area was replaced."""
+    """A row that can be issued: the license, the digest (hex) that recognises it, whether its area was replaced.
+
+    `area_given` tells that the row itself named an area; otherwise the holder's or the authority's own stands in.
+    """
 
     row: SourceRow
     new: NewLicense
     digest: str
     area_replaced: bool
+    area_given: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,8 @@ class RowReader:
         values = self._values(row)
         number, holder = _identity(values)
         valid_from, issue_date, valid_until = _dates(values)
-        area_code, replaced = self._area(values.get("area_code", ""), holder)
+        area_text = unicodedata.normalize("NFKC", values.get("area_code", "")).strip()
+        area_code, replaced = self._area(area_text, holder)
         new = NewLicense(
             type_code=self.license_type.code,
             number=number,
@@ -78,7 +83,13 @@ class RowReader:
             elements=self._elements(values),
             authority_code=self.authority.code,
         )
-        return PreparedRow(row=row, new=new, digest=digest_of(new), area_replaced=replaced)
+        return PreparedRow(
+            row=row,
+            new=new,
+            digest=digest_of(new),
+            area_replaced=replaced,
+            area_given=self._given_area(area_text) is not None,
+        )
 
     def _values(self, row: SourceRow) -> dict[str, str]:
         if not row.readable:
@@ -103,18 +114,20 @@ class RowReader:
         An area that cannot be read never refuses a row; that another one stands in for it is counted and reported.
         A known area outside the authority's scope is refused when the license is issued.
         """
-        folded = unicodedata.normalize("NFKC", text).strip()
-        if _AREA_CODE.fullmatch(folded):
-            known = self._known(folded)
-            if known is not None:
-                return known, known != folded
-        named = self._by_name(folded) if folded else None
-        if named is not None:
-            return named, False
+        given = self._given_area(text)
+        if given is not None:
+            return given, bool(_AREA_CODE.fullmatch(text)) and given != text
         own = self._known(holder.code[2:8]) if holder.code_type == "001" else None
         if own is not None and self._in_scope(own):
-            return own, bool(folded)
+            return own, bool(text)
         return self.authority.area_code, True
+
+    def _given_area(self, text: str) -> str | None:
+        if _AREA_CODE.fullmatch(text):
+            known = self._known(text)
+            if known is not None:
+                return known
+        return self._by_name(text) if text else None
 
     def _known(self, code: str) -> str | None:
         return next((c for c in (code, code[:4] + "00", code[:2] + "0000") if c in self.areas), None)

@@ -1,4 +1,5 @@
-"""Bulk import: read every row, issue the good ones in chunks, list the others; running it again changes nothing.
+"""Bulk import: read every row, issue the good ones in chunks, amend licenses that rows say something new about, list
+the others; running it again changes nothing.
 
 A crash at any line loses nothing: what was issued is found again by its number and the digest of its row, and a
 promise to issue that was cut off is finished (or given up) by recovery before its rows are judged again.
@@ -24,7 +25,8 @@ from app.domain.issuing_rules import judge_new_license
 from app.domain.license import ENDED, License, NewLicense
 from app.ports import Clock, Store, UnitOfWork
 from app.services.directory import DirectoryService
-from app.services.import_rows import PreparedRow, RowReader, RowRefused, digest_of
+from app.services.import_amendments import BulkAmender, RowAmender
+from app.services.import_rows import PreparedRow, RowReader, RowRefused
 from elicense.encoding import civil_today
 
 CHUNK: Final = 500
@@ -40,6 +42,10 @@ _REASON_OF_PROBLEM: Final[Mapping[str, tuple[str, str]]] = {
     "invalid_request": ("text_invalid", ""),
     "unknown_area": ("unknown_area", "area_code"),
     "not_authorized_to_issue": ("not_authorized_to_issue", "area_code"),
+    # What only an amendment can be refused for.
+    "state_conflict": ("number_taken", "number"),
+    "versions_exhausted": ("versions_exhausted", "number"),
+    "conflict": ("conflict", "number"),
 }
 
 
@@ -73,6 +79,7 @@ class _Tally:
     def __init__(self, reader: RowReader, on_refused: Callable[[RefusedRow], None]) -> None:
         self.accepted = 0
         self.unchanged = 0
+        self.amended = 0
         self.refused = 0
         self.areas_replaced = 0
         self._columns = reader.mapping.columns
@@ -88,10 +95,10 @@ class _Tally:
 
     def summary(self) -> ImportSummary:
         return ImportSummary(
-            rows=self.accepted + self.unchanged + self.refused,
+            rows=self.accepted + self.unchanged + self.amended + self.refused,
             accepted=self.accepted,
             unchanged=self.unchanged,
-            amended=0,
+            amended=self.amended,
             refused=self.refused,
             areas_replaced=self.areas_replaced,
         )
@@ -101,11 +108,18 @@ class ImportService:
     """Take registers in, row by row."""
 
     def __init__(
-        self, *, store: Store, issuing: BulkIssuer, directory: DirectoryService, clock: Clock
+        self,
+        *,
+        store: Store,
+        issuing: BulkIssuer,
+        amending: BulkAmender,
+        directory: DirectoryService,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._clock = clock
         self._issuing = issuing
+        self._amending = amending
         self._directory = directory
 
     async def run(
@@ -119,7 +133,8 @@ class ImportService:
         on_progress: Callable[[int], None],
     ) -> ImportSummary:
         """Import all rows; a chunk is durable before the next begins. Refused rows are handed over in file order
-        within a chunk. A dry run judges the same way and issues nothing.
+        within a chunk. A dry run judges the same way and changes nothing. A row that says something new about a live
+        license of this authority amends it; of an ended or another's license the number is taken.
 
         Raises ImportFileError for an authority, type, field or column that makes the whole file unusable, and
         DomainError `unavailable` when the database or a key is out of reach: what was issued until then stays.
@@ -127,9 +142,10 @@ class ImportService:
         reader = await self._reader(job)
         tally = _Tally(reader, on_refused)
         taken: set[str] = set()
+        amender = RowAmender(job.mapping)
         for chunk in _chunks(rows, CHUNK):
             prepared = self._prepare(chunk, reader, tally, taken)
-            await self._take(prepared, tally, actor=actor, dry_run=dry_run)
+            await self._take(prepared, tally, amender, actor=actor, dry_run=dry_run)
             on_progress(len(chunk))
         return tally.summary()
 
@@ -170,30 +186,38 @@ class ImportService:
         self,
         prepared: Sequence[PreparedRow],
         tally: _Tally,
+        amender: RowAmender,
         *,
         actor: str,
         dry_run: bool,
     ) -> None:
-        fresh = await self._without_known(prepared, tally)
-        if dry_run:
-            await self._judge(fresh, tally)
-            return
-        for _ in range(_RECOVERY_ROUNDS):
-            fresh = await self._issue(fresh, tally, actor=actor)
-            if not fresh:
+        left = prepared
+        for round_ in range(_RECOVERY_ROUNDS):
+            fresh, news = await self._sort(left, tally, amender)
+            if dry_run:
+                await self._judge(fresh, news, tally, amender)
                 return
-            # These numbers are held by promises that a killed process left behind. Recovery takes them over
-            # once their lease has run out; the rows are then found as issued, or can be issued.
-            await asyncio.sleep(_RECOVERY_PAUSE)
-            while await self._issuing.recover():
-                pass
-            fresh = await self._without_known(fresh, tally)
-            if not fresh:
+            if round_ and (fresh or news):
+                # These numbers are held by promises that a killed process left behind. Recovery takes them over
+                # once their lease has run out; the rows are then found as issued, or can be issued or amended.
+                await asyncio.sleep(_RECOVERY_PAUSE)
+                while await self._issuing.recover():
+                    pass
+                fresh, news = await self._sort([*fresh, *(one for _, one in news)], tally, amender)
+            left = await self._issue(fresh, tally, actor=actor)
+            left += await self._amend(news, tally, amender, actor=actor, last=round_ == _RECOVERY_ROUNDS - 1)
+            if not left:
                 return
-        for one in fresh:
+        for one in left:
             tally.refuse(one.row, "number_taken", "number")
 
-    async def _judge(self, fresh: Sequence[PreparedRow], tally: _Tally) -> None:
+    async def _judge(
+        self,
+        fresh: Sequence[PreparedRow],
+        news: Sequence[tuple[License, PreparedRow]],
+        tally: _Tally,
+        amender: RowAmender,
+    ) -> None:
         """Apply the rules of issuing without issuing."""
         directory = await self._directory.snapshot()
         today = civil_today(self._clock.now())
@@ -204,9 +228,16 @@ class ImportService:
                 tally.refuse(one.row, *_reason_of(refusal))
             else:
                 tally.accept(one)
+        for license, one in news:
+            try:
+                judge_new_license(amender.content(license, one), directory, today=today)
+            except DomainError as refusal:
+                tally.refuse(one.row, *_reason_of(refusal))
+            else:
+                tally.amended += 1
 
     async def _issue(self, fresh: Sequence[PreparedRow], tally: _Tally, *, actor: str) -> list[PreparedRow]:
-        """Issue, and return the rows whose number is taken though no license has it."""
+        """Issue, and return the rows whose number is taken by now."""
         if not fresh:
             return []
         answers = await self._issuing.issue_many(
@@ -220,12 +251,43 @@ class ImportService:
                 held.append(one)
             else:
                 tally.refuse(one.row, *_reason_of(answer))
-        return await self._without_known(held, tally)
+        return held
 
-    async def _without_known(self, prepared: Sequence[PreparedRow], tally: _Tally) -> list[PreparedRow]:
-        """Tally the rows whose number has a license already; return the others."""
-        if not prepared:
+    async def _amend(
+        self,
+        news: Sequence[tuple[License, PreparedRow]],
+        tally: _Tally,
+        amender: RowAmender,
+        *,
+        actor: str,
+        last: bool,
+    ) -> list[PreparedRow]:
+        """Amend, and return the rows whose licenses somebody else is changing; the last time they are refused."""
+        if not news:
             return []
+        answers = await self._amending.make_many(
+            [amender.request(license, one, actor=actor) for license, one in news]
+        )
+        held: list[PreparedRow] = []
+        for (_, one), answer in zip(news, answers, strict=True):
+            if isinstance(answer, License):
+                tally.amended += 1
+            elif answer.code == "no_change":
+                tally.unchanged += 1
+            elif answer.code == "conflict" and not last:
+                held.append(one)
+            else:
+                tally.refuse(one.row, *_reason_of(answer))
+        return held
+
+    async def _sort(
+        self, prepared: Sequence[PreparedRow], tally: _Tally, amender: RowAmender
+    ) -> tuple[list[PreparedRow], list[tuple[License, PreparedRow]]]:
+        """Return the rows whose number no license has, and those with news about one; tally the others."""
+        fresh: list[PreparedRow] = []
+        news: list[tuple[License, PreparedRow]] = []
+        if not prepared:
+            return fresh, news
         type_code = prepared[0].new.type_code
         numbers = [one.new.number for one in prepared]
 
@@ -233,17 +295,19 @@ class ImportService:
             return await work.licenses.by_numbers(type_code=type_code, numbers=numbers)
 
         known = await self._store.read(look_up)
-        unknown = []
         for one in prepared:
             existing = known.get(one.new.number)
             if existing is None:
-                unknown.append(one)
-            elif one.digest in (existing.source_digest, digest_of(existing)):
+                fresh.append(one)
+            elif existing.authority_code != one.new.authority_code:
+                tally.refuse(one.row, "number_taken", "number")
+            elif amender.says_the_same(existing, one):
                 tally.unchanged += 1
+            elif existing.state in ENDED:
+                tally.refuse(one.row, "number_taken", "number")
             else:
-                ended = existing.state in ENDED
-                tally.refuse(one.row, "number_taken" if ended else "conflict", "number")
-        return unknown
+                news.append((existing, one))
+        return fresh, news
 
 
 def _check_fields(mapping: ImportMap, license_type: LicenseType) -> None:

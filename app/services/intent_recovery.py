@@ -4,40 +4,30 @@ A lease tells when an owner counts as gone, a fencing token makes sure of it: ta
 finishing transaction of whoever holds an older one writes nothing.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
 from app.domain.directory import Directory
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.issuing_rules import require_authority
-from app.domain.license import Intent, License
+from app.domain.license import Intent
 from app.ports import Store, UnitOfWork
 from app.services.credential_maker import LEASE, CredentialMaker, require_listed
 from app.services.directory import DirectoryService
-from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
+from app.services.finishing import IntentFinisher
 from app.services.key_register import KeyRegister
 from app.services.signing_clock import MAX_STEP_BACK, SigningClock
 from app.services.trust_list import TrustListService
-from elicense.encoding import civil_today, sha256_hex
+from elicense.encoding import civil_today
 from elicense.evidence import TrustEvidence
 
 MAX_INTENT_AGE = timedelta(hours=24)
-STATUS_INVALID = 1
 ACTOR = "recovery"
 _LIMIT = 100
 
 log = structlog.get_logger()
-
-
-class Finish(Protocol):
-    """Signs and stores promised licenses, as issuing itself does."""
-
-    def __call__(
-        self, intents: Sequence[Intent], *, trust: TrustEvidence, request_id: str | None
-    ) -> Awaitable[Sequence[License]]: ...
 
 
 class IntentRecovery:
@@ -52,7 +42,7 @@ class IntentRecovery:
         trust_list: TrustListService,
         keys: KeyRegister,
         maker: CredentialMaker,
-        finish: Finish,
+        finisher: IntentFinisher,
     ) -> None:
         self._store = store
         self._signing_clock = signing_clock
@@ -60,7 +50,7 @@ class IntentRecovery:
         self._trust_list = trust_list
         self._keys = keys
         self._maker = maker
-        self._finish = finish
+        self._finisher = finisher
 
     async def run(self) -> int:
         """Claim up to 100 expired intents and end each; return how many were finished or given up.
@@ -86,15 +76,16 @@ class IntentRecovery:
         directory, trust = await self._directory.snapshot(), await self._trust_list.evidence()
         refusal = await self._refusal(intent, directory=directory, trust=trust, now=now)
         if refusal is not None:
-            await self._void(intent, why=refusal, at=now)
+            await self._finisher.void(intent, why=refusal, actor=ACTOR, at=now)
             return True
         try:
-            await self._finish([intent], trust=trust, request_id=None)
+            # A further version is held against its predecessor once more where it is stored, in that transaction.
+            (license,) = await self._finisher.finish([intent], trust=trust, request_id=None)
         except DomainError as error:
             # The key is elsewhere or the database is busy: the lease runs out again and somebody else tries.
             log.warning("intent_not_finished", intent=intent.id, code=error.code)
             return False
-        log.info("intent_finished", intent=intent.id)
+        log.info("intent_finished", intent=intent.id, kept=license is not None)
         return True
 
     async def _refusal(
@@ -128,39 +119,3 @@ class IntentRecovery:
         except DomainError as error:
             return error.code
         return None
-
-    async def _void(self, intent: Intent, *, why: str, at: datetime) -> None:
-        """Give up: number free, index invalid for ever, identifier burnt, all of it logged; the call's key freed."""
-        change = Change(
-            kind="voided",
-            license=intent.license,
-            entry=make_history(
-                intent.license,
-                action="void",
-                from_state=None,
-                to_state="voided",
-                actor=ACTOR,
-                at=at,
-                reason_code=why,
-            ),
-            row_version=0,
-            env=self._maker.env,
-            signing_input_sha256=sha256_hex(intent.signing_input),
-            status_list_id=intent.status_list_id,
-            status_index=intent.status_index,
-        )
-
-        async def work(unit: UnitOfWork) -> None:
-            await unit.intents.void(intent)
-            # Should the bytes have been signed somewhere and leaked, their entry says invalid.
-            await unit.status.set_values([(intent.status_list_id, intent.status_index, STATUS_INVALID)])
-            await unit.journal.add_leaves([make_leaf(change)])
-            await unit.journal.add_events([make_event(change)])
-            await unit.journal.add_audit(
-                [make_audit(action="intent.void", subject=intent.license.id, actor=ACTOR, at=at, outcome=why)]
-            )
-            if intent.idempotency_id is not None:
-                await unit.idempotency.remove(intent.idempotency_id)
-
-        await self._store.write(work)
-        log.info("intent_voided", intent=intent.id, why=why)

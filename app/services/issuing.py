@@ -10,32 +10,25 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import structlog
-
 from app.domain.directory import Directory
 from app.domain.errors import ConcurrentChange, DomainError, NumberTaken
-from app.domain.issuing_rules import judge_new_license
-from app.domain.license import Intent, IntentState, License, LicenseVersion, NewLicense
+from app.domain.license import Intent, License, NewLicense
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services import idempotency
-from app.services.answers import issued_answer
-from app.services.credential_maker import CredentialMaker, require_listed
+from app.services.credential_maker import CredentialMaker
+from app.services.deciding import permit
 from app.services.directory import DirectoryService
+from app.services.finishing import IntentFinisher
 from app.services.intent_recovery import IntentRecovery
-from app.services.journal_rows import ISSUED, Change, make_audit, make_event, make_history, make_leaf
-from app.services.key_register import CREDENTIAL, KeyRegister
+from app.services.key_register import KeyRegister
 from app.services.signing_clock import SigningClock
 from app.services.status_indices import StatusIndices
 from app.services.trust_list import TrustListService
 from app.services.write_guard import WriteGuard
-from elicense.encoding import civil_today
 from elicense.evidence import TrustEvidence
 
 CHUNK = 500
-FULL_CHECK_EVERY = 100
 _ATTEMPTS = 5
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +52,7 @@ class IssuingService:
         keys: KeyRegister,
         indices: StatusIndices,
         maker: CredentialMaker,
+        finisher: IntentFinisher,
         guard: WriteGuard,
     ) -> None:
         self._store = store
@@ -68,6 +62,7 @@ class IssuingService:
         self._keys = keys
         self._indices = indices
         self._maker = maker
+        self._finisher = finisher
         self._guard = guard
         self._recovery = IntentRecovery(
             store=store,
@@ -76,7 +71,7 @@ class IssuingService:
             trust_list=trust_list,
             keys=keys,
             maker=maker,
-            finish=self._finish,
+            finisher=finisher,
         )
 
     async def issue(
@@ -98,7 +93,7 @@ class IssuingService:
             if isinstance(promised, StoredAnswer):
                 return Issued(replayed=promised)
             # A crash from here on leaves the intent open; its lease runs out and recovery takes over.
-            (license,) = await self._finish_own([promised], trust=trust, request_id=request_id)
+            (license,) = await self._finisher.finish_own([promised], trust=trust, request_id=request_id)
             return Issued(license=license)
         raise DomainError("idempotency_in_progress", "calls with this key follow each other too fast")
 
@@ -137,26 +132,13 @@ class IssuingService:
         source_digest: str | None = None,
     ) -> Intent:
         now = self._signing_clock.signing_time()
-        judged = judge_new_license(new, directory, today=civil_today(now))
-        key = await self._keys.current(CREDENTIAL, now=now, authority_code=judged.authority_code)
-        require_listed(
-            trust,
-            issuer=self._maker.issuer_of(judged.authority_code),
-            kid=key.kid,
-            type_code=judged.type_code,
-            area_code=judged.area_code,
-            now=now,
+        judged, key = await permit(
+            new, keys=self._keys, maker=self._maker, directory=directory, trust=trust, now=now
         )
         (place,) = await self._indices.take(judged.authority_code)
+        license = self._maker.new_license(judged, directory=directory, now=now, source_digest=source_digest)
         return self._maker.make_intent(
-            judged,
-            directory=directory,
-            trust=trust,
-            key=key,
-            place=place,
-            now=now,
-            actor=actor,
-            source_digest=source_digest,
+            license, directory=directory, trust=trust, key=key, place=place, now=now, actor=actor
         )
 
     async def _record(self, intent: Intent, call: IdempotentCall | None) -> Intent | StoredAnswer:
@@ -173,105 +155,6 @@ class IssuingService:
             return recorded
 
         return await self._store.write(work)
-
-    async def _finish_own(
-        self, intents: Sequence[Intent], *, trust: TrustEvidence, request_id: str | None
-    ) -> Sequence[License]:
-        try:
-            return await self._finish(intents, trust=trust, request_id=request_id)
-        except ConcurrentChange:
-            # Our lease ran out while we worked and recovery took over: its outcome is the truth.
-            return [await self._outcome(intent) for intent in intents]
-
-    async def _outcome(self, intent: Intent) -> License:
-        async def work(unit: UnitOfWork) -> tuple[Intent | None, License | None]:
-            return await unit.intents.get(intent.id), await unit.licenses.get(intent.license.id)
-
-        found, license = await self._store.read(work)
-        if found is not None and found.state is IntentState.DONE and license is not None:
-            return license
-        raise DomainError("unavailable", "issuing this license took too long and is being recovered")
-
-    async def _finish(
-        self, intents: Sequence[Intent], *, trust: TrustEvidence, request_id: str | None
-    ) -> Sequence[License]:
-        """Sign the promised bytes, check them, and store everything in one transaction.
-
-        Raises ConcurrentChange when an intent is no longer ours, DomainError when a key cannot sign.
-        """
-        signed = await self._sign(intents, trust=trust)
-        at = self._signing_clock.signing_time()
-        rows = [
-            (
-                intent.license,
-                version,
-                make_history(intent.license, action="issue", from_state=None, actor=intent.actor, at=at),
-            )
-            for intent, version in signed
-        ]
-        changes = [
-            Change(
-                kind=ISSUED,
-                license=license,
-                entry=entry,
-                env=version.env,
-                signing_input_sha256=version.signing_input_sha256,
-                status_list_id=version.status_list_id,
-                status_index=version.status_index,
-            )
-            for license, version, entry in rows
-        ]
-
-        async def work(unit: UnitOfWork) -> None:
-            # Fenced first: whoever lost the lease writes nothing. The status of a new license is the value 0 that
-            # its index has had since it was reserved, so the published list need not change.
-            await unit.intents.finish_many(intents)
-            await unit.licenses.add_many(rows)
-            await unit.journal.add_leaves([make_leaf(change) for change in changes])
-            await unit.journal.add_events([make_event(change) for change in changes])
-            await unit.journal.add_audit(
-                [
-                    make_audit(
-                        action="license.issue",
-                        subject=intent.license.id,
-                        actor=intent.actor,
-                        at=at,
-                        request_id=request_id,
-                    )
-                    for intent in intents
-                ]
-            )
-            for intent in intents:
-                if intent.idempotency_id is not None:
-                    await idempotency.finish(
-                        unit,
-                        intent.idempotency_id,
-                        issued_answer(intent.license, civil_today(at)),
-                        expires_at=at + idempotency.KEPT,
-                    )
-
-        await self._store.write(work)
-        return [intent.license for intent in intents]
-
-    async def _sign(
-        self, intents: Sequence[Intent], *, trust: TrustEvidence
-    ) -> list[tuple[Intent, LicenseVersion]]:
-        signed = []
-        log.info("signing", count=len(intents), first_intent=intents[0].id, kid=intents[0].kid)
-        for position, intent in enumerate(intents):
-            key = await self._keys.by_kid(intent.kid)
-            if key is None:
-                raise DomainError("unavailable", "the key of an intent is not registered")
-            signature = self._keys.signer(key).sign(intent.signing_input)
-            # Against the registered public key, never the signer's own idea of it.
-            if not self._keys.public_key(key).verify(signature, intent.signing_input):
-                raise DomainError("internal", "a signature just made does not verify")
-            version = self._maker.make_version(intent, signature)
-            if position % FULL_CHECK_EVERY == 0:
-                self._maker.judge_own_output(version, intent.license, trust=trust)
-            signed.append((intent, version))
-        log.info("signed", count=len(signed), first_intent=intents[0].id)
-        return signed
 
     async def _issue_chunk(
         self, chunk: Sequence[tuple[NewLicense, str | None]], *, actor: str
@@ -298,7 +181,7 @@ class IssuingService:
                 intents[position] = intent
         promised = await self._record_free(intents)
         if promised:
-            await self._finish_own(list(promised.values()), trust=trust, request_id=None)
+            await self._finisher.finish_own(list(promised.values()), trust=trust, request_id=None)
         for position in intents:
             answers[position] = promised[position].license if position in promised else NumberTaken()
         return [answer for answer in answers if answer is not None]

@@ -13,6 +13,11 @@ CREDENTIAL = "credential"
 STATUS = "status"
 RECEIPT = "receipt"
 FRESHNESS = "freshness"
+LOG = "log"
+RECEIPT_LOG = "receipt_log"
+WITNESS = "witness"
+WITNESS_SCHEME = "witness:"
+"""Where a witness's private key lives: with the witness. What follows is its name."""
 
 
 class KeyRegister:
@@ -43,6 +48,14 @@ class KeyRegister:
     async def by_kid(self, kid: str) -> ServiceKey | None:
         """Return a registered key by its id."""
         return (await self._recent.get()).get(kid)
+
+    async def witnesses(self, *, now: datetime) -> Mapping[str, PublicKey]:
+        """Return the keys of the witnesses registered now, by their names."""
+        return {
+            key.uri.removeprefix(WITNESS_SCHEME): self.public_key(key)
+            for key in (await self._recent.get()).values()
+            if key.use == WITNESS and key.valid_from <= now < key.valid_until
+        }
 
     def signer(self, key: ServiceKey) -> Signer:
         """Return the signer of a key. Raises DomainError `unavailable` when its private part is not here."""

@@ -8,12 +8,16 @@ from datetime import datetime
 from app.domain.license import LicenseVersion
 from app.domain.verification import LicenseReference
 from app.ports import LicenseSnapshot, UnitOfWork
+from app.services.license_past import read_past
+from app.services.past_lists import PastLists
 from app.services.verification_answers import AskedQuestion, Judged, make_judged
 from app.services.verification_evidence import (
-    EVENT_SEQ,
     UNKNOWN,
+    PastMoment,
     ask_register,
     find_licenses,
+    find_then,
+    tell_past,
 )
 from elicense.by_reference import choose_license, verify_license
 from elicense.checks import not_compared
@@ -49,6 +53,7 @@ class QuestionJudge:
     def __init__(self, *, issuer_url: str, env: str, memo_size: int = 20_000) -> None:
         self._issuer_url = issuer_url
         self._env = env
+        self._lists = PastLists()
         # Remembers only that a signature was good; status, time and scope are judged anew each time.
         self._memo = SignatureMemo(memo_size, recent=_READ_AHEAD)
 
@@ -59,12 +64,14 @@ class QuestionJudge:
         credentials = [self._read(asked) for asked, _ in questions]
         identifiers = {item.claims.license.identifier for item in credentials if item is not None}
         held = await unit.licenses.by_identifiers(sorted(identifiers))
+        event_seq = await unit.journal.last_event_seq()
         judged = []
         for position, ((asked, moment), credential) in enumerate(zip(questions, credentials, strict=True)):
             if asked.question.license is not None:
-                judged.append(await self._judge_reference(unit, asked, asked.question.license, moment))
+                reference = asked.question.license
+                judged.append(await self._judge_reference(unit, asked, reference, moment, event_seq))
             elif asked.question.credential is not None:
-                judged.append(self._judge_credential(asked, credential, held, moment))
+                judged.append(await self._judge_credential(unit, asked, credential, held, moment, event_seq))
             else:
                 judged.append(make_judged(asked, self._unknown_code(asked, moment), None, ()))
             if position % _JUDGED_AT_A_STRETCH == _JUDGED_AT_A_STRETCH - 1:
@@ -80,20 +87,26 @@ class QuestionJudge:
         except FormatError:
             return None  # the judge reads the token again and says what is wrong with it
 
-    def _judge_credential(
+    async def _judge_credential(
         self,
+        unit: UnitOfWork,
         asked: AskedQuestion,
         credential: Credential | None,
         held: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
         moment: Moment,
+        event_seq: int,
     ) -> Judged:
         answer = UNKNOWN
         if credential is not None:
-            answer = ask_register(
+            answer = await ask_register(
+                unit,
                 held.get(credential.claims.license.identifier),
                 credential,
                 issuer_url=self._issuer_url,
                 as_of=moment.now,
+                event_seq=event_seq,
+                compared=bool(asked.question.elements),
+                past=self._past(asked, moment),
             )
         evidence = Evidence(
             now=moment.now, trust=moment.trust, status=answer.status, register=answer.register
@@ -102,6 +115,7 @@ class QuestionJudge:
             asked.question.credential or "",
             evidence=evidence,
             policy=asked.policy,
+            at=asked.at,
             elements=asked.question.elements,
             memo=self._memo,
         )
@@ -109,22 +123,41 @@ class QuestionJudge:
         return make_judged(asked, report, answer.license, found)
 
     async def _judge_reference(
-        self, unit: UnitOfWork, asked: AskedQuestion, reference: LicenseReference, moment: Moment
+        self,
+        unit: UnitOfWork,
+        asked: AskedQuestion,
+        reference: LicenseReference,
+        moment: Moment,
+        event_seq: int,
     ) -> Judged:
-        found = await find_licenses(unit, reference)
+        past_moment = self._past(asked, moment)
+        if past_moment is None:
+            found = await find_licenses(unit, reference)
+        else:
+            found = await find_then(unit, reference, past_moment)
+        facts = [fact for _, fact in found]
+        chosen = choose_license(facts, asked.at or moment.now)
+        license = next((held for held, fact in found if fact is chosen), None)
+        if past_moment is None and chosen is not None and license is not None:
+            past = await read_past(unit, license, compared=bool(asked.question.elements))
+            facts = [tell_past(fact, past) if fact is chosen else fact for fact in facts]
         report = verify_license(
-            [facts for _, facts in found],
+            facts,
             now=moment.now,
             as_of=moment.now,
-            event_seq=EVENT_SEQ,
+            event_seq=event_seq,
             env=self._env,
             policy=asked.policy,
+            at=asked.at,
             elements=asked.question.elements,
             trust=moment.trust.reference,
         )
-        chosen = choose_license([facts for _, facts in found], moment.now)
-        license = next((held for held, facts in found if facts is chosen), None)
         return make_judged(asked, report, license, tuple(held for held, _ in found))
+
+    def _past(self, asked: AskedQuestion, moment: Moment) -> PastMoment | None:
+        if asked.at is None or asked.at >= moment.now:
+            return None
+        return PastMoment(at=asked.at, trust=moment.trust, lists=self._lists)
 
     def _unknown_code(self, asked: AskedQuestion, moment: Moment) -> VerificationReport:
         """No presentation code is known yet: nothing else about the question can be told."""
@@ -138,7 +171,7 @@ class QuestionJudge:
             reason=reason,
             checks=checks,
             env=self._env,
-            evaluated_at=moment.now,
+            evaluated_at=asked.at or moment.now,
             verified_at=moment.now,
             policy=asked.policy,
             elements=not_compared(asked.question.elements),

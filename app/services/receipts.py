@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.services.key_register import RECEIPT, KeyRegister
+from app.services.transparency_log import TransparencyLogService
 from elicense.encoding import JsonValue
 from elicense.jws import sign_compact
 from elicense.merkle import MerkleTree
@@ -25,10 +26,11 @@ class BatchReceipt:
 
 
 class ReceiptService:
-    """Signs receipts with the key of use `receipt`."""
+    """Signs receipts with the key of use `receipt`; each names the log's newest checkpoint."""
 
-    def __init__(self, *, keys: KeyRegister, issuer_url: str, env: str) -> None:
+    def __init__(self, *, keys: KeyRegister, log: TransparencyLogService, issuer_url: str, env: str) -> None:
         self._keys = keys
+        self._log = log
         self._issuer_url = issuer_url
         self._env = env
 
@@ -43,6 +45,7 @@ class ReceiptService:
             audience=audience,
             env=self._env,
             statement=statement,
+            checkpoint=await self._log.newest_text(),
         )
         return await self._sign(payload, now)
 
@@ -66,6 +69,7 @@ class ReceiptService:
             root=tree.root,
             size=tree.size,
             summary=summary,
+            checkpoint=await self._log.newest_text(),
         )
         paths = [tree.path(index) for index in range(tree.size)]
         return BatchReceipt(token=await self._sign(payload, now), paths=paths)

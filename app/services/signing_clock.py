@@ -1,38 +1,90 @@
-"""The clock as far as signing may trust it."""
+"""The clock as far as signing may trust it: within two minutes of what the monotonic clock says it must be.
 
-from datetime import datetime, timedelta
+A clock that is set while the service runs, back or forth, stops every signature until it agrees again or an operator
+accepts it. Slow corrections (NTP slewing) reach both clocks and part nothing. A machine that slept counts on
+(`adapters/clock.py`). A virtual machine that was paused from outside does not: neither of its clocks ran, and when
+the wall clock is then set right it looks like any clock that was set. That is not forgiven by itself: a restart, or
+an operator's word, tells it from the case it must be told from.
+"""
 
-from app.domain.errors import DomainError
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from app.domain.errors import ServiceRefusal
+from app.domain.good_time import TOLERANCE, ClockState, GoodTime, Reading
 from app.ports import Clock
+from elicense.service_reasons import ServiceReason
 
-MAX_STEP_BACK = timedelta(seconds=120)
+MAX_STEP_BACK: Final = TOLERANCE
+
+log = structlog.get_logger()
 
 
 class SigningClock:
-    """Remember the highest time seen; refuse to sign while the clock stands more than two minutes before it."""
+    """Hold the wall clock against the monotonic one; refuse to sign while they have parted by over two minutes."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with what the clock says now; `observe` adds what was seen before this start."""
+        """Begin with what the clock says now; whether that may be believed is compared at start-up."""
         self._clock = clock
-        self._highest = clock.now()
+        self._good = GoodTime(self._read())
+        self._was_reliable = True
 
-    @property
-    def highest(self) -> datetime:
-        """Return the highest time seen by this process."""
-        return self._highest
-
-    def observe(self, seen: datetime) -> None:
-        """Count a time that was proven elsewhere: a signed document's, or the mark kept outside the database."""
-        self._highest = max(self._highest, seen)
+    def look(self) -> ClockState:
+        """Look at both clocks. A change between reliable and not is logged, once each."""
+        now = self._read()
+        state = ClockState(shown=now.wall, expected=self._good.expected(now), reliable=self._good.agrees(now))
+        self._good = self._good.followed(now)
+        if state.reliable != self._was_reliable:
+            self._was_reliable = state.reliable
+            self._tell(state)
+        return state
 
     def is_reliable(self) -> bool:
-        """Tell whether the clock stands where time has already been, at most two minutes back."""
-        now = self._clock.now()
-        self.observe(now)
-        return now >= self._highest - MAX_STEP_BACK
+        """Tell whether the clock shows what it must, within two minutes."""
+        return self.look().reliable
+
+    def require_reliable(self) -> None:
+        """Raise ServiceRefusal `unavailable` while the clock cannot be believed."""
+        self._require(self.look())
 
     def signing_time(self) -> datetime:
-        """Return now in whole seconds for a signed object. Raises DomainError `unavailable` when time ran back."""
-        if not self.is_reliable():
-            raise DomainError("unavailable", "the clock of the service runs backwards; nothing is signed")
-        return self._clock.now().replace(microsecond=0)
+        """Return now in whole seconds for a signed object. Raises ServiceRefusal as `require_reliable`."""
+        state = self.look()
+        self._require(state)
+        return state.shown.replace(microsecond=0)
+
+    def good_time(self) -> datetime:
+        """Return, in whole seconds, what a good clock shows now, whatever the wall clock says."""
+        return self._good.expected(self._read()).replace(microsecond=0)
+
+    def accept(self) -> None:
+        """Take what the clock shows now for good."""
+        self._good = GoodTime(self._read())
+
+    def monotonic(self) -> float:
+        """Return the monotonic clock's seconds, to measure pauses by."""
+        return self._clock.monotonic()
+
+    def _read(self) -> Reading:
+        return Reading(wall=self._clock.now(), monotonic=self._clock.monotonic())
+
+    @staticmethod
+    def _require(state: ClockState) -> None:
+        if not state.reliable:
+            seconds = round(state.deviation.total_seconds())
+            raise ServiceRefusal(
+                "unavailable",
+                ServiceReason.CLOCK_UNRELIABLE,
+                f"the clock was moved by {seconds:+d} seconds while the service ran; nothing is signed",
+                detail_zh=f"运行中系统时钟跳变 {seconds:+d} 秒,暂停签名",
+            )
+
+    @staticmethod
+    def _tell(state: ClockState) -> None:
+        seconds = round(state.deviation.total_seconds())
+        if state.reliable:
+            log.warning("clock_reliable_again", deviation_seconds=seconds)
+        else:
+            log.error("clock_unreliable", deviation_seconds=seconds, expected=state.expected.isoformat())

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import ConcurrentChange, DomainError
+from app.domain.high_water import ListMark
 from app.domain.ids import shuffled
 from app.domain.publication import StatusListRow
 from app.ports import Store, UnitOfWork
+from app.services.anchor import Anchor
+from app.services.write_guard import WriteGuard
 
 LIST_SIZE = 1 << 17
 BLOCK = 1024
@@ -36,15 +39,22 @@ def list_uri(issuer_url: str, list_id: str) -> str:
 class StatusIndices:
     """Hands out places for the licenses of each authority; one list per authority, another when it is full."""
 
-    def __init__(self, store: Store, *, issuer_url: str) -> None:
+    def __init__(self, store: Store, *, anchor: Anchor, guard: WriteGuard, issuer_url: str) -> None:
         self._store = store
+        self._anchor = anchor
+        self._guard = guard
         self._issuer_url = issuer_url
         self._free: dict[str, list[StatusPlace]] = {}
         self._turn = asyncio.Lock()
+        self._times_restricted = guard.times_restricted
 
     async def take(self, authority_code: str, count: int = 1) -> Sequence[StatusPlace]:
         """Return `count` places no one else has. Raises DomainError `unavailable` when none can be reserved now."""
         async with self._turn:
+            if self._times_restricted != self._guard.times_restricted:
+                # The database was put back beneath us: what we hold was reserved in one that is gone.
+                self._free.clear()
+                self._times_restricted = self._guard.times_restricted
             free = self._free.setdefault(authority_code, [])
             while len(free) < count:
                 free.extend(await self._reserve(authority_code))
@@ -52,14 +62,21 @@ class StatusIndices:
             return taken
 
     async def _reserve(self, authority_code: str) -> list[StatusPlace]:
+        await self._anchor.settle()
         for _ in range(_ATTEMPTS):
             try:
                 row, first = await self._store.write(lambda unit: self._reserve_block(unit, authority_code))
             except ConcurrentChange:
                 continue  # another process filled or made the list at this moment: look again
+            # Before any index is given out: a backup put back must never give it out again.
+            await self._remember(row, allocated=first + BLOCK)
             indices = shuffled(list(range(first, first + BLOCK)))
             return [StatusPlace(row.id, row.uri, index) for index in indices]
         raise DomainError("unavailable", "no status list entry could be reserved")
+
+    async def _remember(self, row: StatusListRow, *, allocated: int) -> None:
+        mark = ListMark(authority_code=row.authority_code, allocated=allocated)
+        await self._anchor.remember(status_lists={row.id: mark})
 
     async def _reserve_block(self, unit: UnitOfWork, authority_code: str) -> tuple[StatusListRow, int]:
         own = [row for row in await unit.status.lists() if row.authority_code == authority_code]

@@ -6,15 +6,20 @@ list dirty. A publisher that stalls loses the swap of its list and of the freshn
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from app.domain.errors import ConcurrentChange, NotFound
+from app.domain.good_time import TOLERANCE
+from app.domain.high_water import ListMark
 from app.domain.publication import PublishedStatusList, StatusListRow
 from app.ports import Store, UnitOfWork
+from app.services.anchor import Anchor
 from app.services.freshness import FreshnessWriter
 from app.services.key_register import FRESHNESS, STATUS, KeyRegister
+from app.services.log_leaves import make_status_list_leaf
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
 from elicense.encoding import sha256_hex
@@ -31,6 +36,20 @@ _LISTS_PER_TRANSACTION = 50
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A signed version, the one it follows with its digest, and the changes its bits hold."""
+
+    published: PublishedStatusList
+    expected_seq: int
+    changes: int
+    previous: str | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.published.list_id}:{self.published.seq}"
+
+
 class StatusListService:
     """Publishes and serves status lists."""
 
@@ -42,6 +61,7 @@ class StatusListService:
         keys: KeyRegister,
         freshness: FreshnessWriter,
         guard: WriteGuard,
+        anchor: Anchor,
         issuer_url: str,
         env: str,
     ) -> None:
@@ -50,6 +70,7 @@ class StatusListService:
         self._keys = keys
         self._freshness = freshness
         self._guard = guard
+        self._anchor = anchor
         self._issuer_url = issuer_url
         self._env = env
         self._looked_at: datetime | None = None
@@ -61,6 +82,7 @@ class StatusListService:
         publisher was faster: the next call looks again.
         """
         self._guard.require_writable()
+        await self._anchor.settle()
         due = await self._store.read(self._find_due)
         published = 0
         for start in range(0, len(due), _LISTS_PER_TRANSACTION):
@@ -74,6 +96,34 @@ class StatusListService:
             raise NotFound("status list")
         return found
 
+    async def at_time(self, list_id: str, moment: datetime) -> tuple[PublishedStatusList, bool]:
+        """Return the version that was the newest at a moment, and whether a later one has ended its time.
+
+        Raises NotFound for a moment that no version covers: before the first, past the end of the one that was the
+        newest then, or still to come.
+        """
+
+        async def work(unit: UnitOfWork) -> tuple[PublishedStatusList, bool] | None:
+            span = await unit.status.newest_at(list_id, moment)
+            found = None if span is None else await unit.status.version(list_id, span.seq)
+            if span is None or found is None or moment >= found.expires_at:
+                return None
+            return found, span.until is not None
+
+        covering = None
+        if moment <= self._signing_clock.signing_time():
+            covering = await self._store.read(work)
+        if covering is None:
+            raise NotFound("status list of that time")
+        return covering
+
+    async def version(self, list_id: str, seq: int) -> PublishedStatusList:
+        """Return one published version by its number. Raises NotFound."""
+        found = await self._store.read(lambda unit: unit.status.version(list_id, seq))
+        if found is None:
+            raise NotFound("version of this status list")
+        return found
+
     async def uris(self) -> Sequence[str]:
         """Return the URIs of all published lists, sorted."""
         lists = await self._store.read(lambda unit: unit.status.lists())
@@ -82,7 +132,13 @@ class StatusListService:
     async def _find_due(self, unit: UnitOfWork) -> Sequence[StatusListRow]:
         rows = await unit.status.lists()
         old = await self._find_old(unit)
-        return [row for row in rows if row.seq == 0 or row.changes != row.published_changes or row.id in old]
+        floors = (await unit.high_water.floors()).status_lists
+        return [
+            row
+            for row in rows
+            # A version at or below its floor was given up by a recovery: relying parties have seen newer ones.
+            if row.seq <= floors.get(row.id, 0) or row.changes != row.published_changes or row.id in old
+        ]
 
     async def _find_old(self, unit: UnitOfWork) -> frozenset[str]:
         """Look for lists to be signed again, once a minute: that reads whole lists, and nothing is urgent about it."""
@@ -91,51 +147,84 @@ class StatusListService:
             return frozenset()
         served = await unit.status.all_served()
         self._looked_at = now
-        return frozenset(item.list_id for item in served if now - item.issued_at >= REFRESH_EVERY)
+        return frozenset(
+            item.list_id
+            for item in served
+            # One from the future was signed under a clock that an operator has said was wrong.
+            if now - item.issued_at >= REFRESH_EVERY or item.issued_at > now + TOLERANCE
+        )
 
     async def _publish(self, rows: Sequence[StatusListRow]) -> int:
         signer = await self._signer(STATUS)
         freshness_signer = await self._signer(FRESHNESS)
         made = [await self._make(row.id, signer) for row in rows]
 
-        async def work(unit: UnitOfWork) -> None:
-            for published, expected_seq, changes in made:
-                await unit.status.publish(published, expected_seq=expected_seq, changes=changes)
+        async def work(unit: UnitOfWork) -> int:
             now = self._signing_clock.signing_time()
-            await self._freshness.add(unit, signer=freshness_signer, now=now)
+            for item in made:
+                await unit.status.publish(
+                    item.published, expected_seq=item.expected_seq, changes=item.changes
+                )
+            # The versions each followed were still served when these were swapped in: `previous` is true.
+            await unit.journal.add_leaves(
+                [
+                    make_status_list_leaf(item.published, previous=item.previous, env=self._env, at=now)
+                    for item in made
+                ]
+            )
+            return await self._freshness.add(unit, signer=freshness_signer, now=now)
 
         try:
-            await self._store.write(work)
+            freshness_sequence = await self._store.write(work)
         except ConcurrentChange:
             log.info("publication_lost", lists=len(made))
             return 0
-        log.info("status_lists_published", lists=[f"{item.list_id}:{item.seq}" for item, _, _ in made])
+        await self._remember(rows, [item.published for item in made], freshness_sequence)
+        log.info("status_lists_published", lists=[item.name for item in made])
         return len(made)
 
-    async def _make(self, list_id: str, signer: Signer) -> tuple[PublishedStatusList, int, int]:
-        """Read the bits of one list and sign them; return it with the version it follows and the changes it holds."""
+    async def _remember(
+        self, rows: Sequence[StatusListRow], made: Sequence[PublishedStatusList], freshness_sequence: int
+    ) -> None:
+        authorities = {row.id: row.authority_code for row in rows}
+        lists = {
+            item.list_id: ListMark(authority_code=authorities[item.list_id], seq=item.seq) for item in made
+        }
+        await self._anchor.remember(freshness_sequence=freshness_sequence, status_lists=lists)
+
+    async def _make(self, list_id: str, signer: Signer) -> _Made:
+        """Read the bits of one list and sign them."""
         issued_at = self._signing_clock.signing_time()
-        row, values, event_seq = await self._store.read(
-            lambda unit: unit.status.read_for_publication(list_id)
-        )
-        token = self._sign(row, values, event_seq=event_seq, issued_at=issued_at, signer=signer)
+
+        async def work(
+            unit: UnitOfWork,
+        ) -> tuple[StatusListRow, Sequence[tuple[int, int]], int, str | None, int]:
+            previous = await unit.status.served_sha256(list_id)
+            row, values, event_seq = await unit.status.read_for_publication(list_id)
+            floors = await unit.high_water.floors()
+            seq = max(row.seq, floors.status_lists.get(row.id, 0)) + 1
+            return row, values, event_seq, previous, seq
+
+        row, values, event_seq, previous, seq = await self._store.read(work)
+        token = self._sign(row, values, seq=seq, event_seq=event_seq, issued_at=issued_at, signer=signer)
         published = PublishedStatusList(
             list_id=row.id,
             uri=row.uri,
-            seq=row.seq + 1,
+            seq=seq,
             event_seq=event_seq,
             token=token,
             sha256=sha256_hex(token.encode("ascii")),
             issued_at=issued_at,
             expires_at=issued_at + LIFETIME,
         )
-        return published, row.seq, row.changes
+        return _Made(published, expected_seq=row.seq, changes=row.changes, previous=previous)
 
     def _sign(
         self,
         row: StatusListRow,
         values: Sequence[tuple[int, int]],
         *,
+        seq: int,
         event_seq: int,
         issued_at: datetime,
         signer: Signer,
@@ -150,7 +239,7 @@ class StatusListService:
             expires_at=issued_at + LIFETIME,
             ttl=TTL_SECONDS,
             aggregation_uri=f"{self._issuer_url}/v1/status-lists",
-            seq=row.seq + 1,
+            seq=seq,
             event_seq=event_seq,
             bits=buffer.to_bytes(),
             env=self._env,

@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from app.domain.authority import Authority, AuthorityStatus
 from app.domain.directory import Directory
 from app.domain.publication import ServiceKey
-from app.services.key_register import CREDENTIAL
+from app.domain.transparency_log import LogHead
+from app.services.key_register import CREDENTIAL, RECEIPT_LOG, WITNESS_SCHEME
 from elicense import trust_list as trust
 from elicense.keys import PublicKey
 
 NEXT_UPDATE = timedelta(days=90)
+
+# Both logs are logs to whoever reads the list: the origin tells them apart.
+_USES = {**{use.value: use for use in trust.ServiceUse}, RECEIPT_LOG: trust.ServiceUse.LOG}
 
 
 def build_payload(
@@ -22,9 +26,16 @@ def build_payload(
     next_update: datetime,
     directory: Directory,
     keys: Sequence[ServiceKey],
+    logs: Sequence[LogHead],
     before: trust.TrustList | None,
+    root_version: int,
 ) -> bytes:
-    """Build the payload to sign; `before` is the list in force, which keeps when an authority ended."""
+    """Build the payload to sign; `before` is the list in force, which keeps when an authority ended.
+
+    `logs` are the heads of all origins: each names its key. `root_version` names the root in force: a verifier who was
+    given only an older one refuses the list.
+    """
+    origins = {head.kid: head.origin for head in logs}
     earlier: Mapping[str, trust.Authority] = before.authorities if before is not None else {}
     return trust.build_trust_list_payload(
         env=env,
@@ -37,10 +48,11 @@ def build_payload(
             for code in sorted(directory.authorities)
         ],
         services=[
-            _service(key, issuer_url)
+            _service(key, issuer_url, origins)
             for key in sorted(keys, key=lambda key: (key.use, key.kid))
             if key.use != CREDENTIAL
         ],
+        root_version=root_version,
     )
 
 
@@ -84,15 +96,20 @@ def _authority(
     )
 
 
-def _service(key: ServiceKey, issuer_url: str) -> trust.Service:
-    use = trust.ServiceUse(key.use)
+def _service(key: ServiceKey, issuer_url: str, origins: Mapping[str, str]) -> trust.Service:
+    use = _USES[key.use]
     is_status = use is trust.ServiceUse.STATUS
+    origin: str | None = issuer_url
+    if use is trust.ServiceUse.LOG:
+        origin = origins[key.kid]  # a log's key is stored together with the head that names it
+    elif use is trust.ServiceUse.WITNESS:
+        origin = key.uri.removeprefix(WITNESS_SCHEME)
     return trust.Service(
         use=use,
         key=_public(key),
         valid_from=key.valid_from,
         valid_until=key.valid_until,
         uri_prefixes=(f"{issuer_url}/v1/status-lists/",) if is_status else (),
-        origin=None if is_status else issuer_url,
+        origin=None if is_status else origin,
         authorities=(trust.EVERY_AUTHORITY,) if is_status else (),
     )

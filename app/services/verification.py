@@ -1,7 +1,7 @@
 """Verify: gather frozen evidence → judge purely → sign the receipt → store answer and audit at once → answer.
 
 A refused license is a successful answer; only a bad request raises. No audit, no answer: what is returned here was
-committed together with its audit entry.
+committed together with its audit entry and with the leaf that its receipt is logged by.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from app.domain.api_client import ApiClient, Caller
 from app.domain.errors import ConcurrentChange, DomainError, NotFound
-from app.domain.events import AuditEntry
+from app.domain.events import AuditEntry, LogLeaf
 from app.domain.ids import new_id
 from app.domain.verification import MalformedQuestion, Question, VerificationRecord
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
@@ -18,6 +18,7 @@ from app.services import idempotency
 from app.services.answers import verification_answer
 from app.services.grouped import Grouped
 from app.services.journal_rows import make_audit
+from app.services.log_leaves import make_receipt_leaf
 from app.services.question_judge import Moment, QuestionJudge
 from app.services.receipts import ReceiptService
 from app.services.signing_clock import SigningClock
@@ -60,10 +61,11 @@ class BatchAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """The rows of one answer: its verifications and the audit entry that goes with them."""
+    """The rows of one answer: its verifications, and the audit entry and log leaf that go with them."""
 
     records: Sequence[VerificationRecord]
     audit: AuditEntry
+    leaf: LogLeaf
 
 
 class VerificationService:
@@ -95,12 +97,12 @@ class VerificationService:
     ) -> VerificationAnswer:
         """Answer one question with a signed receipt, messages in `lang`; stored and audited before this returns.
 
-        Raises DomainError at_not_supported, unknown_policy, purpose_not_allowed,
+        Raises DomainError at_in_future, unknown_policy, purpose_not_allowed,
         idempotency_mismatch, idempotency_in_progress, unavailable (no trust list, no receipt key, clock, database),
         read_only.
         """
-        asked = accept(question, caller.client)
         moment = await self._moment()
+        asked = accept(question, caller.client, now=moment.now)
         judged = await self._judging.add((asked, moment))
         receipt = await self._receipts.sign(
             statement_of(judged), receipt_id=judged.id, audience=caller.client.id, now=moment.now
@@ -116,7 +118,8 @@ class VerificationService:
             outcome=f"{record.verdict}:{record.reason}",
             request_id=caller.request_id,
         )
-        kept_rows = _Kept(records=(record,), audit=audit)
+        leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=moment.now)
+        kept_rows = _Kept(records=(record,), audit=audit, leaf=leaf)
         replayed = await self._keep(kept_rows, [judged], body=body, lang=lang, call=call, at=moment.now)
         if replayed is not None:
             return VerificationAnswer(replayed=replayed)
@@ -142,7 +145,7 @@ class VerificationService:
         if not items:
             raise DomainError("invalid_request", "a batch holds at least one question")
         moment = await self._moment()
-        accepted = [_accept_item(item, caller.client) for item in items]
+        accepted = [_accept_item(item, caller.client, now=moment.now) for item in items]
         outcomes = await self._judge_all(accepted, moment)
         batch_id = new_id()
         summary = _summary(outcomes)
@@ -181,7 +184,8 @@ class VerificationService:
             request_id=caller.request_id,
         )
         judged = [outcome for outcome in outcomes if isinstance(outcome, Judged)]
-        kept_rows = _Kept(records=records, audit=audit)
+        leaf = make_receipt_leaf(receipt.token, receipt_id=batch_id, env=self._env, at=moment.now)
+        kept_rows = _Kept(records=records, audit=audit, leaf=leaf)
         replayed = await self._keep(kept_rows, judged, body=body, lang=lang, call=call, at=moment.now)
         if replayed is not None:
             return BatchAnswer(replayed=replayed)
@@ -241,6 +245,7 @@ class VerificationService:
         async def work(unit: UnitOfWork) -> None:
             await unit.verifications.add_many([record for kept in group for record in kept.records])
             await unit.journal.add_audit([kept.audit for kept in group])
+            await unit.journal.add_leaves([kept.leaf for kept in group])
 
         await self._store.write(work)
         return [None] * len(group)
@@ -275,6 +280,7 @@ class VerificationService:
             )
             await unit.verifications.add_many(kept.records)
             await unit.journal.add_audit([kept.audit])
+            await unit.journal.add_leaves([kept.leaf])
             return None
 
         for _ in range(_ATTEMPTS):
@@ -285,11 +291,13 @@ class VerificationService:
         raise DomainError("idempotency_in_progress", "calls with this key follow each other too fast")
 
 
-def _accept_item(item: Question | MalformedQuestion, client: ApiClient) -> AskedQuestion | MalformedQuestion:
+def _accept_item(
+    item: Question | MalformedQuestion, client: ApiClient, *, now: datetime
+) -> AskedQuestion | MalformedQuestion:
     if isinstance(item, MalformedQuestion):
         return item
     try:
-        return accept(item, client)
+        return accept(item, client, now=now)
     except DomainError as error:
         return MalformedQuestion(errors=error.errors)
 

@@ -3,7 +3,7 @@
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from app.domain.api_client import ApiClient, ClientKind
 from app.domain.errors import DomainError, FieldError
@@ -29,11 +29,12 @@ _POLICY_OF_KIND: Mapping[ClientKind, Policy] = {ClientKind.BANK: PRESETS["bank-s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedQuestion:
-    """A question with the terms it is answered on."""
+    """A question with the terms it is answered on; `at` is the past moment asked about, in UTC."""
 
     question: Question
     policy: Policy
     purpose: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +52,15 @@ class Judged:
     salt: bytes
 
 
-def accept(question: Question, client: ApiClient) -> AskedQuestion:
+def accept(question: Question, client: ApiClient, *, now: datetime) -> AskedQuestion:
     """Decide the terms of a question.
 
-    Raises DomainError at_not_supported, unknown_policy, purpose_not_allowed (also for unknown purposes).
+    Raises DomainError at_in_future, unknown_policy, purpose_not_allowed (also for unknown purposes); ValueError for
+    an `at` that is no RFC 3339 time.
     """
-    if question.at is not None:
-        raise _refusal(
-            "at_not_supported",
-            "/at",
-            Text("暂不支持询问过去的时刻", "a past moment cannot be asked about yet"),
-        )
+    at = None if question.at is None else _moment_of(question.at)
+    if at is not None and at > now:
+        raise _refusal("at_in_future", "/at", Text("不得晚于当前时刻", "must not be later than now"))
     policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)
     if question.policy is not None:
         if question.policy not in PRESETS:
@@ -73,7 +72,14 @@ def accept(question: Question, client: ApiClient) -> AskedQuestion:
         allowed = ", ".join(client.purposes)
         text = Text(f"该调用方许可的用途为 {allowed}", f"this client may verify for: {allowed}")
         raise _refusal("purpose_not_allowed", "/purpose", text)
-    return AskedQuestion(question=question, policy=policy, purpose=purpose)
+    return AskedQuestion(question=question, policy=policy, purpose=purpose, at=at)
+
+
+def _moment_of(text: str) -> datetime:
+    moment = datetime.fromisoformat(text.upper())
+    if moment.tzinfo is None:
+        raise ValueError("at needs a time zone")
+    return moment.astimezone(UTC)
 
 
 def question_json(question: Question) -> dict[str, JsonValue]:
@@ -96,6 +102,7 @@ def question_json(question: Question) -> dict[str, JsonValue]:
         ("purpose", question.purpose),
         ("reference", question.reference),
         ("policy", question.policy),
+        ("at", question.at),
     ):
         if value is not None:
             asked[name] = value
@@ -129,11 +136,12 @@ def statement_of(judged: Judged) -> dict[str, JsonValue]:
 
 
 def next_check_due(report: VerificationReport) -> datetime | None:
-    """Return when the license must be verified again: six calendar months after a valid answer.
+    """Return when the license must be verified again: six calendar months after a valid answer about now.
 
-    The same day and hour of that month, or its last day; any fixed number of days would at times be late.
+    The same day and hour of that month, or its last day; any fixed number of days would at times be late. None about
+    a past moment: what held then verifies nobody now.
     """
-    if not report:
+    if not report or report.historical:
         return None
     asked = report.verified_at
     years, month = divmod(asked.month - 1 + NEXT_CHECK_MONTHS, 12)

@@ -6,23 +6,22 @@ identifier, digest of exactly this signing input, and status entry are all those
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain.license import License, LicenseVersion
 from app.domain.verification import LicenseReference
 from app.ports import LicenseSnapshot, UnitOfWork
-from app.services.credential_maker import license_claims
+from app.services.license_past import NO_PAST, Past, held_elements, read_past
+from app.services.license_then import LicenseThen, read_then
+from app.services.past_lists import PastLists
 from app.services.status_indices import list_uri
 from elicense.by_reference import LicenseFacts
 from elicense.cn import normalize_code
 from elicense.credential import Credential
-from elicense.elements import HeldElements, metadata_elements
+from elicense.elements import HeldElements
 from elicense.encoding import sha256_hex
-from elicense.evidence import LiveStatus, RegisterEvidence
-
-# Events get their sequence from the log's sequencer; until one runs, the register's position is its beginning.
-EVENT_SEQ = 0
+from elicense.evidence import LiveStatus, RegisterEvidence, TrustEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +33,63 @@ class RegisterAnswer:
     license: License | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastMoment:
+    """A past moment that is asked about, and what answers for it: the trust of now and the archive of lists."""
+
+    at: datetime
+    trust: TrustEvidence
+    lists: PastLists
+
+    async def read(self, unit: UnitOfWork, license: License, asked: LicenseVersion | None) -> LicenseThen:
+        """Read what a license was then, as seen from one of its versions (None: the one in force then)."""
+        return await read_then(unit, license, asked, self.at, trust=self.trust, lists=self.lists)
+
+
 UNKNOWN = RegisterAnswer(RegisterEvidence(known=False), None, None)
 
 
-def held_elements(license: License) -> dict[str, str]:
-    """Return all values of a license that may be asked: metadata by their GB/T 36903 names, and elements."""
-    return {**metadata_elements(license_claims(license)), **license.elements}
-
-
-def ask_register(
+async def ask_register(
+    unit: UnitOfWork,
     found: tuple[LicenseSnapshot, LicenseVersion] | None,
     credential: Credential,
     *,
     issuer_url: str,
     as_of: datetime,
+    event_seq: int,
+    compared: bool,
+    past: PastMoment | None = None,
 ) -> RegisterAnswer:
-    """Tell whether the register issued exactly this credential, and what state its version is in.
+    """Tell whether the register issued exactly this credential, and what state its version is in, or was in.
 
-    `found` is what was read at `as_of` or later under the credential's own identifier.
+    `found` is what was read at `as_of` or later under the credential's own identifier; every event up to `event_seq`
+    is in it. `compared` tells whether elements were asked, `past` that a past moment was.
     """
     if found is None or not _is_ours(credential, found[1], issuer_url):
         return UNKNOWN
     snapshot, version = found
-    live = _live_status(snapshot, version, as_of=as_of)
-    # Former values come with amendments; until then a version's values are the license's.
-    elements = HeldElements(values=held_elements(snapshot.license), complete=True)
+    if past is not None:
+        then = await past.read(unit, snapshot.license, version)
+        return _answer_then(then, snapshot.license, as_of=as_of, event_seq=event_seq)
+    before = await read_past(unit, snapshot.license, compared=compared)
+    live = _live_status(snapshot, version, before, as_of=as_of, event_seq=event_seq)
+    # What is right is what the license says now, whichever version's file was shown.
+    elements = HeldElements(values=held_elements(snapshot.license), complete=True, former=before.former)
     return RegisterAnswer(RegisterEvidence(known=True, elements=elements), live, snapshot.license)
+
+
+def _answer_then(then: LicenseThen, license: License, *, as_of: datetime, event_seq: int) -> RegisterAnswer:
+    status = LiveStatus(
+        state=then.state,
+        as_of=as_of,
+        event_seq=event_seq,
+        superseded_by=then.superseded_by,
+        successors=then.successors,
+        revocation=_kind_of(license),
+        source=then.source,
+    )
+    elements = HeldElements(values=then.elements, complete=True, former=then.former)
+    return RegisterAnswer(RegisterEvidence(known=True, elements=elements), status, license)
 
 
 async def find_licenses(
@@ -74,6 +104,38 @@ async def find_licenses(
         return ((snapshot.license, _facts(snapshot, version)),)
     snapshots = await _find(unit, reference)
     return tuple((snapshot.license, _facts(snapshot, snapshot.version)) for snapshot in snapshots)
+
+
+async def find_then(
+    unit: UnitOfWork, reference: LicenseReference, past: PastMoment
+) -> Sequence[tuple[License, LicenseFacts]]:
+    """Read every license that fits a reference, as facts of a past moment.
+
+    By number or holder each license answers by the version that was in force then; those issued later, or to be found
+    under another holder then, do not count beside those that were. Where all came later nothing of then is known.
+    """
+    if reference.identifier is not None:
+        found = await unit.licenses.by_identifier(reference.identifier)
+        if found is None:
+            return ()
+        snapshot, version = found
+        then = await past.read(unit, snapshot.license, version)
+        return ((snapshot.license, _facts_then(then, snapshot.license, version.identifier)),)
+    existed: list[tuple[License, LicenseFacts]] = []
+    later: list[tuple[License, LicenseFacts]] = []
+    for snapshot in await _find(unit, reference):
+        license = snapshot.license
+        then = await past.read(unit, license, None)
+        facts = _facts_then(then, license, then.identifier)
+        if not then.existed:
+            later.append((license, facts))
+        elif reference.holder_code is None or _is_holder(facts, license):
+            existed.append((license, facts))
+    return existed or later
+
+
+def _is_holder(facts: LicenseFacts, license: License) -> bool:
+    return facts.elements.get("holder_code") == license.holder.code
 
 
 async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
@@ -102,6 +164,18 @@ def _is_ours(credential: Credential, version: LicenseVersion, issuer_url: str) -
     )
 
 
+def tell_past(facts: LicenseFacts, past: Past) -> LicenseFacts:
+    """Return facts that also tell a license's former values and its successors."""
+    if past is NO_PAST:
+        return facts
+    return replace(
+        facts,
+        former=past.former,
+        successors=past.successors,
+        superseded_by=_replacing(facts.superseded_by, past),
+    )
+
+
 def _state_of(snapshot: LicenseSnapshot, version: LicenseVersion) -> tuple[str, str | None]:
     """Return the state of a version and the identifier of the one in force, if that is another.
 
@@ -112,9 +186,47 @@ def _state_of(snapshot: LicenseSnapshot, version: LicenseVersion) -> tuple[str, 
     return "superseded", snapshot.license.identifier
 
 
-def _live_status(snapshot: LicenseSnapshot, version: LicenseVersion, *, as_of: datetime) -> LiveStatus:
-    state, superseded_by = _state_of(snapshot, version)
-    return LiveStatus(state=state, as_of=as_of, event_seq=EVENT_SEQ, superseded_by=superseded_by)
+def _replacing(of_license: str | None, past: Past) -> str | None:
+    """Return the one identifier that counts instead: where a succession ends, else the license's newer version.
+
+    Of several successors none is the one: all of them are named beside it.
+    """
+    if not past.successors:
+        return of_license
+    return past.successors[0] if len(past.successors) == 1 else None
+
+
+def _kind_of(license: License) -> str | None:
+    return None if license.revocation is None else license.revocation.value
+
+
+def _live_status(
+    snapshot: LicenseSnapshot, version: LicenseVersion, past: Past, *, as_of: datetime, event_seq: int
+) -> LiveStatus:
+    state, newer = _state_of(snapshot, version)
+    return LiveStatus(
+        state=state,
+        as_of=as_of,
+        event_seq=event_seq,
+        superseded_by=_replacing(newer, past),
+        successors=past.successors,
+        revocation=_kind_of(snapshot.license),
+    )
+
+
+def _facts_then(then: LicenseThen, license: License, identifier: str) -> LicenseFacts:
+    return LicenseFacts(
+        identifier=identifier,
+        state=then.state,
+        valid_from=then.valid_from,
+        valid_until=then.valid_until,
+        elements=then.elements,
+        former=then.former,
+        superseded_by=then.superseded_by,
+        source=then.source,
+        successors=then.successors,
+        revocation=_kind_of(license),
+    )
 
 
 def _facts(snapshot: LicenseSnapshot, version: LicenseVersion) -> LicenseFacts:
@@ -127,4 +239,5 @@ def _facts(snapshot: LicenseSnapshot, version: LicenseVersion) -> LicenseFacts:
         valid_until=license.valid_until,
         elements=held_elements(license),
         superseded_by=superseded_by,
+        revocation=_kind_of(license),
     )

@@ -10,7 +10,9 @@ import pytest
 from app.domain.errors import DomainError
 from app.domain.license import ENDED, STATUS_VALUE, Action, State, next_state
 from elicense.client import errors
-from elicense.problems import IMPORT_REASONS, PROBLEMS, REASONS, Reason
+from elicense.import_reasons import IMPORT_REASONS
+from elicense.problems import PROBLEMS, REASONS, Reason
+from elicense.service_reasons import SERVICE_REASONS, ServiceReason
 from tests.architecture.source import python_files
 
 # Every pair that is allowed, and where it leads. All others are refused by name.
@@ -21,6 +23,15 @@ ALLOWED = {
     (State.SUSPENDED, Action.REVOKE): State.REVOKED,
     (State.ACTIVE, Action.CANCEL): State.CANCELLED,
     (State.SUSPENDED, Action.CANCEL): State.CANCELLED,
+    (State.ACTIVE, Action.AMEND): State.ACTIVE,
+    (State.SUSPENDED, Action.AMEND): State.SUSPENDED,
+    (State.ACTIVE, Action.RENEW): State.ACTIVE,
+    (State.SUSPENDED, Action.RENEW): State.SUSPENDED,
+    (State.ACTIVE, Action.SUCCESSION): State.SUPERSEDED,
+    (State.SUSPENDED, Action.SUCCESSION): State.SUPERSEDED,
+    (State.SUPERSEDED, Action.SUCCESSION): State.SUPERSEDED,
+    (State.CANCELLED, Action.SUCCESSION): State.CANCELLED,
+    (State.TRANSFERRED, Action.SUCCESSION): State.TRANSFERRED,
 }
 
 
@@ -36,8 +47,19 @@ def test_every_state_and_action_is_allowed_or_refused_by_name(state: State, acti
     assert action.value in refusal.value.detail
 
 
-def test_an_ended_license_takes_no_action() -> None:
-    assert [pair for pair in ALLOWED if pair[0] in ENDED] == []
+def test_an_ended_license_takes_no_action_but_the_record_of_its_successors() -> None:
+    ended = {pair: target for pair, target in ALLOWED.items() if pair[0] in ENDED}
+    assert {action for _, action in ended} == {Action.SUCCESSION}
+    assert all(state is target for (state, _), target in ended.items())
+    assert (State.REVOKED, Action.SUCCESSION) not in ended
+
+
+def test_no_action_leads_out_of_an_end_or_from_suspended_to_active_but_resume() -> None:
+    assert [pair for pair, target in ALLOWED.items() if pair[0] in ENDED and target not in ENDED] == []
+    lifted = [
+        pair for pair, target in ALLOWED.items() if pair[0] is State.SUSPENDED and target is State.ACTIVE
+    ]
+    assert lifted == [(State.SUSPENDED, Action.RESUME)]
 
 
 def test_every_state_has_a_value_in_the_status_list() -> None:
@@ -109,6 +131,9 @@ def test_every_text_is_in_both_languages() -> None:
         + [kind.title for kind in PROBLEMS.values()]
         + [kind.action for kind in PROBLEMS.values()]
         + list(IMPORT_REASONS.values())
+        + [entry.text for entry in SERVICE_REASONS.values()]
+        + [entry.action for entry in SERVICE_REASONS.values()]
     )
     assert set(REASONS) == set(Reason)
+    assert set(SERVICE_REASONS) == set(ServiceReason)
     assert [text for text in texts if not text.zh or not text.en or text.zh == text.en] == []

@@ -46,7 +46,7 @@ def settings_read() -> set[str]:
 def routes_served() -> set[str]:
     settings = load_settings(environ={}, environment="development")
     found = {
-        f"{method} {getattr(route, 'path', '')}"
+        f"{method} {getattr(route, 'path_format', '') or getattr(route, 'path', '')}"
         for route in create_app(settings).routes
         for method in getattr(route, "methods", None) or ()
         if method != "HEAD" and getattr(route, "path", "") not in UNDOCUMENTED

@@ -51,7 +51,7 @@ def _peer(package: str) -> str:
 
 def _tasks(installation: Installation) -> dict[str, Task]:
     evidence, tokens = installation.evidence, installation.tokens
-    policy = policy_by_name("bank-strict")
+    policy = policy_by_name("platform-default")
     jwk = dict(installation.signer.public_key.jwk)
     suite = SdJwtVcProofSuite()
     peer_key = JWK(**jwk)

@@ -17,6 +17,7 @@ from app.domain.publication import StatusListRow
 from app.ports import UnitOfWork
 from app.services.container import Services
 from app.services.status_indices import LIST_SIZE, list_uri
+from elicense.folding import deflate_fingerprint
 from tests.bench.measure import Goal
 from tests.bench.online import drive, free_port, question, server, wait_for
 from tests.bench.register import (
@@ -57,7 +58,7 @@ async def _measure(register: Register, folder: Path, *, rounds: int) -> dict[str
         await _fill(register, services)
         while await services.status_lists.publish_due():
             pass
-        used, sizes = await _publish_after_revocations(services, rounds=rounds)
+        used, sizes, deltas = await _publish_after_revocations(services, rounds=rounds)
         licenses = await issue(services, new_licenses(0, calls))
         tokens = await tokens_of(services, licenses)
         key = await platform_key(services)
@@ -71,6 +72,9 @@ async def _measure(register: Register, folder: Path, *, rounds: int) -> dict[str
     return {
         "P7": _at_most("CPU-seconds", used, 0.2, 0.05, f"one revocation among {LISTS * LIST_SIZE:,} entries"),
         "P7.fetch": _at_most("KB", [size / 1000 for size in sizes], 64, None, "the one list that changed"),
+        "P7.delta": _at_most(
+            "KB", [size / 1000 for size in deltas], 64, 4, "what a client with the bundle before fetches"
+        ),
         "P8.server": _at_most(
             "MB", [server_bytes / 1e6], 300, 200, f"one worker after {calls} verifications"
         ),
@@ -111,11 +115,14 @@ async def _fill(register: Register, services: Services) -> None:
         await engine.dispose()
 
 
-async def _publish_after_revocations(services: Services, *, rounds: int) -> tuple[list[float], list[int]]:
-    used, sizes = [], []
+async def _publish_after_revocations(
+    services: Services, *, rounds: int
+) -> tuple[list[float], list[int], list[int]]:
+    used, sizes, deltas = [], [], []
     for turn in range(rounds):
         list_id, index = f"bench-{turn % LISTS}", (turn * 7919) % LIST_SIZE
         change = [(list_id, index, 1)]
+        held = (await services.freshness.current()).sha256
         await services.store.write(lambda unit, change=change: unit.status.set_values(change))
         started = time.process_time()
         published = await services.status_lists.publish_due()
@@ -123,7 +130,9 @@ async def _publish_after_revocations(services: Services, *, rounds: int) -> tupl
         if published != 1:
             raise AssertionError(f"{published} lists were published after one revocation")
         sizes.append(len((await services.status_lists.served(list_id)).token))
-    return used, sizes
+        delta = await services.bundle_deltas.since(held, deflate=deflate_fingerprint())
+        deltas.append(len(delta if delta is not None else await services.freshness.bundle()))
+    return used, sizes, deltas
 
 
 async def _serving_memory(register: Register, tokens: Sequence[str], key: str) -> int:

@@ -90,7 +90,7 @@ def test_demo_json_is_complete(demo: RunningDemo) -> None:
     facts = demo.facts
     assert set(facts["keys"]) == {"operator", "authority", "platform", "bank", "holder"}
     assert all(key.startswith("elk_live_") for key in facts["keys"].values())
-    assert set(facts["samples"]) >= {"valid", "suspended", "revoked", "expired"}
+    assert set(facts["samples"]) >= {"valid", "suspended", "revoked", "expired", "superseded"}
     for sample in facts["samples"].values():
         assert set(sample) == {"license_id", "identifier", "holder_code", "credential"}
         assert (demo.folder / sample["credential"]).is_file()
@@ -139,6 +139,29 @@ def test_each_sample_answers_as_it_is_called_online_and_offline(
     assert (code, report["reason"]) == (0 if sample == "valid" else 1, reason)
 
 
+def test_the_superseded_sample_names_the_version_in_force_and_tells_no_content(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
+    sample = demo.facts["samples"]["superseded"]
+    with client(demo, "platform") as platform, client(demo, "authority") as department:
+        in_force = department.licenses.get(sample["license_id"])
+        assert in_force.identifier != sample["identifier"]
+        file = demo.credential("superseded").read_text()
+        for answer in (
+            platform.verifications.create(credential=file),
+            platform.verifications.create(license={"identifier": sample["identifier"]}),
+        ):
+            assert (answer.verdict, answer.reason) == ("invalid", "superseded")
+            assert answer.superseded_by == in_force.identifier
+        current = {"holder_code": sample["holder_code"], "type_code": demo.facts["type_code"]}
+        assert platform.verifications.create(license=current).reason == "ok"
+        assert department.licenses.credential(in_force.id, version="001") == file
+    bundle = tmp_path / "bundle.json"
+    assert update_bundle(demo, bundle) == 0
+    code, report = verify_offline(demo, demo.credential("superseded"), bundle)
+    assert (code, report["reason"], report["superseded_by"]) == (1, "superseded", None)
+
+
 def test_the_whole_story_of_one_license(demo: RunningDemo, tmp_path: Path) -> None:
     license_id, _ = issue(demo)
     file, bundle = tmp_path / "license.sdjwt", tmp_path / "bundle.json"
@@ -182,6 +205,34 @@ def test_the_whole_story_of_one_license(demo: RunningDemo, tmp_path: Path) -> No
         assert verify_offline(demo, file, bundle)[0] == 1
         actions = [entry.action for entry in department.licenses.history(license_id)]
         assert actions == ["issue", "suspend", "resume", "revoke"]
+
+
+def test_what_an_auditor_needs_can_be_kept_and_repeated(demo: RunningDemo, tmp_path: Path) -> None:
+    license_id, _ = issue(demo)
+    bundle, evidence, answer = (tmp_path / name for name in ("bundle.json", "evidence.json", "answer.json"))
+    assert wait_until(lambda: update_bundle(demo, bundle) == 0, 60)
+    with client(demo, "authority") as department, client(demo, "platform") as platform:
+        department.licenses.suspend(license_id, reason_code="inspection", reason="检查")
+        kept = platform.verifications.create(credential=demo.credential("valid").read_text(), reference="r-1")
+        answer.write_text(json.dumps(kept.raw, ensure_ascii=False))
+    words = ("--base-url", demo.facts["base_url"], "--trust-root", demo.trust_root, "--bundle", bundle)
+
+    def changed_by_delta() -> bool:
+        done = elicense("trust", "update", *words, "--lang", "en")
+        assert done.returncode == 0
+        assert "the changes alone" in done.stdout
+        return done.stdout.startswith("updated")
+
+    assert wait_until(changed_by_delta, 60)
+    trust = ("--trust-root", demo.trust_root, "--bundle", bundle)
+    assert elicense("verify-receipt", answer, *trust).returncode == 0
+    answer.write_text(answer.read_text().replace('"ok"', '"revoked"', 1))
+    assert elicense("verify-receipt", answer, *trust).returncode == 1
+    sample = demo.credential("valid")
+    assert elicense("verify", sample, *trust, "--save-evidence", evidence).returncode == 0
+    bundle.unlink()
+    assert elicense("verify", "--evidence", evidence, "--trust-root", demo.trust_root).returncode == 0
+    assert elicense("verify", "--evidence", evidence).returncode == 3
 
 
 def test_a_bundle_older_than_the_caller_allows_is_stale(demo: RunningDemo, tmp_path: Path) -> None:

@@ -89,7 +89,14 @@ def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Pa
     run("keys", "init")
     run("keys", "publish-trust-list")
     kids = json.loads(run("keys", "list", "--json"))
-    assert {key["use"] for key in kids} == {"credential", "status", "receipt", "freshness"}
+    assert {key["use"] for key in kids} == {
+        "credential",
+        "status",
+        "receipt",
+        "freshness",
+        "log",
+        "receipt_log",
+    }
 
     keys = {}
     for kind, bound in (("authority", ["--authority", AUTHORITY]), ("platform", [])):
@@ -149,6 +156,23 @@ def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Pa
         report = run("doctor")
         assert "✗" not in report
         assert rotated not in report
+        assert "无缺失 nothing is missing" in run("recover")
+
+    accepted = run("doctor", "--accept-time")
+    assert "已接受时间 time accepted" in accepted and "✗" not in accepted
+    run("recover", "--trust-root", tmp_path / "none", code=2)
+    run("recover", "--trust-root", data / "keys" / "high-water.json", code=1)
+    mark = data / "keys" / "high-water.json"
+    held = mark.read_text(encoding="utf-8")
+    mark.write_text(held.replace('"kept": ', '"kept": 9'), encoding="utf-8")
+    assert "rollback_detected" in run("doctor", code=1)
+    assert "留痕次数" in run("recover", code=1)
+    assert (
+        "rollback_detected"
+        in elicense("clients", "revoke", "the-platform", "--data-dir", data, env=env).stderr
+    )
+    run("recover", "--accept-loss")
+    assert "✗" not in run("doctor")
 
     run("clients", "revoke", "the-platform")
 

@@ -42,7 +42,7 @@ def as_typed(text: str, demo: RunningDemo) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     assert shutil.which("curl"), "the README's example needs curl"
-    curl, update = (
+    curl, update, checkpoint = (
         example.text
         for example in examples(name, "bash")
         if "curl" in example.text or "trust update" in example.text
@@ -50,6 +50,7 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     answer = run(["bash", "-euc", as_typed(curl, demo)], demo)
     assert '"verdict":"valid"' in answer.replace(" ", "")
     run(["bash", "-euc", as_typed(update, demo)], demo)
+    assert run(["bash", "-euc", as_typed(checkpoint, demo)], demo).startswith("demo.elicense.example/log\n")
 
     platform, bank, department = (
         run([sys.executable, "-c", example.text], demo) for example in examples(name, "python")
@@ -57,7 +58,13 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     assert platform.startswith("valid ok ")
     assert bank.startswith("valid ok ")
     assert "failed" not in bank
-    assert department.strip() == "revoked"
+    counted, last = department.splitlines()
+    assert counted.startswith("relying_parties=0 licenses_of_holder=0 ")
+    assert last == "revoked"
+    (audit,) = (example.text for example in examples(name, "bash") if "--evidence" in example.text)
+    kept = run(["bash", "-euc", as_typed(audit, demo)], demo)
+    assert "回执成立" in kept
+    assert "与当时保存的结论一致" in kept
 
 
 def test_the_shown_output_is_what_the_demonstration_prints(demo: RunningDemo) -> None:

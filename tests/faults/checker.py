@@ -83,32 +83,67 @@ def _doubles(what: str, values: list[Any]) -> list[str]:
 
 def _row_faults(tables: dict[str, Rows]) -> list[str]:
     faults = []
-    versions = {(row["license_id"], row["version"]): row for row in tables["license_versions"]}
+    versions: dict[str, Rows] = {}
+    for row in sorted(tables["license_versions"], key=lambda row: row["version"]):
+        versions.setdefault(row["license_id"], []).append(row)
     numbers = {(row["type_code"], row["number"]): row["license_id"] for row in tables["license_numbers"]}
-    entries = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
     history = Counter(row["license_id"] for row in tables["license_history"])
     leaves = Counter(row["subject"] for row in tables["log_leaves"])
     events = Counter(row["license_id"] for row in tables["events"])
     audited = Counter(row["subject"] for row in tables["audit"] if row["outcome"] == "ok")
+    voided = Counter(_json(row["license"])["id"] for row in tables["intents"] if row["state"] == "voided")
     for license_ in tables["licenses"]:
-        name = license_["number"]
-        version = versions.get((license_["id"], license_["version"]))
-        if version is None:
-            faults.append(f"{name}: the license has no signed version")
+        name, id_ = license_["number"], license_["id"]
+        held = versions.get(id_, [])
+        if not held or held[-1]["version"] != license_["version"]:
+            faults.append(f"{name}: the license has no signed version, or not its newest")
             continue
-        if numbers.get((license_["type_code"], license_["number"])) != license_["id"]:
+        if numbers.get((license_["type_code"], license_["number"])) != id_:
             faults.append(f"{name}: the number is not held by its license")
-        if version["state"] != license_["state"]:
-            faults.append(f"{name}: license and version disagree on the state")
-        published = entries.get((version["status_list_id"], version["status_index"]), 0)
-        if published != _STATUS_VALUE[license_["state"]]:
-            faults.append(f"{name}: status value {published} for state {license_['state']}")
         expected = license_["row_version"]
-        for kind, counts in (("history entries", history), ("log leaves", leaves), ("events", events)):
-            if counts[license_["id"]] != expected:
-                faults.append(f"{name}: {counts[license_['id']]} {kind} for {expected} changes")
-        if audited[license_["id"]] < expected:
-            faults.append(f"{name}: {audited[license_['id']]} audit entries for {expected} changes")
+        # A further version is one change of the license and two entries: one version ends, the next one begins. A
+        # promise that was given up is an entry too.
+        told = expected + len(held) - 1 + voided[id_]
+        for kind, counts, right in (
+            ("history entries", history, expected),
+            ("log leaves", leaves, told),
+            ("events", events, told),
+        ):
+            if counts[id_] != right:
+                faults.append(f"{name}: {counts[id_]} {kind} for {expected} changes, {right} expected")
+        if audited[id_] < expected:
+            faults.append(f"{name}: {audited[id_]} audit entries for {expected} changes")
+        faults += _version_faults(license_, held, tables)
+    return faults
+
+
+def _version_faults(license_: dict[str, Any], held: Rows, tables: dict[str, Rows]) -> list[str]:
+    """Hold every version of a license against its state, status entry, history and log."""
+    name, faults = license_["number"], []
+    entries = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
+    made = [
+        row["version"]
+        for row in sorted(tables["license_history"], key=lambda row: row["row_version"])
+        if row["license_id"] == license_["id"] and row["action"] in ("issue", "amend", "renew")
+    ]
+    if made != [version["version"] for version in held]:
+        faults.append(f"{name}: the history made versions {made}")
+    issued = Counter(row["identifier"] for row in tables["log_leaves"] if row["kind"] == "issuance")
+    ended = Counter(
+        _json(row["payload"])["identifier"] for row in tables["events"] if row["kind"] == "license.superseded"
+    )
+    for version in held:
+        current = version is held[-1]
+        state = license_["state"] if current else "superseded"
+        if version["state"] != state:
+            faults.append(f"{version['identifier']}: state {version['state']}, its license says {state}")
+        published = entries.get((version["status_list_id"], version["status_index"]), 0)
+        if published != _STATUS_VALUE[state]:
+            faults.append(f"{version['identifier']}: status value {published} for state {state}")
+        if issued[version["identifier"]] != 1:
+            faults.append(f"{version['identifier']}: {issued[version['identifier']]} issuance log leaves")
+        if ended[version["identifier"]] != (0 if current else 1):
+            faults.append(f"{version['identifier']}: {ended[version['identifier']]} events of its end")
     return faults
 
 
@@ -134,8 +169,8 @@ async def check_register(
 ) -> list[str]:
     """Return every inconsistency of a register at rest.
 
-    `acknowledged` maps the numbers that were answered to their identifiers, `revoked` names those whose revocation
-    was answered.
+    `acknowledged` maps the numbers that were answered to the newest identifier answered for each, `revoked` names those
+    whose revocation was answered.
     """
     tables = await _read(database_url)
     keys = {
@@ -151,10 +186,11 @@ async def check_register(
     indices = [(row["status_list_id"], row["status_index"]) for row in tables["license_versions"]]
     faults += _doubles("status index", indices)
     faults += _row_faults(tables) + _intent_faults(tables)
-    stored = {row["number"]: row["identifier"] for row in tables["licenses"]}
+    ids = {row["number"]: row["id"] for row in tables["licenses"]}
+    made = {row["identifier"]: row["license_id"] for row in tables["license_versions"]}
     for number, identifier in (acknowledged or {}).items():
-        if stored.get(number) != identifier:
-            faults.append(f"{number}: acknowledged as {identifier}, stored as {stored.get(number)}")
+        if number not in ids or made.get(identifier) != ids[number]:
+            faults.append(f"{number}: acknowledged as {identifier}, which is no version of its license")
     states = {row["number"]: row["state"] for row in tables["licenses"]}
     for number in revoked:
         if states.get(number) != "revoked":

@@ -1,5 +1,5 @@
 """Fixtures of the fault tests."""
 
-from tests.faults.register import register
+from tests.faults.register import production_register, register
 
-__all__ = ["register"]
+__all__ = ["production_register", "register"]

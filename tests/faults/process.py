@@ -8,33 +8,72 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 from app.adapters.high_water import HighWaterFile
+from app.adapters.signed_heads import SignedHeadsFile
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
 from app.bootstrap import build_services, open_services
 from app.cli.common import configure_logging
-from app.domain.api_client import Caller
-from app.domain.errors import DomainError
+from app.domain.amending import Amendment
+from app.domain.api_client import ApiClient, Caller, ClientKind
+from app.domain.errors import DomainError, ServiceRefusal
+from app.domain.high_water import HighWaterMark, KeptOutside
 from app.domain.license import Action, Holder, NewLicense
+from app.domain.verification import LicenseReference, Question
 from app.ports import Clock, Store
 from app.services.container import Services
 from app.settings import Settings, load_settings
+from app.worker import run_with
+from tests.faults.log_work import append, sequence, wait_for
 from tests.faults.twins import TWINS
 
 HOLDER = Holder(code="91320102MAXXX0015L", code_type="001", name="演示商贸(南京)有限公司")
 
 
 class ShiftedClock:
-    """The system's clock, moved: what another process sees once leases have run out."""
+    """The system's clock, moved: what another process sees once leases have run out.
 
-    def __init__(self, shift: timedelta) -> None:
+    With a file it is moved by a step as long as that file exists: a hand that sets it while the process runs.
+    """
+
+    def __init__(
+        self, shift: timedelta, *, step: timedelta = timedelta(), while_there: Path | None = None
+    ) -> None:
         self._shift = shift
+        self._step = step
+        self._while_there = while_there
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._shift
+        stepped = self._while_there is not None and self._while_there.exists()
+        return datetime.now(UTC) + self._shift + (self._step if stepped else timedelta())
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class CredulousClock(ShiftedClock):
+    """Broken twin: its monotonic clock is the wall clock, so that no step is ever seen."""
+
+    def monotonic(self) -> float:
+        return self.now().timestamp()
+
+
+class ForgetfulKeeper:
+    """Broken twin: keeps nothing outside the database, so that no rollback is ever seen."""
+
+    def load(self) -> None:
+        return None
+
+    def raise_to(self, mark: HighWaterMark) -> None:
+        return None
+
+    def change(self, work: Callable[[KeptOutside | None], KeptOutside]) -> None:
+        work(None)
 
 
 def say(*words: object) -> None:
@@ -55,12 +94,6 @@ def new_license(number: str, *, authority: str, type_code: str, area_code: str) 
         elements={},
         authority_code=authority,
     )
-
-
-def wait_for(path: Path | None) -> None:
-    """Wait until a file exists: the starting gun for several processes, which have nothing else to do yet."""
-    while path is not None and not path.exists():
-        time.sleep(0.002)
 
 
 async def race(services: Services, options: argparse.Namespace) -> None:
@@ -96,11 +129,51 @@ async def publish(services: Services, options: argparse.Namespace) -> None:
     say("done")
 
 
+async def _caller(services: Services, fits: Callable[[ApiClient], bool]) -> Caller:
+    clients = await services.api_clients.list()
+    client = next(entry.client for entry in clients if fits(entry.client))
+    return Caller(client=client, key_handle="fault-test", request_id="fault-test")
+
+
+async def amend(services: Services, options: argparse.Namespace) -> None:
+    """Amend every license whose id comes on stdin again and again until it has ended, four at a time; print each
+    identifier once it is acknowledged.
+    """
+    caller = await _caller(services, lambda client: client.authority_code == options.authority)
+    turn = asyncio.Semaphore(4)
+    say("ready")
+
+    async def one(license_id: str) -> None:
+        async with turn:
+            for time_ in count():
+                amendment = Amendment(elements={"address": f"{options.prefix}第{time_}次变更"})
+                try:
+                    changed = await services.amending.amend(
+                        license_id,
+                        amendment,
+                        reason_code="fault_test",
+                        reason="故障测试",
+                        caller=caller,
+                        call=None,
+                    )
+                except DomainError as error:
+                    if error.code == "state_conflict":
+                        return
+                    if error.code != "unavailable":  # others keep changing it: try again
+                        raise
+                else:
+                    assert changed.license is not None
+                    say("amended", license_id, changed.license.identifier)
+
+    async with asyncio.TaskGroup() as group:
+        for line in sys.stdin:
+            group.create_task(one(line.strip()))
+    say("done")
+
+
 async def revoke(services: Services, options: argparse.Namespace) -> None:
     """Revoke every license whose id comes on stdin; print each once it is acknowledged."""
-    found = await services.api_clients.list()
-    client = next(entry.client for entry in found if entry.client.authority_code == options.authority)
-    caller = Caller(client=client, key_handle="fault-test", request_id="fault-test")
+    caller = await _caller(services, lambda client: client.authority_code == options.authority)
     for line in sys.stdin:
         license_id = line.strip()
         await services.lifecycle.act(
@@ -118,7 +191,72 @@ async def recover(services: Services, options: argparse.Namespace) -> None:
     say("done")
 
 
-MODES = {"race": race, "publish": publish, "revoke": revoke, "recover": recover}
+async def perform(services: Services, options: argparse.Namespace) -> None:
+    """Perform scheduled changes, over and over, until the stop file appears."""
+    say("ready")
+    wait_for(options.start)
+    while not options.stop.exists():
+        await services.due_changes.perform_due()
+        await asyncio.sleep(0.01)
+    say("done")
+
+
+async def work(services: Services, options: argparse.Namespace) -> None:
+    """Do all that signs, over and over, beside the worker; print what was signed, and each new reason to refuse."""
+    stop = asyncio.Event()
+    worker = asyncio.create_task(run_with(services, stop))
+    say("ready")
+    platform = await _caller(services, lambda client: client.kind is ClientKind.PLATFORM)
+    authority = await _caller(services, lambda client: client.authority_code == options.authority)
+    said = ""
+    for index in range(1_000_000):
+        if options.stop.exists():
+            break
+        new = new_license(
+            f"{options.prefix}{index:05d}",
+            authority=options.authority,
+            type_code=options.type,
+            area_code=options.area,
+        )
+        try:
+            issued = await services.issuing.issue(new, actor="worker", request_id=None, call=None)
+            assert issued.license is not None
+            question = Question(license=LicenseReference(identifier=issued.license.identifier))
+            await services.verification.verify(question, caller=platform, call=None)
+            await services.lifecycle.act(
+                Action.SUSPEND,
+                issued.license.id,
+                reason_code="inspection",
+                reason="故障测试",
+                caller=authority,
+                call=None,
+            )
+            said = ""
+            say("signed", new.number, issued.license.identifier)
+        except ServiceRefusal as refusal:
+            if refusal.reason != said:
+                say("refused", refusal.code, refusal.reason)
+            said = refusal.reason
+        except DomainError as error:
+            if error.code != "number_taken":  # by an earlier run with the same prefix
+                raise
+        await asyncio.sleep(0.05)
+    stop.set()
+    await worker
+    say("done")
+
+
+MODES = {
+    "work": work,
+    "race": race,
+    "publish": publish,
+    "amend": amend,
+    "revoke": revoke,
+    "recover": recover,
+    "perform": perform,
+    "append": append,
+    "sequence": sequence,
+}
 
 
 def _options() -> argparse.Namespace:
@@ -127,6 +265,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--twin", choices=TWINS)
     parser.add_argument("--shift", type=float, default=0.0, help="seconds the clock stands ahead")
+    parser.add_argument(
+        "--step", type=float, default=0.0, help="seconds more while the file of --step-while exists"
+    )
+    parser.add_argument("--step-while", type=Path)
+    parser.add_argument("--credulous", action="store_true", help="broken twin: a clock that sees no step")
+    parser.add_argument("--forgetful", action="store_true", help="broken twin: nothing is kept outside")
     parser.add_argument("--authority", default="")
     parser.add_argument("--type", default="")
     parser.add_argument("--area", default="")
@@ -134,6 +278,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--start", type=Path)
     parser.add_argument("--stop", type=Path)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
     return parser.parse_args()
@@ -145,8 +290,14 @@ async def _run(options: argparse.Namespace) -> None:
         settings.log_level
     )  # to stderr: nobody empties the pipe of stdout while the process runs
     twin = TWINS[options.twin] if options.twin else None
-    clock = ShiftedClock(timedelta(seconds=options.shift))
-    async with open_services(settings, clock=clock) as services:
+    clocks = CredulousClock if options.credulous else ShiftedClock
+    clock = clocks(
+        timedelta(seconds=options.shift),
+        step=timedelta(seconds=options.step),
+        while_there=options.step_while,
+    )
+    keeper = ForgetfulKeeper() if options.forgetful else None
+    async with open_services(settings, clock=clock, high_water=keeper) as services:
         if twin is not None:
             services = _with_store(twin(services.store), settings, clock, services)
         if options.mode != "serve":
@@ -170,6 +321,7 @@ def _with_store(store: Store, settings: Settings, clock: Clock, real: Services) 
         signers=signers,
         key_maker=signers,
         high_water=HighWaterFile(settings.keys_dir),
+        signed_heads=SignedHeadsFile(settings.keys_dir),
         issuer_url=real.issuer_url,
         env=real.token_env,
     )

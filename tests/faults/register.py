@@ -5,13 +5,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from app.bootstrap import open_root_keys, open_services
 from tests.databases import run_apart
-from tests.installation import AREA, AUTHORITY, BUSINESS_LICENSE, ISSUER_URL, open_installation
+from tests.installation import (
+    AREA,
+    AUTHORITY,
+    BUSINESS_LICENSE,
+    CLIENTS,
+    ISSUER_URL,
+    open_installation,
+    test_plan,
+    test_settings,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +33,7 @@ class Register:
     database_url: str
     folder: Path
     keys: Mapping[str, str]
+    production: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -32,7 +43,7 @@ class Register:
             "ELICENSE_DATABASE_URL": self.database_url,
             "ELICENSE_KEYS_DIR": str(self.folder / "keys"),
             "ELICENSE_ISSUER_URL": ISSUER_URL,
-            "ELICENSE_ENV": "development",
+            "ELICENSE_ENV": "production" if self.production else "development",
             "ELICENSE_LOG_LEVEL": "error",
         }
 
@@ -71,9 +82,22 @@ class Work:
 
     def wait_ready(self) -> None:
         """Wait for its first line, `ready`."""
+        assert self.next_line() == "ready", self.said_wrong()
+
+    def next_line(self) -> str:
+        """Return its next line; empty at its end."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.strip() == "ready", self.said_wrong()
+        return self.process.stdout.readline().strip()
+
+    def wait_for(self, words: str) -> list[str]:
+        """Wait for a line that begins with these words; return all lines up to it."""
+        lines = []
+        while True:
+            line = self.next_line()
+            assert line, f"ended without saying {words}: {self.said_wrong()}"
+            lines.append(line)
+            if line.startswith(words):
+                return lines
 
     def finish(self, given: str | None = None, *, timeout: float = 300) -> list[str]:
         """Wait for its end and return the lines it printed; it must have ended well."""
@@ -100,3 +124,20 @@ def register(database_url: str, tmp_path: Path) -> Iterator[Register]:
             return installation.keys
 
     yield Register(database_url, tmp_path, run_apart(make))
+
+
+@pytest.fixture
+def production_register(database_url: str, tmp_path: Path) -> Iterator[Register]:
+    """Give a register as `register` does, of production: its keys are no development keys, what it signs is `live`."""
+    settings = replace(test_settings(database_url, tmp_path), environment="production")
+
+    async def make() -> Mapping[str, str]:
+        async with open_services(settings, uninitialised=True) as services:
+            await services.directory.apply(test_plan(), dry_run=False, actor="test")
+            await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=ISSUER_URL)
+            return {
+                role: (await services.api_clients.create(name=role, actor="test", **CLIENTS[role])).secret  # type: ignore[arg-type]
+                for role in ("platform", "authority")
+            }
+
+    yield Register(database_url, tmp_path, run_apart(make), production=True)

@@ -62,6 +62,42 @@ def _kill_one_import(register: Register, *, round_: int) -> None:
     assert summary["accepted"] + summary["unchanged"] == file.rows - len(file.refused)
 
 
+async def _versions_held(database_url: str) -> int:
+    engine = create_async_engine(database_url)
+    try:
+        async with engine.connect() as connection:
+            return int(await connection.scalar(text("SELECT count(*) FROM license_versions")) or 0)
+    finally:
+        await engine.dispose()
+
+
+def test_a_killed_import_of_changed_rows_amends_each_license_once(register: Register) -> None:
+    """The first file issues; the second says something else in every row and is killed while it amends."""
+    file = make_register(rows=ROWS)
+    csv, mapping = register.folder / "register.csv", register.folder / "map.toml"
+    mapping.write_text(SHORT_MAPPING, encoding="utf-8")
+    csv.write_text(file.text, encoding="utf-8")
+    first = register.start_command(_command(csv, mapping))
+    first.process.communicate(timeout=300)
+    csv.write_text(file.text.replace("(演示)有限公司", "(更名)有限公司"), encoding="utf-8")
+    before = asyncio.run(_versions_held(register.database_url))
+    killed = register.start_command(_command(csv, mapping))
+    while asyncio.run(_versions_held(register.database_url)) == before and killed.process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.4 * (jitter() - 0.5))
+    killed.kill()
+    register.recover()
+    again = register.start_command(_command(csv, mapping))
+    output, _ = again.process.communicate(timeout=300)
+    assert again.process.returncode == 1, again.said_wrong()
+    summary = json.loads(output.splitlines()[-1])
+    assert summary["refused"] == len(file.refused)
+    assert summary["accepted"] == 0
+    assert summary["amended"] + summary["unchanged"] == file.rows - len(file.refused)
+    assert check_register_now(register.database_url) == []
+    assert asyncio.run(_versions_held(register.database_url)) == 2 * before
+
+
 def test_a_killed_import_is_finished_by_running_it_again(register: Register) -> None:
     for round_ in range(2):
         _kill_one_import(register, round_=round_)

@@ -1,4 +1,6 @@
-"""kill -9 of the API process while departments issue: what was acknowledged is there, once, signed and logged."""
+"""kill -9 of the API process while departments issue, amend and revoke: what was acknowledged is there, once, signed
+and logged, and no revoked license is in force in any version.
+"""
 
 import asyncio
 import socket
@@ -14,6 +16,7 @@ from tests.faults.register import Register, Work
 from tests.installation import AREA, BUSINESS_LICENSE
 
 CALLERS = 8
+AMENDMENT = {"reason_code": "change_of_address", "reason": "故障测试", "elements": {"address": "二号"}}
 
 
 def _free_port() -> int:
@@ -37,16 +40,21 @@ def _body(number: str) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the server acknowledged: identifiers by number, and the numbers whose revocation it confirmed."""
+    """What the server acknowledged: the newest identifier by number, how many amendments, and whose revocation."""
 
     issued: dict[str, str] = field(default_factory=dict)
+    amended: list[str] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
 
 
 async def _work_until_killed(
     server: Work, base_url: str, key: str, answers: Answers, *, prefix: str, kill_after: int
 ) -> None:
-    """Issue and revoke with several callers at once; kill the server after so many answers."""
+    """Issue, amend and revoke with several callers at once; kill the server after so many answers.
+
+    Of every fourth license amendment and revocation are on their way together: either may be first, and an amendment
+    that comes after is refused.
+    """
     gone = asyncio.Event()
     answered = 0
 
@@ -57,9 +65,27 @@ async def _work_until_killed(
         except httpx.TransportError:
             assert gone.is_set(), "the server broke a connection before it was killed"
             return None
-        assert response.is_success, response.text
+        refused = path.endswith("/amend") and response.status_code == 409
+        assert response.is_success or refused, response.text
         answered += 1
+        if answered >= kill_after and not gone.is_set():
+            gone.set()
+            server.kill()
         return response
+
+    async def amend(client: httpx.AsyncClient, license_id: str, number: str) -> bool:
+        answer = await post(client, f"/v1/licenses/{license_id}/amend", AMENDMENT)
+        if answer is not None and answer.is_success:
+            answers.issued[number] = answer.json()["identifier"]
+            answers.amended.append(number)
+        return answer is not None
+
+    async def revoke(client: httpx.AsyncClient, license_id: str, number: str) -> bool:
+        reason = {"reason_code": "penalty", "reason": "故障测试"}
+        answer = await post(client, f"/v1/licenses/{license_id}/revoke", reason)
+        if answer is not None:
+            answers.revoked.add(number)
+        return answer is not None
 
     async def call(client: httpx.AsyncClient, caller: int) -> None:
         for index in range(100_000):
@@ -67,15 +93,11 @@ async def _work_until_killed(
             issued = await post(client, "/v1/licenses", _body(number))
             if issued is None:
                 return
+            license_id = issued.json()["id"]
             answers.issued[number] = issued.json()["identifier"]
-            if index % 2 == 0:
-                reason = {"reason_code": "penalty", "reason": "故障测试"}
-                if await post(client, f"/v1/licenses/{issued.json()['id']}/revoke", reason) is None:
-                    return
-                answers.revoked.add(number)
-                if answered >= kill_after and not gone.is_set():
-                    gone.set()
-                    server.kill()
+            steps = [(), (amend,), (revoke,), (amend, revoke)][index % 4]
+            if not all(await asyncio.gather(*(step(client, license_id, number) for step in steps))):
+                return
 
     async with httpx.AsyncClient(
         base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=60
@@ -109,7 +131,7 @@ def _kill_while_working(
                 register.keys["authority"],
                 answers,
                 prefix=f"K{round_:03d}",
-                kill_after=15 + int(20 * jitter()),
+                kill_after=25 + int(40 * jitter()),
             )
         )
     finally:
@@ -123,6 +145,7 @@ def _kill_again_and_again(register: Register, *, times: int, twin: str | None = 
         register.recover()
     assert answers.issued
     assert answers.revoked
+    assert answers.amended
     return check_register_now(register.database_url, answers.issued, answers.revoked)
 
 

@@ -1,6 +1,7 @@
 """Deliberately broken stores. Each breaks one rule the register stands on; a fault test must find each of them.
 
-They wrap the real store, so that everything else stays as it is in production.
+A few are not broken but slow or stuck, and say so: with them nothing may go wrong. All wrap the real store, so that
+everything else stays as it is in production.
 """
 
 import asyncio
@@ -8,8 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from app.domain.events import LogLeaf
+from app.domain.events import LogLeaf, LogName
+from app.domain.ids import jitter
+from app.domain.license import HistoryEntry, License, LicenseVersion, Replacement
 from app.domain.publication import PublishedStatusList
+from app.domain.scheduled_change import ChangeStatus, ScheduledChange
+from app.domain.transparency_log import Growth, LogHead, WaitingLeaf
 from app.ports import Store, UnitOfWork
 
 T = TypeVar("T")
@@ -137,8 +142,148 @@ class UncheckedPublish(_Wrapped):
         return await self.inner.write(unchecked)
 
 
+class SlowWrites(_Wrapped):
+    """Not broken, only slow: a moment passes before each transaction, so that others come in between."""
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        await asyncio.sleep(_GAP_SECONDS * jitter() / 2)
+        return await self.inner.write(work)
+
+
+class UncheckedAmendment(SlowWrites):
+    """Store a further version whatever became of its license since it was promised."""
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def unchecked(unit: UnitOfWork) -> T:
+            async def add_version(
+                license: License, version: LicenseVersion, entry: HistoryEntry, *, expected: Replacement
+            ) -> bool:
+                now = await unit.licenses.get(license.id)
+                assert now is not None
+                return await unit.licenses.add_version(
+                    replace(license, row_version=now.row_version + 1),
+                    version,
+                    entry,
+                    expected=replace(expected, row_version=now.row_version, state=now.state),
+                )
+
+            licenses = _Proxy(unit.licenses, add_version=add_version)
+            return await work(_Proxy(unit, licenses=licenses))  # type: ignore[arg-type]
+
+        return await super().write(unchecked)
+
+
+class UnfencedScheduledChanges(_Wrapped):
+    """End a scheduled change whoever holds it by now and however it ended, as if nothing had been claimed anew."""
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def unfenced(unit: UnitOfWork) -> T:
+            async def end(ended: ScheduledChange) -> None:
+                held = await unit.scheduled_changes.get(ended.id)
+                if held is not None and held.status is ChangeStatus.SCHEDULED:
+                    await unit.scheduled_changes.end(replace(ended, fence=held.fence))
+
+            changes = _Proxy(unit.scheduled_changes, end=end)
+            return await work(_Proxy(unit, scheduled_changes=changes))  # type: ignore[arg-type]
+
+        return await self.inner.write(unfenced)
+
+
+class Dawdling(_Wrapped):
+    """No fault, but slow: every transaction begins a moment later than it could, so that leases are taken over."""
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        await asyncio.sleep(_GAP_SECONDS * jitter())
+        return await self.inner.write(work)
+
+
+class StalledAfterClaim(_Wrapped):
+    """Claim scheduled changes, say so, and never come to do them: to be killed there."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self._claimed = False
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        if self._claimed:
+            print("claimed", flush=True)
+            await asyncio.Event().wait()
+
+        async def watched(unit: UnitOfWork) -> T:
+            async def claim_due(**options: Any) -> Sequence[ScheduledChange]:
+                claimed = await unit.scheduled_changes.claim_due(**options)
+                self._claimed = self._claimed or bool(claimed)
+                return claimed
+
+            changes = _Proxy(unit.scheduled_changes, claim_due=claim_due)
+            return await work(_Proxy(unit, scheduled_changes=changes))  # type: ignore[arg-type]
+
+        return await self.inner.write(watched)
+
+
+class UncheckedHead(_Wrapped):
+    """Advance a log from a head read long ago, over whatever stands there now."""
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        seen = {
+            log: await self.inner.read(lambda unit, log=log: unit.transparency_log.open_head(log))
+            for log in LogName
+        }
+        await asyncio.sleep(_GAP_SECONDS)
+
+        async def unchecked(unit: UnitOfWork) -> T:
+            logs, moved = unit.transparency_log, 0
+
+            async def claim(log: LogName) -> LogHead | None:
+                return seen[log]
+
+            async def advance(head: LogHead, growth: Growth) -> None:
+                nonlocal moved
+                current = await logs.head(head.origin)
+                assert current is not None
+                moved = current.size - head.size
+                await logs.advance(current, replace(growth, size=growth.size + moved))
+
+            async def place(origin: str, *, first: int, leaf_ids: Sequence[str]) -> None:
+                await logs.place(origin, first=first + moved, leaf_ids=leaf_ids)
+
+            twin = _Proxy(logs, claim=claim, advance=advance, place=place)
+            return await work(_Proxy(unit, transparency_log=twin))  # type: ignore[arg-type]
+
+        return await self.inner.write(unchecked)
+
+
+class AdvanceById(_Wrapped):
+    """Take only leaves whose ids are above the last one taken, as a reader of a feed by id would."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self._last: dict[LogName, str] = {}
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def by_id(unit: UnitOfWork) -> T:
+            async def waiting(log: LogName, *, limit: int) -> Sequence[WaitingLeaf]:
+                last = self._last.get(log, "")
+                every = await unit.transparency_log.waiting(log, limit=100_000)
+                taken = [leaf for leaf in every if leaf.id > last][:limit]
+                self._last[log] = max([last, *(leaf.id for leaf in taken)])
+                return taken
+
+            twin = _Proxy(unit.transparency_log, waiting=waiting)
+            return await work(_Proxy(unit, transparency_log=twin))  # type: ignore[arg-type]
+
+        return await self.inner.write(by_id)
+
+
 TWINS: dict[str, Callable[[Store], Store]] = {
     "commit_after_answer": CommitAfterAnswer,
     "leaf_in_second_transaction": LeafInSecondTransaction,
     "unchecked_publish": UncheckedPublish,
+    "slow_writes": SlowWrites,
+    "unchecked_amendment": UncheckedAmendment,
+    "dawdling": Dawdling,
+    "dawdling_unfenced": lambda store: UnfencedScheduledChanges(Dawdling(store)),
+    "stalled_after_claim": StalledAfterClaim,
+    "unchecked_head": UncheckedHead,
+    "advance_by_id": AdvanceById,
 }

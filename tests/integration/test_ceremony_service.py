@@ -8,7 +8,7 @@ import pytest
 from app.bootstrap import open_root_keys, open_services
 from app.domain.errors import DomainError
 from app.settings import SettingsError, load_settings
-from elicense.trust_list import parse_trust_list
+from elicense.trust_list import ServiceUse, parse_trust_list
 from elicense.trust_root import parse_trust_root
 from tests.installation import (
     AUTHORITY,
@@ -46,7 +46,12 @@ async def test_the_documents_name_every_authority_key_and_service(database_url: 
         )
         assert set(listed.authorities) == {AUTHORITY, OTHER_AUTHORITY}
         assert all(len(item.keys) == 1 and item.scopes for item in listed.authorities.values())
-        assert sorted(service.use.value for service in listed.services) == ["freshness", "receipt", "status"]
+        uses = sorted(service.use.value for service in listed.services)
+        assert uses == ["freshness", "log", "log", "receipt", "status"]
+        logs = [service for service in listed.services if service.use is ServiceUse.LOG]
+        host = ISSUER_URL.removeprefix("https://")
+        assert {service.origin for service in logs} == {f"{host}/log", f"{host}/receipt-log"}
+        assert {service.key.profile.name for service in logs} == {"eddsa"}
 
 
 async def test_the_issuer_url_and_environment_are_fixed_at_the_first_init(

@@ -152,7 +152,7 @@ def assert_explained_in_both(in_chinese: list[dict[str, str]], in_english: list[
 async def test_a_refused_question_is_explained_in_the_caller_s_language(
     service: HttpService, subtests: pytest.Subtests
 ) -> None:
-    for wrong in ({"policy": "lenient"}, {"purpose": "curiosity"}, {"at": "2026-01-01T00:00:00Z"}):
+    for wrong in ({"policy": "lenient"}, {"purpose": "curiosity"}, {"at": "2999-01-01T00:00:00Z"}):
         question = {"credential": "x", **wrong}
         for path, body in (
             ("/v1/verifications", question),

@@ -41,6 +41,7 @@ LICENSE_TYPE = LicenseType(
     ),
     demonstration=True,
     description="一种\n证照",
+    two_person=("revoke", "cancel"),
 )
 AUTHORITY = Authority(
     code=AUTHORITY_CODE,

@@ -39,6 +39,17 @@ async def test_every_version_is_kept_byte_for_byte(store: SqlStore) -> None:
     assert await store.read(lambda unit: unit.documents.latest(DocumentKind.TRUST_ROOT)) is None
 
 
+async def test_a_version_is_found_by_the_digest_of_its_bytes(store: SqlStore) -> None:
+    second = replace(FIRST, sequence=2, content=b"newer", sha256="cd" * 32)
+    await _add(store, FIRST)
+    await _add(store, second)
+    kind = DocumentKind.TRUST_LIST
+    assert await store.read(lambda unit: unit.documents.by_sha256(kind, "cd" * 32)) == second
+    assert await store.read(lambda unit: unit.documents.by_sha256(kind, "ef" * 32)) is None
+    other = DocumentKind.FRESHNESS
+    assert await store.read(lambda unit: unit.documents.by_sha256(other, "cd" * 32)) is None
+
+
 @pytest.mark.parametrize("sequence", [0, 1, 3])
 async def test_a_version_that_does_not_follow_is_refused(store: SqlStore, sequence: int) -> None:
     await _add(store, FIRST)

@@ -18,6 +18,7 @@ from app.domain.api_client import ClientKind
 from elicense.problems import PROBLEMS
 from tests.integration.hostile import HEADERS, QUERIES, SEGMENTS, SHAPES, SYNTAX, bodies
 from tests.integration.http_service import ROLES, HttpService, license_body, open_http
+from tests.integration.ordering import need_two_persons, propose, schedule
 
 pytestmark = pytest.mark.anyio
 
@@ -159,7 +160,7 @@ async def good_bodies(service: HttpService) -> dict[str, tuple[str, dict[str, An
     """Return, for each operation with a body, who may call it and a body that is right."""
     issued = await service.issue(number="hostile-0")
     token = await service.credential(issued["id"])
-    change = {"reason_code": "inspection", "reason": "检查"}
+    change = {"reason_code": "inspection", "reason": "检查", "effective_at": "2020-01-01"}
     license_path = "/v1/licenses/{license_id}"
     question = {
         "license": {"number": issued["number"], "type_code": issued["type_code"]},
@@ -168,21 +169,52 @@ async def good_bodies(service: HttpService) -> dict[str, tuple[str, dict[str, An
     }
     return {
         "/v1/licenses": ("authority", license_body(service, number="hostile-1")),
+        f"{license_path}/amend": (
+            "authority",
+            {
+                **change,
+                "elements": {"address": "二号", "company_type": None},
+                "holder": {**issued["holder"], "name": "新名称"},
+                "valid_until": "2044-01-01",
+                "area_code": issued["area_code"],
+            },
+        ),
+        f"{license_path}/renew": (
+            "authority",
+            {**change, "valid_until": None, "valid_from": "2024-05-06", "issue_date": "2026-01-01"},
+        ),
         f"{license_path}/suspend": ("authority", change),
         f"{license_path}/resume": ("authority", change),
-        f"{license_path}/revoke": ("authority", change),
+        f"{license_path}/revoke": ("authority", {**change, "kind": "annulled"}),
         f"{license_path}/cancel": ("authority", change),
+        f"{license_path}/succession": (
+            "authority",
+            {**change, "relation": "split_to", "successors": [issued["id"], issued["identifier"]]},
+        ),
+        "/v1/scheduled-changes/{change_id}/cancel": ("authority", {"reason": "不再需要"}),
+        "/v1/proposals/{proposal_id}/approve": ("authority", {"unknown": "x"}),
+        "/v1/proposals/{proposal_id}/reject": ("authority", {"reason": "证据不足"}),
         "/v1/verifications": ("platform", question),
         "/v1/verifications/batch": ("bank", {"items": [question, {"credential": token, "reference": "x"}]}),
     }
+
+
+async def pending(service: HttpService) -> dict[str, str]:
+    """Make a proposal and a scheduled change; return their ids by the names of paths."""
+    await need_two_persons(service.installation, "revoke")
+    license_id = (await service.issue(number="hostile-3"))["id"]
+    proposal = await propose(service.installation, "revoke", license_id)
+    change = await schedule(service.installation, "suspend", license_id, seconds=3600)
+    return {"proposal_id": proposal.id, "change_id": change.id}
 
 
 async def test_hostile_bodies_get_documented_answers(service: HttpService) -> None:
     watch = Watch(service)
     good = await good_bodies(service)
     license_id = (await service.issue(number="hostile-2"))["id"]
+    known = {"license_id": license_id, **await pending(service)}
     for template, (role, body) in good.items():
-        path = template.replace("{license_id}", license_id).encode()
+        path = template.format(**known).encode()
         hostile = bodies(body)
         for content in hostile:
             await watch.send(role, "POST", template, path=path, body=content)

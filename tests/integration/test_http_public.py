@@ -20,7 +20,8 @@ from app.api.schemas.answers import (
 )
 from app.main import create_app
 from elicense.credential import parse_credential
-from elicense.problems import IMPORT_REASONS, PROBLEMS, REASONS
+from elicense.import_reasons import IMPORT_REASONS
+from elicense.problems import PROBLEMS, REASONS
 from elicense.verify import gather_offline
 from tests.integration.http_service import HttpService, assert_problem, open_http, shown
 

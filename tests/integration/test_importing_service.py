@@ -11,6 +11,7 @@ import pytest
 from app.adapters.import_files import RefusedRowWriter, mapping_for, read_mapping, read_table
 from app.bootstrap import open_root_keys, open_services
 from app.demo.seeding import authority_caller
+from app.domain.amending import Amendment
 from app.domain.import_batch import ImportFileError, ImportMap, ImportSummary, RefusedRow
 from app.domain.license import Action, LicenseFilter
 from app.ports import LicenseSnapshot, UnitOfWork
@@ -52,7 +53,13 @@ class Run:
 
 
 async def run_import(
-    services: Services, folder: Path, text: str, *, mapping: str | None = MAPPING, dry_run: bool = False
+    services: Services,
+    folder: Path,
+    text: str,
+    *,
+    mapping: str | None = MAPPING,
+    dry_run: bool = False,
+    authority: str = AUTHORITY,
 ) -> Run:
     source = folder / "register.csv"
     source.write_text(text, encoding="gb18030")
@@ -62,7 +69,7 @@ async def run_import(
         read_map = read_mapping(folder / "map.toml")
     table = read_table(source)
     job = ImportJob(
-        authority_code=AUTHORITY,
+        authority_code=authority,
         type_code=BUSINESS_LICENSE,
         mapping=mapping_for(table, read_map),
         headers=table.headers,
@@ -78,6 +85,7 @@ async def run_import(
     service = ImportService(
         store=services.store,
         issuing=services.issuing,
+        amending=services.amending,
         directory=services.directory,
         clock=services.clock,
     )
@@ -140,16 +148,84 @@ async def test_running_it_again_changes_nothing(services: Services, tmp_path: Pa
     assert await all_issued(services) == before
 
 
-async def test_a_row_that_differs_from_the_live_license_is_a_conflict(
-    services: Services, tmp_path: Path
-) -> None:
+async def test_a_row_that_differs_from_the_live_license_amends_it(services: Services, tmp_path: Path) -> None:
     register = make_register(rows=5)
     await run_import(services, tmp_path, register.text)
-    changed = await run_import(services, tmp_path, register.text.replace("样例2号", "改名2号"))
-    assert [(row.row.line, row.code, row.column) for row in changed.refused] == [
-        (4, "conflict", "统一社会信用代码")
-    ]
-    assert changed.summary.unchanged == 4
+    before = {one.license.number: one.license for one in await all_issued(services)}
+    text = register.text.replace("样例2号", "改名2号")
+    dry = await run_import(services, tmp_path, text, dry_run=True)
+    assert (dry.summary.amended, dry.summary.unchanged, dry.refused) == (1, 4, [])
+    assert {one.license.number: one.license for one in await all_issued(services)} == before
+    changed = await run_import(services, tmp_path, text)
+    assert (changed.summary.amended, changed.summary.unchanged, changed.refused) == (1, 4, [])
+    after = {one.license.number: one.license for one in await all_issued(services)}
+    (amended,) = [license for number, license in after.items() if license != before[number]]
+    assert (amended.version, amended.holder.name) == (
+        "002",
+        before[amended.number].holder.name.replace("样例2号", "改名2号"),
+    )
+    caller = authority_caller(AUTHORITY, created_at=amended.created_at)
+    entry = (await services.licenses.history(amended.id, caller=caller))[1]
+    assert (entry.action, entry.reason_code, entry.actor) == ("amend", "import", "test")
+    again = await run_import(services, tmp_path, text)
+    assert (again.summary.amended, again.summary.unchanged) == (0, 5)
+
+
+async def test_a_file_takes_away_only_what_it_has_a_column_for(services: Services, tmp_path: Path) -> None:
+    header = "number,holder.code,holder.name,issue_date,area_code,elements.address,elements.business_scope\n"
+    row = "C1,91320102MAXXX0015L,甲,2020-01-01,320100,一号,零售\n"
+    await run_import(services, tmp_path, header + row, mapping=None)
+    narrow = "number,holder.code,holder.name,issue_date,elements.business_scope\n"
+    run = await run_import(
+        services, tmp_path, narrow + "C1,91320102MAXXX0015L,乙,2020-01-01,\n", mapping=None
+    )
+    assert (run.summary.amended, run.refused) == (1, [])
+    (held,) = await all_issued(services)
+    assert dict(held.license.elements) == {"address": "一号"}
+    assert (held.license.holder.name, held.license.area_code, held.license.version) == ("乙", "320100", "002")
+
+
+async def test_the_same_file_again_does_not_undo_what_a_department_amended(
+    services: Services, tmp_path: Path
+) -> None:
+    header = "number,holder.code,holder.name,issue_date,elements.address\n"
+    text = f"{header}C1,91320102MAXXX0015L,甲,2020-01-01,一号\n"
+    await run_import(services, tmp_path, text, mapping=None)
+    (held,) = await all_issued(services)
+    caller = authority_caller(AUTHORITY, created_at=held.license.created_at)
+    await services.amending.amend(
+        held.license.id,
+        Amendment(elements={"address": "二号"}),
+        reason_code="change_of_address",
+        reason="x",
+        caller=caller,
+        call=None,
+    )
+    again = await run_import(services, tmp_path, text, mapping=None)
+    assert (again.summary.amended, again.summary.unchanged) == (0, 1)
+    (held,) = await all_issued(services)
+    assert held.license.elements["address"] == "二号"
+
+
+async def test_a_row_whose_amendment_breaks_a_rule_is_listed(services: Services, tmp_path: Path) -> None:
+    header = "number,holder.code,holder.name,issue_date,area_code,elements.address\n"
+    await run_import(
+        services, tmp_path, header + "C1,91320102MAXXX0015L,甲,2020-01-01,320100,一号\n", mapping=None
+    )
+    text = header + "C1,91320102MAXXX0015L,甲,2020-01-01,320500,一号\n"
+    for dry_run in (True, False):
+        run = await run_import(services, tmp_path, text, mapping=None, dry_run=dry_run)
+        assert [(row.code, run.summary.amended) for row in run.refused] == [("not_authorized_to_issue", 0)]
+    assert [one.license.version for one in await all_issued(services)] == ["001"]
+
+
+async def test_a_number_of_another_authority_is_taken(services: Services, tmp_path: Path) -> None:
+    header = "number,holder.code,holder.name,issue_date,area_code\n"
+    row = "C1,91320102MAXXX0015L,甲,2020-01-01"
+    other = authority_code("market", "320500")
+    await run_import(services, tmp_path, f"{header}{row},320500\n", mapping=None, authority=other)
+    run = await run_import(services, tmp_path, f"{header}{row},320100\n", mapping=None)
+    assert [(one.code, one.column) for one in run.refused] == [("number_taken", "number")]
 
 
 async def test_an_ended_license_keeps_its_number(services: Services, tmp_path: Path) -> None:
@@ -162,7 +238,8 @@ async def test_an_ended_license_keeps_its_number(services: Services, tmp_path: P
     )
     assert (await run_import(services, tmp_path, register.text)).summary.unchanged == 3
     changed = await run_import(services, tmp_path, register.text.replace("(演示)", "(另)"))
-    assert {row.code for row in changed.refused} == {"conflict", "number_taken"}
+    assert [row.code for row in changed.refused] == ["number_taken"]
+    assert changed.summary.amended == 2
 
 
 async def test_a_dry_run_judges_alike_and_issues_nothing(services: Services, tmp_path: Path) -> None:

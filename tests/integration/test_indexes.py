@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 from app.adapters.db import SqlStore
+from app.domain.events import LogName
 from app.domain.license import LicenseFilter
+from app.domain.proposal import ProposalStatus
 from app.domain.publication import DocumentKind
+from app.domain.scheduled_change import ChangeStatus
 from app.ports import UnitOfWork
 from tests.builders import AUTHORITY_CODE, LIST_ID, NOON, TODAY, TYPE_CODE, minutes
 
@@ -37,6 +40,10 @@ QUESTIONS: dict[str, Question] = {
     "held numbers": lambda unit: unit.intents.held_numbers(type_code=TYPE_CODE, numbers=["x"]),
     "status value": lambda unit: unit.status.value(list_id=LIST_ID, index=1),
     "served status list": lambda unit: unit.status.served(LIST_ID),
+    "status lists by version": lambda unit: unit.status.versions({"https://demo.elicense.example/x": 1}),
+    "status list of then": lambda unit: unit.status.newest_at(LIST_ID, NOON),
+    "status list version": lambda unit: unit.status.version(LIST_ID, 1),
+    "document by digest": lambda unit: unit.documents.by_sha256(DocumentKind.FRESHNESS, "x"),
     "newest document": lambda unit: unit.documents.latest(DocumentKind.TRUST_LIST),
     "key by handle": lambda unit: unit.api_clients.by_handle("x"),
     "verification": lambda unit: unit.verifications.get("x", client_id="c"),
@@ -46,10 +53,53 @@ QUESTIONS: dict[str, Question] = {
     "verifications due": lambda unit: unit.verifications.page(
         client_id="c", reference=None, due_before=NOON, cursor=None, limit=5
     ),
+    "relying parties of a license": lambda unit: unit.verifications.count_relying_parties(
+        "x", due_after=NOON
+    ),
+    "live licenses of a holder": lambda unit: unit.licenses.count_live("x", today=TODAY, besides="y"),
+    "scheduled change": lambda unit: unit.scheduled_changes.get("x"),
+    "scheduled changes of a license": lambda unit: unit.scheduled_changes.page(
+        authority_code=AUTHORITY_CODE, license_id="x", status=None, cursor=None, limit=5
+    ),
+    "scheduled changes of an authority": lambda unit: unit.scheduled_changes.page(
+        authority_code=AUTHORITY_CODE, license_id=None, status=None, cursor=None, limit=5
+    ),
+    "scheduled changes by status": lambda unit: unit.scheduled_changes.page(
+        authority_code=AUTHORITY_CODE, license_id=None, status=ChangeStatus.FAILED, cursor=None, limit=5
+    ),
+    "waiting changes": lambda unit: unit.scheduled_changes.waiting_of("x"),
+    "number of waiting changes": lambda unit: unit.scheduled_changes.count_waiting("x"),
+    "whether a change is due": lambda unit: unit.scheduled_changes.is_due(NOON),
+    "due changes": lambda unit: unit.scheduled_changes.claim_due(
+        now=NOON, lease_until=NOON + minutes(1), limit=5
+    ),
+    "changes of an ended license": lambda unit: unit.scheduled_changes.cancel_waiting(
+        "x", at=NOON, by="c", outcome="license_ended"
+    ),
+    "proposal": lambda unit: unit.proposals.get("x"),
+    "proposals of an authority": lambda unit: unit.proposals.page(
+        authority_code=AUTHORITY_CODE, status=None, now=NOON, cursor=None, limit=5
+    ),
+    "proposals by status": lambda unit: unit.proposals.page(
+        authority_code=AUTHORITY_CODE, status=ProposalStatus.OPEN, now=NOON, cursor=None, limit=5
+    ),
+    "open proposals of a license": lambda unit: unit.proposals.count_open("x", now=NOON),
+    "proposals of a changed license": lambda unit: unit.proposals.outdate_open("x", at=NOON, by="c"),
     "expired intents": lambda unit: unit.intents.claim_expired(
         now=NOON, lease_until=NOON + minutes(1), limit=5
     ),
     "events to sequence": lambda unit: unit.journal.sequence_events(limit=5),
+    "last event": lambda unit: unit.journal.last_event_seq(),
+    "leaves to sequence": lambda unit: unit.transparency_log.waiting(LogName.REGISTER, limit=5),
+    "open log": lambda unit: unit.transparency_log.open_head(LogName.REGISTER),
+    "tiles": lambda unit: unit.transparency_log.tiles("x", [(0, 1), (0, 2), (1, 0)]),
+    "entries": lambda unit: unit.transparency_log.entries("x", first=3, count=5),
+    "newest checkpoint": lambda unit: unit.transparency_log.newest_checkpoint(LogName.REGISTER),
+    "served checkpoint": lambda unit: unit.transparency_log.checkpoint("x"),
+    "witnessed checkpoint": lambda unit: unit.transparency_log.last_witnessed("x", before=NOON),
+    "anchored checkpoint": lambda unit: unit.transparency_log.first_anchored("x", above=3),
+    "leaf of a license": lambda unit: unit.transparency_log.leaf_of("x", kind="issuance"),
+    "leaf of a receipt": lambda unit: unit.transparency_log.leaf("x"),
     "idempotency sweep": lambda unit: unit.idempotency.sweep(now=NOON),
 }
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from app.adapters.db import SqlStore
 from app.domain.errors import ConcurrentChange, DomainError, NumberTaken
-from app.domain.license import License, LicenseFilter, State
+from app.domain.license import Holder, License, LicenseFilter, State
 from app.ports import LicenseSnapshot, UnitOfWork
 from tests.builders import NOON, TODAY, TYPE_CODE, make_entry, make_license, make_row, make_version, minutes
 
@@ -304,3 +304,24 @@ async def test_a_cursor_that_is_not_ours_is_refused(store: SqlStore, cursor: str
     with pytest.raises(DomainError) as refused:
         await store.read(lambda unit: unit.licenses.page(LicenseFilter(), cursor=cursor, limit=5))
     assert refused.value.code == "invalid_request"
+
+
+async def test_a_holder_s_live_licenses_are_counted_by_authority(store: SqlStore) -> None:
+    live = [
+        make_license("a"),
+        make_license("b", state=State.SUSPENDED),
+        make_license("c", valid_until=TODAY),
+        make_license("d", authority_code="another"),
+        make_license("e", valid_from=TODAY + timedelta(days=9)),
+    ]
+    others = [
+        make_license("f", state=State.REVOKED),
+        make_license("g", valid_until=TODAY - timedelta(days=1)),
+        make_license("h", holder=Holder(code="someone else", code_type="099", name="x")),
+    ]
+    rows = [make_row(one, index=place) for place, one in enumerate([*live, *others])]
+    await store.write(lambda unit: unit.licenses.add_many(rows))
+    holder = live[0].holder.code
+    counted = await store.read(lambda unit: unit.licenses.count_live(holder, today=TODAY, besides=live[0].id))
+    assert counted == {live[0].authority_code: 3, "another": 1}
+    assert await store.read(lambda unit: unit.licenses.count_live("x", today=TODAY, besides="")) == {}

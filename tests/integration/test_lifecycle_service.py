@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import DomainError, NotFound
-from app.domain.license import STATUS_VALUE, Action, State
+from app.domain.license import STATE_ACTIONS, STATUS_VALUE, Action, RevocationKind, State
 from app.services.lifecycle import Changed
 from tests.installation import Installation, idempotent, open_again, open_installation
 
@@ -21,7 +21,7 @@ TABLE = {
     (State.SUSPENDED, Action.RESUME): State.ACTIVE,
     (State.SUSPENDED, Action.REVOKE): State.REVOKED,
     (State.SUSPENDED, Action.CANCEL): State.CANCELLED,
-    **{(state, action): None for state in (State.REVOKED, State.CANCELLED) for action in Action},
+    **{(state, action): None for state in (State.REVOKED, State.CANCELLED) for action in STATE_ACTIONS},
 }
 WAY_TO = {
     State.ACTIVE: (),
@@ -108,3 +108,40 @@ async def test_a_repeated_call_gets_its_first_answer(database_url: str, tmp_path
         assert b'"status":"suspended"' in again.replayed.body
         with pytest.raises(DomainError, match="state_conflict"):
             await act(installation, Action.SUSPEND, license.id, key="another")
+
+
+async def test_a_revocation_is_a_penalty_unless_it_is_an_annulment(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        for kind, kept in (
+            (None, RevocationKind.PENALTY),
+            (RevocationKind.ANNULLED, RevocationKind.ANNULLED),
+        ):
+            license = await installation.issue()
+            caller = await installation.caller("authority")
+            lifecycle = installation.services.lifecycle
+            await lifecycle.act(
+                Action.REVOKE, license.id, reason_code="x", reason="x", caller=caller, call=None, kind=kind
+            )
+            held = await installation.services.licenses.get(license.id, caller=caller)
+            history = await installation.services.licenses.history(license.id, caller=caller)
+            assert (held.state, held.revocation) == (State.REVOKED, kept)
+            assert history[-1].details == {"kind": kept.value}
+
+
+async def test_only_a_revocation_has_a_kind_and_only_states_are_changed_here(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        caller = await installation.caller("authority")
+        act_on = installation.services.lifecycle.act
+        for action, kind in (
+            (Action.CANCEL, RevocationKind.ANNULLED),
+            (Action.AMEND, None),
+            (Action.RENEW, None),
+            (Action.SUCCESSION, None),
+        ):
+            with pytest.raises(ValueError, match="no change of state"):
+                await act_on(
+                    action, license.id, reason_code="x", reason="x", caller=caller, call=None, kind=kind
+                )

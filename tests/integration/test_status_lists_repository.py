@@ -237,3 +237,15 @@ async def test_row_values_and_event_sequence_are_read_from_one_snapshot(
 async def test_an_unknown_list_cannot_be_read_for_publication(store: SqlStore) -> None:
     with pytest.raises(ConcurrentChange):
         await store.read(lambda unit: unit.status.read_for_publication("unknown"))
+
+
+async def test_every_published_version_stays_to_be_had(store: SqlStore) -> None:
+    await _with_list(store, make_status_list(), make_status_list("a"))
+    await _publish(store, 1, expected=0, changes=0)
+    await _publish(store, 2, expected=1, changes=0)
+    uri, other = make_status_list().uri, make_status_list("a").uri
+    for seq in (1, 2):
+        found = await store.read(lambda unit, seq=seq: unit.status.versions({uri: seq, other: 1, "x": 1}))
+        assert found == [_published(seq)]
+    assert await store.read(lambda unit: unit.status.versions({uri: 3})) == []
+    assert await store.read(lambda unit: unit.status.versions({})) == []

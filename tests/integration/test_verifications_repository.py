@@ -100,3 +100,28 @@ async def test_a_cursor_of_the_other_order_is_refused(store: SqlStore) -> None:
         with pytest.raises(DomainError) as refused:
             await _page(store, cursor=cursor, due_before=due_before)
         assert refused.value.code == "invalid_request"
+
+
+async def test_relying_parties_are_counted_by_license_and_by_what_is_still_due(store: SqlStore) -> None:
+    due, past = NOON + minutes(10), NOON - minutes(10)
+    records = [
+        _record(),
+        _record(),  # the same client again
+        _record(client_id=ClientId("d"), next_check_due=due),
+        _record(client_id=ClientId("e"), next_check_due=past),
+        _record(client_id=ClientId("f"), next_check_due=None),
+        _record(client_id=ClientId("g"), license_id="license-2"),
+        _record(client_id=ClientId("h"), license_id=None),
+    ]
+    await store.write(lambda unit: unit.verifications.add_many(records))
+
+    async def count(license_id: str, after: datetime = NOON) -> int:
+        return await store.read(
+            lambda unit: unit.verifications.count_relying_parties(license_id, due_after=after)
+        )
+
+    assert await count("license-1") == 2
+    assert await count("license-1", past - minutes(1)) == 3
+    assert await count("license-1", due) == 0
+    assert await count("license-2") == 1
+    assert await count("unknown") == 0

@@ -2,34 +2,21 @@
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from elicense.status_list import Status
-from tests.offline_kit import OfflineKit
+from tests.offline_kit import OfflineKit, elicense
 
 
 @pytest.fixture
 def kit(tmp_path: Path) -> OfflineKit:
     return OfflineKit(folder=tmp_path).write()
-
-
-def elicense(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "elicense.cli", *map(str, words)],
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-        env={"PYTHONPATH": "clients/python/src", "PATH": "", "LANG": "C.UTF-8"},
-        cwd=Path(__file__).resolve().parents[2],
-    )
 
 
 def verify(kit: OfflineKit, *words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -75,6 +62,14 @@ def test_a_status_older_than_the_caller_allows_exits_3(kit: OfflineKit) -> None:
     done = verify(kit, path, "--max-status-age", "1h", "--json")
     assert done.returncode == 3
     assert json.loads(done.stdout)["reason"] == "status_stale"
+
+
+def test_a_clock_an_hour_behind_the_bundle_cannot_tell_and_exits_3(tmp_path: Path) -> None:
+    signed_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    kit = OfflineKit(folder=tmp_path, now=signed_at).write()
+    done = verify(kit, kit.write_credential(), "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["reason"] == "clock_unreliable"
 
 
 def test_without_bundle_or_root_it_cannot_tell_and_exits_3(kit: OfflineKit) -> None:
@@ -197,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append(self.headers["Authorization"])
-        found = self.path == "/v1/bundle"
+        found = self.path.partition("?")[0] == "/v1/bundle"
         self.send_response(200 if found else 404)
         self.end_headers()
         self.wfile.write(self.server.bundle if found else b"")
@@ -270,6 +265,15 @@ def test_an_expired_freshness_is_refused(kit: OfflineKit, service: _Service) -> 
     kit.status_age = timedelta(days=8)
     service.bundle = kit.bundle_bytes()
     assert update(kit, service, kit.folder / "mine.json") == 1
+
+
+def test_an_update_under_a_clock_an_hour_behind_is_refused(service: _Service, tmp_path: Path) -> None:
+    signed_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    kit = OfflineKit(folder=tmp_path, now=signed_at).write()
+    service.bundle = kit.bundle_bytes()
+    out = tmp_path / "mine.json"
+    assert update(kit, service, out) == 1
+    assert not out.exists()
 
 
 def test_a_service_that_does_not_answer_exits_4_and_a_wrong_address_2(kit: OfflineKit) -> None:

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from app.services.demo_changes import demo_amendment, demo_renewal
 from app.services.demo_data import Fate, demo_licenses, demo_plan
 from elicense.cn import uscc_problem
 
@@ -96,10 +97,32 @@ def test_the_data_is_varied_as_real_registers_are() -> None:
 
 def test_twenty_licenses_hold_every_sample_fate_and_type() -> None:
     small = LICENSES[:20]
-    assert {one.sample for one in small} - {None} == {"valid", "suspended", "revoked", "expired"}
+    assert {one.sample for one in small} - {None} == {
+        "valid",
+        "suspended",
+        "revoked",
+        "expired",
+        "superseded",
+    }
     assert {one.fate for one in small} == set(Fate)
     assert {one.new.type_code for one in small} == {kind.code for kind in PLAN.license_types}
     assert {one.new.authority_code for one in small if one.sample} == {small[0].new.authority_code}
+
+
+def test_second_versions_say_something_else_and_are_plainly_invented() -> None:
+    types = {one.code: one for one in PLAN.license_types}
+    for one in LICENSES:
+        if one.fate is Fate.AMENDED:
+            amendment = demo_amendment(one.new)
+            assert amendment == demo_amendment(one.new)
+            for name, value in amendment.elements.items():
+                definition = types[one.new.type_code].element(name)
+                assert definition is not None and value is not None
+                assert value != one.new.elements[name] and len(value) <= definition.max_length
+            assert "演示" in str(amendment.elements["address"])
+        elif one.fate is Fate.RENEWED:
+            until = demo_renewal(one.new).valid_until
+            assert one.new.valid_until is not None and until is not None and until > one.new.valid_until
 
 
 def test_the_same_seed_gives_the_same_licenses_and_more_do_not_change_the_first() -> None:

@@ -41,6 +41,16 @@ def test_a_former_value_names_the_day_of_the_latest_change_and_no_value() -> Non
     assert current.outcome is ElementOutcome.MATCH
 
 
+def test_an_element_that_was_removed_was_right_before() -> None:
+    former = {"address": (FormerValue("旧地址", date(2020, 1, 1)),)}
+    held = HeldElements(values={}, complete=True, former=former)
+    asked, other = compare_elements({"address": "旧 地址", "scope": "旧地址"}, held)
+    assert asked.to_json() == {"name": "address", "outcome": "former_value", "changed_on": "2020-01-01"}
+    assert other.outcome is ElementOutcome.NOT_ON_LICENSE
+    (wrong,) = compare_elements({"address": "别处"}, held)
+    assert wrong.outcome is ElementOutcome.NOT_ON_LICENSE
+
+
 def test_every_asked_element_is_answered_in_the_order_asked() -> None:
     held = HeldElements(values={"a": "1", "b": "2"}, complete=True)
     results = compare_elements({"b": "9", "c": "3", "a": "1"}, held)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.signers.file_signers import FileSigners
-from app.adapters.signers.key_files import KeyFileError, KeyFolder
+from app.adapters.signers.key_files import KeyFileError, KeyFolder, load_key_file, make_key_file
 from app.adapters.signers.root_folder import RootKeyFolder
 from app.domain.errors import DomainError
 from app.domain.publication import ServiceKey
@@ -101,3 +101,17 @@ def test_a_signer_is_only_given_for_exactly_the_registered_key(tmp_path: Path) -
     ):
         with pytest.raises(DomainError, match="unavailable"):
             signers.signer(wrong)
+
+
+def test_a_key_file_of_its_own_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
+    file = tmp_path / "witness.key"
+    made = make_key_file(file, profile="eddsa")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert make_key_file(file, profile="eddsa").kid == load_key_file(file).kid == made.kid
+    file.chmod(0o604)
+    with pytest.raises(KeyFileError, match="open to others"):
+        load_key_file(file)
+    with pytest.raises(KeyFileError, match="cannot be read"):
+        load_key_file(tmp_path / "none")
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        make_key_file(tmp_path / "none" / "witness.key", profile="eddsa")

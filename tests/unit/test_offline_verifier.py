@@ -1,16 +1,17 @@
 """The offline verifier: what it takes, what it remembers, and that it never raises for a bad credential."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from elicense import OfflineVerifier, TrustError
 from elicense.client._evidence import update_bundle
+from elicense.encoding import civil_day_start
 from elicense.problems import Reason
-from elicense.report import ElementOutcome, Verdict
+from elicense.report import CheckId, ElementOutcome, Outcome, Verdict
 from elicense.status_list import Status
-from tests.simulator import Installation
+from tests.simulator import Installation, NamedAs, SimulatedSigner
 
 
 class Clock:
@@ -125,6 +126,48 @@ def test_a_clock_that_ran_backwards_makes_it_unable_to_tell(installation: Instal
     assert bank.verify(token).reason is Reason.CLOCK_UNRELIABLE
 
 
+def test_a_clock_that_ran_backwards_calls_nothing_it_saw_future(installation: Installation) -> None:
+    today = civil_day_start(date(2026, 11, 5))
+    clock = Clock(today + timedelta(hours=9))
+    bank = OfflineVerifier(
+        trust_root=installation.trust_root(), bundle=installation.bundle(), clock=clock, max_status_age="7d"
+    )
+    begun_today = installation.credential(valid_from=date(2026, 11, 5))
+    signed_today = installation.credential(signed_at=today + timedelta(hours=8))
+    assert bank.verify(begun_today) and bank.verify(signed_today)
+    clock.moment = today - timedelta(hours=1)
+    for token in (begun_today, signed_today):
+        report = bank.verify(token)
+        assert (report.verdict, report.reason) == (Verdict.INDETERMINATE, Reason.CLOCK_UNRELIABLE)
+
+
+def test_a_new_process_holds_its_clock_against_the_bundle(installation: Installation) -> None:
+    token, clock = installation.credential(), Clock(installation.now - timedelta(hours=1))
+    bank = OfflineVerifier(trust_root=installation.trust_root(), bundle=installation.bundle(), clock=clock)
+    assert bank.verify(token).reason is Reason.CLOCK_UNRELIABLE
+    clock.moment = installation.now + timedelta(days=365)
+    later = OfflineVerifier(trust_root=installation.trust_root(), bundle=installation.bundle(), clock=clock)
+    assert later.verify(token).verdict is Verdict.INDETERMINATE
+
+
+def test_an_update_refuses_a_clock_a_year_ahead(installation: Installation) -> None:
+    with pytest.raises(TrustError, match="clock of this machine stands ahead"):
+        update_bundle(
+            installation.bundle(),
+            trust_root=installation.trust_root(),
+            held=None,
+            now=installation.now + timedelta(days=365),
+        )
+
+
+def test_an_update_refuses_a_clock_behind_the_bundle_held(installation: Installation) -> None:
+    held = installation.bundle()
+    with pytest.raises(TrustError, match="clock_unreliable"):
+        update_bundle(
+            held, trust_root=installation.trust_root(), held=held, now=installation.now - timedelta(hours=1)
+        )
+
+
 def test_an_update_keeps_to_what_was_seen(installation: Installation) -> None:
     root, now = installation.trust_root(), installation.now
     held = installation.bundle()
@@ -183,3 +226,85 @@ def test_a_bundle_held_under_another_root_has_no_say(installation: Installation)
         now=installation.now,
     )
     assert update.changed
+
+
+# --- roots, log and proof
+
+
+def test_a_strict_bank_wants_the_log_proof_beside_the_credential(installation: Installation) -> None:
+    token = installation.credential()
+    bank = verifier(installation, policy="bank-strict")
+    report = bank.verify(token)
+    assert (report.verdict, report.reason) == (Verdict.INDETERMINATE, Reason.LOG_PROOF_MISSING)
+    assert bank.verify(installation.staple(token))
+    other = installation.prove(installation.credential(status_index=6))
+    assert bank.verify(installation.staple(token, other)).reason is Reason.LOG_PROOF_FAILED
+    assert verifier(installation).verify(token), "a platform's policy asks for none"
+
+
+def test_a_proof_from_a_later_state_of_the_log_is_as_good(installation: Installation) -> None:
+    token = installation.credential()
+    bank = verifier(installation, policy="bank-strict")
+    installation.prove(token)
+    for number in range(300):
+        installation.log.add(b"later %d" % number)
+    assert bank.verify(installation.staple(token))
+
+
+def test_a_proof_from_another_tree_of_the_size_the_bundle_names_is_a_fork(installation: Installation) -> None:
+    token = installation.credential()
+    installation.log.add(b"what others were shown")
+    bank = verifier(installation)
+    installation.log.entries.pop()
+    report = bank.verify(installation.staple(token))
+    assert report.reason is Reason.LOG_PROOF_FAILED
+    assert "another root" in report.check(CheckId.LOG_PROOF).detail
+
+
+def test_a_proof_is_not_looked_at_after_a_broken_signature_and_makes_up_for_nothing(
+    installation: Installation,
+) -> None:
+    bank = verifier(installation, policy="bank-strict")
+    forged = installation.credential(signer=NamedAs(SimulatedSigner(), installation.credential_signer.kid))
+    report = bank.verify(installation.staple(forged))
+    assert report.reason is Reason.SIGNATURE_INVALID
+    assert report.check(CheckId.LOG_PROOF).outcome is Outcome.SKIPPED
+    late = installation.credential(signed_at=installation.now + timedelta(days=400))
+    assert bank.verify(installation.staple(late)).reason is Reason.KEY_NOT_VALID_AT_ISSUE
+
+
+def test_a_bundle_with_newer_roots_than_the_pinned_one_is_taken_and_never_given_up_again(
+    installation: Installation,
+) -> None:
+    pinned, held, now = installation.pinned_root(), installation.bundle(), installation.now
+    installation.rotate_root()
+    installation.set_status(7, Status.INVALID)
+    installation.rotate_root()
+    newer, newest = installation.bundle(), installation.trust_root()
+    update = update_bundle(newer, trust_root=pinned, held=held, now=now)
+    assert (update.changed, update.content) == (True, newer)
+    assert OfflineVerifier(trust_root=pinned, bundle=newer, clock=Clock(now)).verify(
+        installation.credential()
+    )
+    with pytest.raises(TrustError, match=r"rolled_back.*trust root 1"):
+        update_bundle(held, trust_root=pinned, held=newer, now=now)
+    # Who pins the newest root himself keeps what was seen under the first one.
+    assert update_bundle(newer, trust_root=newest, held=held, now=now).changed
+    installation.status_seq -= 2
+    older = installation.bundle()
+    with pytest.raises(TrustError, match=r"rolled_back.*status list"):
+        update_bundle(older, trust_root=newest, held=held, now=now)
+
+
+def test_reload_does_not_take_a_bundle_of_the_roots_before(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path, token = tmp_path / "bundle.json", installation.credential()
+    pinned, older = installation.pinned_root(), installation.bundle()
+    installation.rotate_root()
+    path.write_bytes(installation.bundle())
+    bank = OfflineVerifier(trust_root=pinned, bundle=path, clock=Clock(installation.now))
+    assert bank.verify(token)
+    path.write_bytes(older)
+    bank.reload()
+    assert bank.verify(token).reason is Reason.TRUST_STALE

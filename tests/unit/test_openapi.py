@@ -36,7 +36,11 @@ def codes_of(response: dict[str, Any]) -> list[str]:
 
 
 def test_every_route_is_described(app: FastAPI) -> None:
-    routes = {(method, route.path) for route in app.routes for method in getattr(route, "methods", ())}
+    routes = {
+        (method, getattr(route, "path_format", route.path))
+        for route in app.routes
+        for method in getattr(route, "methods", ())
+    }
     described = {(method, path) for method, path, _ in operations(app)}
     assert {(method, path) for method, path in routes if path not in UNDESCRIBED} == described
 

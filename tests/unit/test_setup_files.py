@@ -51,6 +51,7 @@ def test_definitions_are_read(tmp_path: Path) -> None:
     (kind,) = plan.license_types
     assert kind.elements[0].kind is ElementKind.ADDRESS
     assert not kind.elements[0].required
+    assert kind.two_person == ()
     (authority,) = plan.authorities
     assert authority.status is AuthorityStatus.ACTIVE
     assert authority.scopes[0].valid_from == date(2026, 1, 1)
@@ -70,12 +71,21 @@ def test_definitions_are_read(tmp_path: Path) -> None:
         ('name = "address"', 'name = "valid_until"', "elements[1].name"),
         ('label = "住所"', 'label = "住所"\ncolour = "red"', "colour"),
         ("[[areas]]", "[areas]", "areas"),
+        ('name = "营业执照"', 'name = "营业执照"\ntwo_person = ["revok"]', "license_types[1].two_person"),
+        ('name = "营业执照"', 'name = "营业执照"\ntwo_person = "revoke"', "license_types[1].two_person"),
     ],
 )
 def test_each_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, named: str) -> None:
     with pytest.raises(SetupFileError) as refusal:
         read(tmp_path, GOOD.replace(old, new, 1))
     assert named in str(refusal.value)
+
+
+def test_orders_that_need_two_persons_are_read_in_one_order_however_they_are_written(tmp_path: Path) -> None:
+    for written in ('["cancel", "revoke"]', '["revoke", "cancel", "revoke"]'):
+        two_person = f'name = "营业执照"\ntwo_person = {written}'
+        (kind,) = read(tmp_path, GOOD.replace('name = "营业执照"', two_person)).license_types
+        assert kind.two_person == ("revoke", "cancel")
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

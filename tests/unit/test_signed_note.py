@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from app.adapters.signers.private_keys import PrivateKeySigner
 from elicense.problems import FormatError
 from elicense.signed_note import (
+    NOTE_KEY_COSIGNATURE,
+    NOTE_KEY_ED25519,
     Checkpoint,
     cosign,
     cosigned_at,
@@ -16,6 +18,7 @@ from elicense.signed_note import (
     open_checkpoint,
     parse_checkpoint_text,
     parse_note,
+    parse_verifier_key,
     sign_note,
     verifier_key,
 )
@@ -118,3 +121,37 @@ def test_a_key_is_given_as_other_tools_take_it() -> None:
     name, key_id, encoded = verifier_key(ORIGIN, LOG.public_key).split("+", 2)
     assert (name, key_id) == (ORIGIN, note_key_id(ORIGIN, LOG.public_key).hex())
     assert encoded.startswith("AY")  # 0x01 and the 32 bytes of the key
+
+
+@pytest.mark.parametrize("kind", [NOTE_KEY_ED25519, NOTE_KEY_COSIGNATURE])
+def test_a_verifier_key_is_read_as_it_was_written(kind: int) -> None:
+    vkey = verifier_key(ORIGIN, LOG.public_key, kind=kind)
+    assert parse_verifier_key(vkey) == (ORIGIN, kind, LOG.public_key)
+
+
+def test_a_published_verifier_key_is_read() -> None:
+    """The key of Go's checksum database, as sum.golang.org publishes it."""
+    name, kind, key = parse_verifier_key(
+        "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
+    )
+    assert (name, kind) == ("sum.golang.org", NOTE_KEY_ED25519)
+    assert note_key_id(name, key).hex() == "033de0ae"
+
+
+@pytest.mark.parametrize(
+    "vkey",
+    [
+        "",
+        "name",
+        "name+033de0ae",
+        "sum.golang.org+033de0af+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+        "other.example+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+        "sum.golang.org+033de0ae+As4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+        "sum.golang.org+033de0ae+Ac4zctda0e5eza",
+        "sum.golang.org+033DE0AE+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+        "sum golang+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+    ],
+)
+def test_what_is_no_verifier_key_is_refused(vkey: str) -> None:
+    with pytest.raises(FormatError):
+        parse_verifier_key(vkey)

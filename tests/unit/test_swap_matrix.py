@@ -1,4 +1,4 @@
-"""Every field of root, trust list, freshness, status list and bundle, bent one at a time: none may answer valid.
+"""Every field of roots, trust list, freshness, status list and bundle, bent one at a time: none may answer valid.
 
 The variants are generated from the documents themselves, so a new field is covered the day it appears:
 
@@ -13,60 +13,45 @@ A control shows that the untouched documents answer valid, and broken twins of t
 what keeps some variant out.
 """
 
-import base64
-import json
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from elicense.bundle import dump_bundle
-from elicense.freshness import FRESHNESS_TYP
-from elicense.jws import sign_compact, sign_general
-from elicense.policy import DEFAULT_POLICY
-from elicense.report import Verdict
-from elicense.status_list import STATUS_LIST_TYP
-from elicense.trust_list import TRUST_LIST_TYP, TRUST_ROOT_TYP, ServiceUse
-from elicense.verify import gather_offline, verify_credential
+from elicense.trust_list import ServiceUse
 from tests.simulator import NOW, OTHER_AUTHORITY_CODE, Installation, NamedAs, SimulatedSigner
+from tests.unit.bending import (
+    Variant,
+    bent,
+    bent_tokens,
+    bundle_of,
+    judge,
+    part,
+    same_keys,
+    signing,
+    survivors,
+    to_bytes,
+    twin_judge,
+    with_part,
+)
 from tests.unit.twins import Twin
-
-Parts = dict[str, Any]
-Judge = Callable[["Variant"], str]
-
-
-class Variant(NamedTuple):
-    """One bent set of documents: a name for the report, the pinned root, the bundle, and the credential asked."""
-
-    name: str
-    root: bytes
-    bundle: bytes
-    token: str
-
-
-class Signed(NamedTuple):
-    """How one document of the bundle is signed: its `typ`, our signers, and the other installation's."""
-
-    typ: str
-    ours: list[SimulatedSigner]
-    theirs: list[SimulatedSigner]
-    general: bool
 
 
 @pytest.fixture(scope="module")
 def ours() -> Installation:
-    return Installation()
+    """Ours: its root has been renewed once, and its users pinned the first."""
+    made = Installation()
+    made.rotate_root()
+    return made
 
 
 @pytest.fixture(scope="module")
 def theirs() -> Installation:
     """The other installation: every name, number and key differs."""
-    return Installation(
+    made = Installation(
         issuer_url="https://two.example",
         env="live",
         now=NOW - timedelta(hours=1),
@@ -76,192 +61,8 @@ def theirs() -> Installation:
         list_size=2048,
         root_version=2,
     )
-
-
-def judge(variant: Variant) -> str:
-    """Answer with the product's own judge."""
-    evidence = gather_offline(trust_root=variant.root, bundle=variant.bundle, now=NOW)
-    return verify_credential(variant.token, evidence=evidence, policy=DEFAULT_POLICY).verdict.value
-
-
-def twin_judge(twin: Twin) -> Judge:
-    """Answer with a broken twin."""
-    policy = twin.module("policy").DEFAULT_POLICY
-
-    def answer(variant: Variant) -> str:
-        evidence = twin.verify.gather_offline(trust_root=variant.root, bundle=variant.bundle, now=NOW)
-        report = twin.verify.verify_credential(variant.token, evidence=evidence, policy=policy)
-        return str(report.verdict)
-
-    return answer
-
-
-def survivors(variants: list[Variant], answer: Judge = judge) -> list[str]:
-    return [variant.name for variant in variants if answer(variant) == Verdict.VALID.value]
-
-
-# --- bending one value
-
-
-def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Name every member and entry inside a JSON value, containers included."""
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for name, child in entries:
-        yield (*path, name)
-        yield from paths(child, (*path, name))
-
-
-def reach(value: Any, path: tuple[str | int, ...]) -> Any:
-    for name in path:
-        value = value[name]
-    return value
-
-
-def changed(value: Any) -> Any:
-    """Give another value of the same kind."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + 1
-    if isinstance(value, str):
-        return value[:-1] + ("A" if value[-1:] != "A" else "B")
-    if value is None:
-        return "something"
-    if isinstance(value, dict):
-        return {} if value else {"something": 1}
-    return [] if value else ["something"]
-
-
-def bent(document: Any, other: Any) -> Iterator[tuple[str, Any]]:
-    """Change, remove and swap every member of a document, one at a time."""
-    for path in paths(document):
-        *parents, last = path
-        name = ".".join(map(str, path))
-        copy = deepcopy(document)
-        reach(copy, tuple(parents))[last] = changed(reach(document, path))
-        yield f"{name} changed", copy
-        copy = deepcopy(document)
-        del reach(copy, tuple(parents))[last]
-        yield f"{name} removed", copy
-        try:
-            swapped = reach(other, path)
-        except (KeyError, IndexError, TypeError):
-            continue
-        if swapped != reach(document, path):
-            copy = deepcopy(document)
-            reach(copy, tuple(parents))[last] = swapped
-            yield f"{name} swapped", copy
-
-
-# --- bending one signed document
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def unb64(text: str) -> Any:
-    return json.loads(base64.urlsafe_b64decode(text + "=="))
-
-
-def to_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def sign(signed: Signed, payload: bytes, signers: list[Any]) -> str:
-    if signed.general:
-        return sign_general(typ=signed.typ, payload=payload, signers=signers).decode()
-    return sign_compact(typ=signed.typ, payload=payload, signer=signers[0])
-
-
-def forgers(signed: Signed) -> list[NamedAs]:
-    return [NamedAs(theirs, ours.kid) for theirs, ours in zip(signed.theirs, signed.ours, strict=True)]
-
-
-def envelope(signed: Signed, token: str) -> dict[str, Any]:
-    """Take a signed document apart into headers, payload and signatures."""
-    if signed.general:
-        document = json.loads(token)
-        entries = document["signatures"]
-        return {
-            "payload": document["payload"],
-            "signatures": [
-                {"protected": unb64(e["protected"]), "signature": e["signature"]} for e in entries
-            ],
-        }
-    header, payload, signature = token.split(".")
-    return {"payload": payload, "signatures": [{"protected": unb64(header), "signature": signature}]}
-
-
-def closed(signed: Signed, parts: dict[str, Any]) -> str | None:
-    """Put a bent envelope together again, where its kind still can be written."""
-    try:
-        entries = [
-            {name: b64(to_bytes(value)) if name == "protected" else value for name, value in entry.items()}
-            for entry in parts.get("signatures", [])
-        ]
-        if signed.general:
-            rest = {name: value for name, value in parts.items() if name != "signatures"}
-            return to_bytes({**rest, "signatures": entries}).decode()
-        return f"{entries[0]['protected']}.{parts['payload']}.{entries[0]['signature']}"
-    except (KeyError, IndexError, AttributeError):
-        return None
-
-
-def bent_tokens(signed: Signed, token: str, other: str) -> Iterator[tuple[str, str]]:
-    """Bend one signed document in every way that does not need our keys."""
-    parts, other_parts = envelope(signed, token), envelope(signed, other)
-    for name, payload in bent(unb64(parts["payload"]), unb64(other_parts["payload"])):
-        data = to_bytes(payload)
-        unsigned = closed(signed, {**parts, "payload": b64(data)})
-        if unsigned is not None:
-            yield f"{name}, old signature", unsigned
-        yield f"{name}, signed by the other", sign(signed, data, signed.theirs)
-        yield f"{name}, signed by the other in our name", sign(signed, data, forgers(signed))
-    for name, bent_parts in bent(parts, other_parts):
-        whole = closed(signed, bent_parts)
-        if whole is not None:
-            yield f"envelope {name}", whole
-    untouched = base64.urlsafe_b64decode(parts["payload"] + "==")
-    yield "re-signed by the other", sign(signed, untouched, signed.theirs)
-    yield "re-signed by the other in our name", sign(signed, untouched, forgers(signed))
-    yield "the other's own", other
-
-
-def bundle_of(installation: Installation) -> Parts:
-    parts: Parts = json.loads(dump_bundle(installation.bundle_parts()))
-    return parts
-
-
-def signing(ours: Installation, theirs: Installation) -> dict[str, Signed]:
-    return {
-        "root": Signed(TRUST_ROOT_TYP, ours.root_signers[:2], theirs.root_signers[:2], True),
-        "trust_list": Signed(TRUST_LIST_TYP, ours.list_signers, theirs.list_signers, True),
-        "freshness": Signed(FRESHNESS_TYP, [ours.freshness_signer], [theirs.freshness_signer], False),
-        "status_list": Signed(STATUS_LIST_TYP, [ours.status_signer], [theirs.status_signer], False),
-    }
-
-
-def part(bundle: Parts, what: str) -> str:
-    if what == "root":
-        return str(bundle["roots"][0])
-    if what == "status_list":
-        (token,) = bundle["status_lists"].values()
-        return str(token)
-    return str(bundle[what])
-
-
-def with_part(bundle: Parts, what: str, token: str) -> Parts:
-    copy = dict(bundle)
-    if what == "root":
-        copy["roots"] = [token]
-    elif what == "status_list":
-        copy["status_lists"] = dict.fromkeys(bundle["status_lists"], token)
-    else:
-        copy[what] = token
-    return copy
+    made.rotate_root()
+    return made
 
 
 # --- the variants
@@ -269,7 +70,7 @@ def with_part(bundle: Parts, what: str, token: str) -> Parts:
 
 def document_variants(ours: Installation, theirs: Installation, what: str) -> list[Variant]:
     """Bend one document of the bundle; of the root also the pinned copy alone, and both alike."""
-    token, bundle, root = ours.credential(), bundle_of(ours), ours.trust_root()
+    token, bundle, root = ours.credential(), bundle_of(ours), ours.pinned_root()
     signed = signing(ours, theirs)[what]
     variants = []
     for name, document in bent_tokens(signed, part(bundle, what), part(bundle_of(theirs), what)):
@@ -284,7 +85,7 @@ def document_variants(ours: Installation, theirs: Installation, what: str) -> li
 
 
 def bundle_variants(ours: Installation, theirs: Installation) -> list[Variant]:
-    token, root = ours.credential(), ours.trust_root()
+    token, root = ours.credential(), ours.pinned_root()
     bends = bent(bundle_of(ours), bundle_of(theirs))
     return [Variant(f"bundle {name}", root, to_bytes(bundle), token) for name, bundle in bends]
 
@@ -292,29 +93,19 @@ def bundle_variants(ours: Installation, theirs: Installation) -> list[Variant]:
 def forged_variants(ours: Installation) -> list[Variant]:
     """Mix parts of a forger who copied every name and every public authority key, in every combination."""
     forger = Installation(credential_signer=ours.credential_signer, other_signer=ours.other_signer)
+    forger.rotate_root()
     forged, real, token = bundle_of(forger), bundle_of(ours), ours.credential()
-    kinds = ("root", "trust_list", "freshness", "status_list")
+    kinds = ("root", "next_root", "trust_list", "freshness", "status_list")
     variants = []
     for count in range(1, len(kinds) + 1):
         for chosen in combinations(kinds, count):
             bundle = real
             for kind in chosen:
                 bundle = with_part(bundle, kind, part(forged, kind))
-            variants.append(Variant(f"forged {chosen}", ours.trust_root(), to_bytes(bundle), token))
+            if "freshness" in chosen:  # a forger makes the unsigned frame fit
+                bundle = {**bundle, "checkpoint": forged["checkpoint"]}
+            variants.append(Variant(f"forged {chosen}", ours.pinned_root(), to_bytes(bundle), token))
     return variants
-
-
-def same_keys(installation: Installation, **changes: Any) -> Installation:
-    names = (
-        "root_signers",
-        "list_signers",
-        "credential_signer",
-        "other_signer",
-        "status_signer",
-        "receipt_signer",
-        "freshness_signer",
-    )
-    return Installation(**{**{name: getattr(installation, name) for name in names}, **changes})
 
 
 def older_variants(ours: Installation) -> list[Variant]:
@@ -323,7 +114,7 @@ def older_variants(ours: Installation) -> list[Variant]:
     current, token = bundle_of(ours), ours.credential()
     return [
         Variant(
-            f"older {what}", ours.trust_root(), to_bytes(with_part(current, what, part(older, what))), token
+            f"older {what}", ours.pinned_root(), to_bytes(with_part(current, what, part(older, what))), token
         )
         for what in ("trust_list", "freshness", "status_list")
     ]
@@ -331,7 +122,7 @@ def older_variants(ours: Installation) -> list[Variant]:
 
 def environment_variants(ours: Installation) -> list[Variant]:
     """Let our own keys sign for the other environment under our root, in every combination of documents."""
-    kinds = ("trust_list", "freshness", "status_list", "bundle", "credential")
+    kinds = ("trust_root", "trust_list", "freshness", "status_list", "bundle", "credential")
     variants = []
     for count in range(1, len(kinds) + 1):
         for chosen in combinations(kinds, count):
@@ -339,7 +130,33 @@ def environment_variants(ours: Installation) -> list[Variant]:
             for what in chosen:
                 mixed.edits[what] = lambda payload: payload.update(env="live")
             token = mixed.credential(env="live" if "credential" in chosen else "test")
-            variants.append(Variant(f"live {chosen}", mixed.trust_root(), mixed.bundle(), token))
+            variants.append(Variant(f"live {chosen}", mixed.pinned_root(), mixed.bundle(), token))
+    return variants
+
+
+def chain_variants(ours: Installation) -> list[Variant]:
+    """Let our own keys sign a next root that does not follow, or leave it out although its list was made under it."""
+    variants = []
+    for name, change in {
+        "skips a version": {"version": 3},
+        "repeats its version": {"version": 1},
+        "moves the type base": {"type_base": "https://else.example"},
+    }.items():
+        mixed = same_keys(ours)
+        mixed.edits["trust_root"] = lambda payload, change=change: payload.update(change)  # type: ignore[misc]
+        if "version" in change:
+            mixed.edits["trust_list"] = lambda payload: payload.pop("root_version")
+        mixed.type_base = change.get("type_base", mixed.type_base)  # type: ignore[assignment]
+        token = mixed.credential()
+        variants.append(Variant(f"a root that {name}", mixed.pinned_root(), mixed.bundle(), token))
+    kept = Installation()
+    keys = kept.list_signers
+    kept.rotate_root()
+    kept.list_signers = keys
+    held_back = bundle_of(kept)
+    held_back["roots"].pop()
+    token = kept.credential()
+    variants.append(Variant("a root held back", kept.pinned_root(), to_bytes(held_back), token))
     return variants
 
 
@@ -356,7 +173,7 @@ def credential_variants(ours: Installation) -> list[Variant]:
         "with another holder": mixed.credential(claims={"subject": "91320102MA0T00099X"}),
     }
     return [
-        Variant(f"credential {name}", mixed.trust_root(), mixed.bundle(), token)
+        Variant(f"credential {name}", mixed.pinned_root(), mixed.bundle(), token)
         for name, token in tokens.items()
     ]
 
@@ -375,18 +192,25 @@ def service_variants(ours: Installation) -> list[Variant]:
         mixed.services.append(replace(base, key=stranger.public_key, **changes))  # type: ignore[arg-type]
         mixed.status_signer = stranger
         variants.append(
-            Variant(f"status service {name}", mixed.trust_root(), mixed.bundle(), mixed.credential())
+            Variant(f"status service {name}", mixed.pinned_root(), mixed.bundle(), mixed.credential())
         )
     mixed = same_keys(ours)
     mixed.status_signer = NamedAs(SimulatedSigner(), ours.status_signer.kid)  # type: ignore[assignment]
-    variants.append(Variant("forged in its name", mixed.trust_root(), mixed.bundle(), mixed.credential()))
+    variants.append(Variant("forged in its name", mixed.pinned_root(), mixed.bundle(), mixed.credential()))
     mixed = same_keys(ours)
     mixed.change_service(ServiceUse.STATUS, authorities=())
-    variants.append(Variant("our own for none", mixed.trust_root(), mixed.bundle(), mixed.credential()))
+    variants.append(Variant("our own for none", mixed.pinned_root(), mixed.bundle(), mixed.credential()))
     return variants
 
 
-MIXES = (forged_variants, older_variants, environment_variants, service_variants, credential_variants)
+MIXES = (
+    forged_variants,
+    older_variants,
+    environment_variants,
+    chain_variants,
+    service_variants,
+    credential_variants,
+)
 
 
 # --- the tests
@@ -394,13 +218,14 @@ MIXES = (forged_variants, older_variants, environment_variants, service_variants
 
 def test_the_untouched_documents_answer_valid(ours: Installation, theirs: Installation) -> None:
     for installation in (ours, theirs):
-        variant = Variant("", installation.trust_root(), installation.bundle(), installation.credential())
+        variant = Variant("", installation.pinned_root(), installation.bundle(), installation.credential())
         assert judge(variant) == "valid"
-    assert judge(Variant("", ours.trust_root(), to_bytes(bundle_of(ours)), ours.credential())) == "valid"
+    assert judge(Variant("", ours.pinned_root(), to_bytes(bundle_of(ours)), ours.credential())) == "valid"
 
 
 @pytest.mark.parametrize(
-    ("what", "at_least"), [("root", 800), ("trust_list", 800), ("freshness", 90), ("status_list", 90)]
+    ("what", "at_least"),
+    [("root", 800), ("next_root", 250), ("trust_list", 1000), ("freshness", 90), ("status_list", 90)],
 )
 def test_no_bent_document_answers_valid(
     ours: Installation, theirs: Installation, what: str, at_least: int
@@ -468,16 +293,19 @@ def every_variant(ours: Installation, theirs: Installation) -> list[Variant]:
             "reading.py", "if claims.subject != license_claims.holder.code:", "if False:", id="holder"
         ),
         pytest.param(
-            "verify.py",
+            "status_check.py",
             "if not part.service.covers_authority(authority.code):",
             "if False:",
             id="service speaks for the authority",
         ),
         pytest.param(
-            "evidence.py", "if not service.covers_uri(uri):", "if False:", id="service speaks for the URI"
+            "status_evidence.py",
+            "if not service.covers_uri(uri):",
+            "if False:",
+            id="service speaks for the URI",
         ),
         pytest.param(
-            "evidence.py",
+            "status_evidence.py",
             "if (current.seq, current.sha256) != (status_list.seq, status_list.sha256):",
             "if False:",
             id="freshness names the status list's digest",
@@ -489,7 +317,7 @@ def every_variant(ours: Installation, theirs: Installation) -> list[Variant]:
             id="freshness names the trust list's digest",
         ),
         pytest.param(
-            "evidence.py",
+            "status_evidence.py",
             "if claims.env != trust.trust_list.env:",
             "if False:",
             id="environment of the status list",
@@ -501,9 +329,7 @@ def every_variant(ours: Installation, theirs: Installation) -> list[Variant]:
             id="environment of the freshness",
         ),
         pytest.param("trust_list.py", "if env != root.env:", "if False:", id="environment of the trust list"),
-        pytest.param(
-            "evidence.py", "if bundle.env != root.env:", "if False:", id="environment of the bundle"
-        ),
+        pytest.param("evidence.py", "if parts.env != root.env:", "if False:", id="environment of the bundle"),
         pytest.param(
             "verify.py",
             "if not wrong and credential.env != trust.root.env:",
@@ -511,10 +337,34 @@ def every_variant(ours: Installation, theirs: Installation) -> list[Variant]:
             id="environment of the credential",
         ),
         pytest.param(
-            "evidence.py",
-            "if bundle.roots != (root.raw,):",
+            "trust_root.py",
+            "if anchor not in roots:",
+            "if not roots:",
+            id="the pinned root is among the bundle's",
+        ),
+        pytest.param(
+            "trust_root.py",
+            "require_threshold(jws, before.root_keys, before.root_threshold, what)",
+            "pass",
+            id="the old root's keys sign the next",
+        ),
+        pytest.param(
+            "trust_root.py",
+            "if after.version != before.version + 1:",
             "if False:",
-            id="the bundle's root is the pinned one",
+            id="one version at a time",
+        ),
+        pytest.param(
+            "trust_root.py",
+            "if (after.env, after.type_base) != (before.env, before.type_base):",
+            "if False:",
+            id="the next root keeps environment and type base",
+        ),
+        pytest.param(
+            "trust_list.py",
+            "if root_version is not None and root_version > root.version:",
+            "if False:",
+            id="the trust list's root is at hand",
         ),
         pytest.param(
             "evidence.py",
@@ -529,6 +379,6 @@ def test_a_twin_without_this_check_lets_a_variant_through(
 ) -> None:
     name = f"twin_{abs(hash((file, passage))):x}"
     answer = twin_judge(Twin(tmp_path, name, file=file, passage=passage, instead=instead))
-    untouched = Variant("", ours.trust_root(), ours.bundle(), ours.credential())
+    untouched = Variant("", ours.pinned_root(), ours.bundle(), ours.credential())
     assert answer(untouched) == "valid"
     assert survivors(every_variant(ours, theirs), answer) != []

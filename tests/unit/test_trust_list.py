@@ -225,7 +225,6 @@ def test_freshness_pins_the_exact_trust_list(installation: Installation) -> None
     [
         ({"valid_until": NOW}, Reason.SIGNATURE_INVALID),
         ({"valid_from": NOW + timedelta(seconds=1)}, Reason.SIGNATURE_INVALID),
-        ({"compromised": NOW + timedelta(days=1)}, Reason.SIGNATURE_INVALID),
         ({"use": ServiceUse.RECEIPT}, Reason.SIGNATURE_INVALID),
     ],
 )
@@ -238,6 +237,14 @@ def test_freshness_counts_only_from_a_freshness_key_in_its_window(
     assert (
         refusal_of(lambda: parse_freshness(installation.freshness(), trust_list=trust_list)).reason is reason
     )
+
+
+def test_nothing_counts_that_a_compromised_freshness_key_signed(installation: Installation) -> None:
+    installation.compromise(installation.freshness_signer, installation.log.checkpoint())
+    root = parse_trust_root(installation.trust_root())
+    trust_list = parse_trust_list(installation.trust_list(), root=root)
+    with pytest.raises(FormatError, match="not valid"):
+        parse_freshness(installation.freshness(), trust_list=trust_list)
 
 
 # --- bundle, evidence, memory

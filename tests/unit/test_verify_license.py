@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from elicense.policy import DEFAULT_POLICY
 from elicense.problems import Reason
-from elicense.report import CheckId, TrustReference, Verdict, VerificationReport
+from elicense.report import CheckId, StatusSource, TrustReference, Verdict, VerificationReport
 from elicense.verify import LicenseFacts, verify_license
 from tests.simulator import NOW
 
@@ -127,3 +127,36 @@ def test_a_past_moment_before_the_snapshot_cannot_be_told() -> None:
 def test_an_unreliable_clock_cannot_tell() -> None:
     assert ask(FACTS, clock_reliable=False).reason is Reason.CLOCK_UNRELIABLE
     assert ask(FACTS, as_of=NOW + timedelta(minutes=5)).reason is Reason.CLOCK_UNRELIABLE
+
+
+def test_what_took_a_license_s_place_is_named_by_identifiers_alone() -> None:
+    ended = replace(FACTS, state="superseded", superseded_by="NEW", successors=("NEW",))
+    report = ask(ended)
+    assert (report.reason, report.superseded_by, report.successors) == (Reason.SUPERSEDED, "NEW", ("NEW",))
+    assert report.to_json()["successors"] == ["NEW"]
+    assert "successors" not in ask(FACTS).to_json()
+    several = ask(FACTS, replace(FACTS, state="suspended", successors=("NEW",)))
+    assert (several.reason, several.successors) == (Reason.AMBIGUOUS, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("penalty", "证照已被吊销。"), ("annulled", "证照已被撤销,自始无效。"), (None, "证照已被吊销或撤销。")],
+)
+def test_a_revocation_is_told_by_its_kind(kind: str | None, words: str) -> None:
+    report = ask(replace(REVOKED, revocation=kind))
+    assert report.reason is Reason.REVOKED
+    assert report.check(CheckId.STATUS).message("zh") == report.reason_text("zh") == words
+
+
+@pytest.mark.parametrize("moment", [None, NOW - timedelta(days=3)])
+def test_what_is_annulled_by_now_is_void_at_every_moment_and_a_penalty_from_its_day_on(
+    moment: datetime | None,
+) -> None:
+    # The register's facts for a moment hold the state of then and the kind as it is known now.
+    then = StatusSource(kind="list", as_of=NOW - timedelta(days=4), event_seq=3) if moment else None
+    active = replace(FACTS, source=then)
+    report = ask(replace(active, revocation="annulled"), at=moment)
+    assert report.reason is Reason.REVOKED
+    assert report.reason_text("zh") == "证照已被撤销,自始无效。"
+    assert ask(replace(active, revocation="penalty"), at=moment).reason is not Reason.REVOKED

@@ -80,6 +80,7 @@ def _type_definition(kind: LicenseType) -> dict[str, Any]:
         "schema_version": kind.schema_version,
         "demonstration": kind.demonstration,
         "description": kind.description,
+        "two_person": list(kind.two_person),
         "elements": [
             {
                 "name": element.name,
@@ -100,7 +101,8 @@ def _type_from(code: str, definition: Mapping[str, Any]) -> LicenseType:
         ElementDefinition(**{**element, "kind": ElementKind(element["kind"])})
         for element in definition["elements"]
     )
-    return LicenseType(**{**definition, "code": code, "elements": elements})
+    two_person = tuple(definition.get("two_person", ()))  # stored types are older than the rule
+    return LicenseType(**{**definition, "code": code, "elements": elements, "two_person": two_person})
 
 
 def _authority_definition(authority: Authority) -> dict[str, Any]:

@@ -30,21 +30,28 @@ class SqlDocuments:
         row = await self._session.row(_of(kind).where(signed_documents.c.sequence == sequence))
         return None if row is None else _document(row)
 
+    async def by_sha256(self, kind: DocumentKind, sha256: str) -> SignedDocument | None:
+        """Return the version with this digest (hex) of its exact bytes, None when there is none."""
+        row = await self._session.row(_of(kind).where(signed_documents.c.sha256 == sha256).limit(1))
+        return None if row is None else _document(row)
+
     async def all(self, kind: DocumentKind) -> Sequence[SignedDocument]:
         """Return every version, the first first."""
         rows = await self._session.rows(_of(kind).order_by(signed_documents.c.sequence))
         return [_document(row) for row in rows]
 
-    async def add(self, document: SignedDocument) -> None:
+    async def add(self, document: SignedDocument, *, follows: int | None = None) -> None:
         """Store the next version. Raises ConcurrentChange unless it follows the highest (or is the first).
 
-        Two writers of the same sequence meet at the primary key: the second loses.
+        It follows the sequence before its own, or `follows` where a recovery has given numbers up. Two writers of
+        the same sequence meet at the primary key: the second loses.
         """
         newest = select(func.max(signed_documents.c.sequence)).where(
             signed_documents.c.kind == document.kind.value
         )
         highest = await self._session.scalar(newest)
-        if highest is not None and document.sequence != highest + 1:
+        expected = document.sequence - 1 if follows is None else follows
+        if highest is not None and (highest != expected or document.sequence <= highest):
             raise ConcurrentChange("another version of this document was stored first")
         values = {
             "kind": document.kind.value,

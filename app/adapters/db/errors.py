@@ -8,7 +8,8 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.adapters.db.tables import metadata
-from app.domain.errors import ConcurrentChange, DomainError, NotFound, NumberTaken
+from app.domain.errors import ConcurrentChange, DomainError, NotFound, NumberTaken, ServiceRefusal
+from elicense.service_reasons import ServiceReason
 
 
 class TryAgain(Exception):
@@ -25,6 +26,25 @@ class TryAgain(Exception):
 def unavailable(detail: str = "the database is out of reach") -> DomainError:
     """Make the error for a database that cannot serve now."""
     return DomainError("unavailable", detail)
+
+
+def storage_failed() -> DomainError:
+    """Make the error for a process that must not write on, because the disk did not take what it wrote."""
+    return ServiceRefusal(
+        "unavailable",
+        ServiceReason.STORAGE_FAILED,
+        "the disk did not keep what was written; this process writes no more until it is started again",
+        detail_zh="磁盘未能保存所写内容,本进程重新启动前不再写入",
+    )
+
+
+def is_sync_failure(error: Exception) -> bool:
+    """Tell whether a driver's error says that a file could not be synced.
+
+    PostgreSQL never says so: its server stops by itself and recovers from its log, and the connection is lost.
+    """
+    origin = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(origin, "sqlite_errorcode", None) in _SQLITE_NOT_SYNCED
 
 
 _SQLITE_FOREIGN_KEY: Final = "FOREIGN KEY"
@@ -46,7 +66,13 @@ _BY_CONSTRAINT: Final[dict[str, Callable[[], Exception]]] = {
     "pk_status_list_versions": _lost,
     "pk_counters": _lost,
     "uq_events_seq": _lost,
+    "pk_log_heads": _lost,
+    "uq_log_heads_generation": _lost,
+    "uq_log_heads_open": _lost,
+    "pk_log_checkpoints": _lost,
+    "uq_log_leaves_place": _lost,
     "uq_idempotency_call": _lost,
+    "uq_intents_open_predecessor": _lost,
     "ck_status_lists_allocated": _lost,
     "pk_installation": _conflict("this database belongs to an installation already"),
     "pk_service_keys": _conflict("this key is known already"),
@@ -71,18 +97,24 @@ _UNAVAILABLE_STATES: Final = ("08", "53", "57", "58", "25006", "3D000", "28", "X
 _DATA_STATE: Final = "22"
 # SQLite primary result codes: BUSY 5, LOCKED 6.
 _SQLITE_AGAIN: Final = frozenset({5, 6})
+# SQLITE_IOERR_FSYNC and SQLITE_IOERR_DIR_FSYNC: the disk did not take what was written.
+_SQLITE_NOT_SYNCED: Final = frozenset({1034, 1290})
 _SQLITE_UNIQUE = re.compile(r"UNIQUE constraint failed: (?P<columns>[\w., ]+)")
 _SQLITE_CHECK = re.compile(r"CHECK constraint failed: (?P<name>\w+)")
 
 
 def _unique_by_columns() -> dict[str, str]:
-    """Map the columns SQLite names in its message (`table.a, table.b`) to the constraint's name."""
+    """Map the columns SQLite names in its message (`table.a, table.b`) to the constraint's or unique index's name."""
     names: dict[str, str] = {}
     for table in metadata.tables.values():
         for constraint in (table.primary_key, *table.constraints):
             if isinstance(constraint, UniqueConstraint) or constraint is table.primary_key:
                 columns = ", ".join(f"{table.name}.{column.name}" for column in constraint.columns)
                 names[columns] = str(constraint.name)
+        for index in table.indexes:
+            if index.unique:
+                columns = ", ".join(f"{table.name}.{column.name}" for column in index.columns)
+                names[columns] = str(index.name)
     return names
 
 

@@ -1,17 +1,23 @@
 """Open promises to issue, and the numbers they hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, select, tuple_, update
 
 from app.adapters.db.license_numbers import free_number, held_numbers, hold_numbers
-from app.adapters.db.license_rows import license_from_json, license_to_json
+from app.adapters.db.license_rows import (
+    license_from_json,
+    license_to_json,
+    replacement_from_json,
+    replacement_to_json,
+)
 from app.adapters.db.session import Session
 from app.adapters.db.tables import intents
-from app.domain.errors import ConcurrentChange
+from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.license import Intent, IntentState
+from elicense.cn import parse_identifier
 
 _KEYS_PER_STATEMENT: Final = 1000
 
@@ -25,11 +31,21 @@ class SqlIntents:
         self._session = session
 
     async def add_many(self, new: Sequence[Intent]) -> None:
-        """Store open intents and hold their numbers. Raises NumberTaken when one is held by somebody else."""
+        """Store open intents and hold their numbers. Raises NumberTaken when one is held by somebody else.
+
+        Raises ConcurrentChange when a further version of one of the licenses is promised already.
+        """
         if not new:
             return
         await hold_numbers(self._session, [intent.license for intent in new])
-        await self._session.insert_many(intents, [_values(intent) for intent in new])
+        try:
+            await self._session.insert_many(intents, [_values(intent) for intent in new])
+        except DomainError as error:
+            # The next identifier of a license is no secret: two who promise its next version at the same moment meet
+            # at the identifier before they meet at the license. Fresh identifiers are random and never meet.
+            if error.code == "conflict" and any(intent.replaces is not None for intent in new):
+                raise ConcurrentChange("somebody else promised this version first") from error
+            raise
 
     async def held_numbers(self, *, type_code: str, numbers: Sequence[str]) -> frozenset[str]:
         """Return those numbers that a license or an intent not voided holds: a bulk issuer leaves them out."""
@@ -46,12 +62,25 @@ class SqlIntents:
             await self._leave_open(done[start : start + _KEYS_PER_STATEMENT], IntentState.DONE)
 
     async def void(self, intent: Intent) -> None:
-        """Give up: the number is free again; the row stays, so that its identifier is never made twice.
+        """Give up: the row stays, so that its identifier is never made twice; the number of a license that never came
+        to be is free again. A further version that is given up frees nothing: its license holds the number.
 
         Raises ConcurrentChange as `finish_many`.
         """
         await self._leave_open([intent], IntentState.VOIDED)
-        await free_number(self._session, intent.license)
+        if intent.replaces is None:
+            await free_number(self._session, intent.license)
+
+    async def promised_versions(self, license_ids: Sequence[str]) -> Mapping[str, Mapping[str, IntentState]]:
+        """Return the further versions ever promised for each license, with what became of the promise."""
+        promised: dict[str, dict[str, IntentState]] = {}
+        for start in range(0, len(license_ids), _KEYS_PER_STATEMENT):
+            some = intents.c.predecessor_id.in_(license_ids[start : start + _KEYS_PER_STATEMENT])
+            statement = select(intents.c.predecessor_id, intents.c.identifier, intents.c.state).where(some)
+            for row in await self._session.rows(statement):
+                version = parse_identifier(row.identifier).version
+                promised.setdefault(row.predecessor_id, {})[version] = IntentState(row.state)
+        return promised
 
     async def claim_expired(self, *, now: datetime, lease_until: datetime, limit: int) -> Sequence[Intent]:
         """Take over open intents whose lease ran out, the longest expired first: new lease, fence + 1.
@@ -103,6 +132,8 @@ def _values(intent: Intent) -> dict[str, Any]:
         "lease_until": intent.lease_until,
         "fence": intent.fence,
         "idempotency_id": intent.idempotency_id,
+        "predecessor_id": None if intent.replaces is None else intent.license.id,
+        "replaces": replacement_to_json(intent.replaces),
     }
 
 
@@ -121,4 +152,5 @@ def _intent(row: Row[Any]) -> Intent:
         lease_until=row.lease_until,
         fence=row.fence,
         idempotency_id=row.idempotency_id,
+        replaces=replacement_from_json(row.replaces),
     )

@@ -13,6 +13,7 @@ from app.domain.events import AuditEntry, Event, LogLeaf
 
 _AUDIT: Final = "audit"
 _EVENT_COUNTER: Final = "events"
+_LAST_EVENT: Final = select(counters.c.value).where(counters.c.name == _EVENT_COUNTER)
 
 
 class SqlJournal:
@@ -65,6 +66,13 @@ class SqlJournal:
             [{"event_id": event_id, "place": first + offset} for offset, event_id in enumerate(waiting)],
         )
         return len(waiting)
+
+    async def last_event_seq(self) -> int:
+        """Return the highest `seq` given, as this snapshot sees it; 0 before the first.
+
+        The counter moves in the transaction that numbers the events, so one short row says what the whole table would.
+        """
+        return int(await self._session.scalar(_LAST_EVENT) or 0)
 
     async def _advance_counter(self, count: int) -> int:
         statement = self._session.insert(counters).values(name=_EVENT_COUNTER, value=count)

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import delete, select
 
 from app.adapters.db.session import Session
-from app.adapters.db.tables import license_numbers
+from app.adapters.db.tables import license_numbers, licenses
 from app.domain.errors import NumberTaken
 from app.domain.license import License
 
@@ -38,12 +38,14 @@ async def hold_numbers(session: Session, wanted: Sequence[License]) -> None:
 
 
 async def free_number(session: Session, license_: License) -> None:
-    """Free the number a license that never came to be was holding."""
+    """Free the number a license that never came to be was holding; one that exists keeps its number for ever."""
+    exists = select(licenses.c.id).where(licenses.c.id == license_.id).exists()
     await session.run(
         delete(license_numbers).where(
             license_numbers.c.type_code == license_.type_code,
             license_numbers.c.number == license_.number,
             license_numbers.c.license_id == license_.id,
+            ~exists,
         )
     )
 

@@ -7,7 +7,16 @@ from typing import Any
 from sqlalchemy import Row
 
 from app.domain.ids import LicenseId
-from app.domain.license import HistoryEntry, Holder, License, LicenseVersion, State
+from app.domain.license import (
+    Action,
+    HistoryEntry,
+    Holder,
+    License,
+    LicenseVersion,
+    Replacement,
+    RevocationKind,
+    State,
+)
 
 
 def license_values(license_: License) -> dict[str, Any]:
@@ -34,6 +43,7 @@ def license_values(license_: License) -> dict[str, Any]:
         "updated_at": license_.updated_at,
         "row_version": license_.row_version,
         "source_digest": license_.source_digest,
+        "revocation": None if license_.revocation is None else license_.revocation.value,
     }
 
 
@@ -59,6 +69,7 @@ def license_from_row(row: Row[Any]) -> License:
         updated_at=row.updated_at,
         row_version=row.row_version,
         source_digest=row.source_digest,
+        revocation=None if row.revocation is None else RevocationKind(row.revocation),
     )
 
 
@@ -80,7 +91,41 @@ def license_from_json(values: Mapping[str, Any]) -> License:
         rest[name] = None if rest[name] is None else date.fromisoformat(rest[name])
     for name in ("created_at", "updated_at"):
         rest[name] = datetime.fromisoformat(rest[name])
+    # Absent in promises made before kinds of revocation were kept; a promised version was never revoked anyway.
+    kind = rest.get("revocation")
+    rest["revocation"] = None if kind is None else RevocationKind(kind)
     return License(**{**rest, "holder": holder, "id": LicenseId(rest["id"]), "state": State(rest["state"])})
+
+
+def replacement_to_json(replaces: Replacement | None) -> dict[str, Any] | None:
+    """Return what a promised version replaces as a JSON object; None for a first version."""
+    if replaces is None:
+        return None
+    return {
+        "row_version": replaces.row_version,
+        "state": replaces.state.value,
+        "identifier": replaces.identifier,
+        "version": replaces.version,
+        "status_list_id": replaces.status_list_id,
+        "status_index": replaces.status_index,
+        "signing_input_sha256": replaces.signing_input_sha256,
+        "action": replaces.action.value,
+        "reason_code": replaces.reason_code,
+        "reason": replaces.reason,
+        "changed": list(replaces.changed),
+    }
+
+
+def replacement_from_json(values: Mapping[str, Any] | None) -> Replacement | None:
+    """Make what `replacement_to_json` took."""
+    if values is None:
+        return None
+    rest = {
+        "state": State(values["state"]),
+        "action": Action(values["action"]),
+        "changed": tuple(values["changed"]),
+    }
+    return Replacement(**{**values, **rest})
 
 
 def version_values(version: LicenseVersion) -> dict[str, Any]:

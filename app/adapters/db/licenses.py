@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor
 from app.adapters.db.license_numbers import hold_numbers
@@ -19,7 +19,16 @@ from app.adapters.db.license_rows import (
 from app.adapters.db.session import Session
 from app.adapters.db.tables import license_history, license_versions, licenses
 from app.domain.errors import ConcurrentChange, DomainError, FieldError
-from app.domain.license import ENDED, HistoryEntry, License, LicenseFilter, LicenseVersion, State
+from app.domain.license import (
+    ENDED,
+    HistoryEntry,
+    License,
+    LicenseFilter,
+    LicenseVersion,
+    Replacement,
+    RevocationKind,
+    State,
+)
 from app.ports import LicenseSnapshot
 
 _PAGE: Final = "licenses"
@@ -64,6 +73,14 @@ class SqlLicenses:
         """Return a license together with its current version."""
         row = await self._session.row(_GET_SNAPSHOT, {"wanted": license_id})
         return None if row is None else _snapshot(row)
+
+    async def snapshots(self, license_ids: Sequence[str]) -> Mapping[str, LicenseSnapshot]:
+        """Return many as `snapshot` does, by license id; unknown ones are left out."""
+        found: dict[str, LicenseSnapshot] = {}
+        for start in range(0, len(license_ids), _KEYS_PER_QUERY):
+            some = licenses.c.id.in_(license_ids[start : start + _KEYS_PER_QUERY])
+            found.update((row.id, _snapshot(row)) for row in await self._session.rows(_SNAPSHOT.where(some)))
+        return found
 
     async def by_identifier(self, identifier: str) -> tuple[LicenseSnapshot, LicenseVersion] | None:
         """Return the license (with its current version) and the version the identifier names, old or current."""
@@ -121,6 +138,17 @@ class SqlLicenses:
                 found[row.number] = license_from_row(row)
         return found
 
+    async def count_live(self, holder_code: str, *, today: date, besides: str) -> Mapping[str, int]:
+        """Count a holder's licenses that have neither ended nor expired on a civil day, by issuing authority."""
+        live = licenses.c.state.not_in([state.value for state in ENDED])
+        in_time = or_(licenses.c.valid_until.is_(None), licenses.c.valid_until >= today)
+        statement = (
+            select(licenses.c.authority_code, func.count().label("live"))
+            .where(licenses.c.holder_code == holder_code, licenses.c.id != besides, live, in_time)
+            .group_by(licenses.c.authority_code)
+        )
+        return {row.authority_code: row.live for row in await self._session.rows(statement)}
+
     async def versions(self, license_id: str) -> Sequence[LicenseVersion]:
         """Return every version of a license, the first first."""
         statement = select(*_VERSION).where(license_versions.c.license_id == license_id)
@@ -166,17 +194,27 @@ class SqlLicenses:
         )
 
     async def change_state(
-        self, *, license_id: str, expected_row_version: int, state: State, at: datetime, entry: HistoryEntry
+        self,
+        *,
+        license_id: str,
+        expected_row_version: int,
+        state: State,
+        at: datetime,
+        entry: HistoryEntry,
+        revocation: RevocationKind | None = None,
     ) -> None:
         """Move license and current version to a state, raise row_version by one, add history.
 
-        Raises ConcurrentChange when the row version is not the expected one (or there is no such license): of two
-        callers who read the same row, one wins.
+        `revocation` is kept with a license that gets revoked. Raises ConcurrentChange when the row version is not the
+        expected one (or there is no such license): of two callers who read the same row, one wins.
         """
+        values = {"state": state.value, "updated_at": at, "row_version": expected_row_version + 1}
+        if revocation is not None:
+            values["revocation"] = revocation.value
         moved = (
             update(licenses)
             .where(licenses.c.id == license_id, licenses.c.row_version == expected_row_version)
-            .values(state=state.value, updated_at=at, row_version=expected_row_version + 1)
+            .values(**values)
             .returning(licenses.c.version)
         )
         version = await self._session.scalar(moved)
@@ -189,6 +227,35 @@ class SqlLicenses:
         await self._session.run(
             license_history.insert(), history_values(entry, row_version=expected_row_version + 1)
         )
+
+    async def add_version(
+        self, license: License, version: LicenseVersion, entry: HistoryEntry, *, expected: Replacement
+    ) -> bool:
+        """Make `version` the current one and its predecessor superseded, add history; tell whether it was done.
+
+        False, with nothing written, when the license has another row version or state than expected: it was changed
+        since the version was promised, and what changed it goes before. On PostgreSQL a change that commits while
+        this runs makes the transaction run again.
+        """
+        values = license_values(license)
+        for fixed in ("id", "state", "number", "type_code", "authority_code", "created_at", "revocation"):
+            del values[fixed]
+        moved = update(licenses).where(
+            licenses.c.id == license.id,
+            licenses.c.row_version == expected.row_version,
+            licenses.c.state == expected.state.value,
+        )
+        if await self._session.changed(moved.values(**values)) != 1:
+            return False
+        before = update(license_versions).where(
+            license_versions.c.license_id == license.id, license_versions.c.version == expected.version
+        )
+        await self._session.run(before.values(state=State.SUPERSEDED.value))
+        await self._session.run(license_versions.insert(), version_values(version))
+        await self._session.run(
+            license_history.insert(), history_values(entry, row_version=license.row_version)
+        )
+        return True
 
     async def _page(
         self, statement: Select[Any], where: LicenseFilter, *, cursor: str | None, limit: int

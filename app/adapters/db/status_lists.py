@@ -1,15 +1,17 @@
 """Status lists: bookkeeping, entries that are not valid, changes not yet published, published versions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, delete, func, select, tuple_, update
 
+from app.adapters.db.journal import SqlJournal
 from app.adapters.db.session import Session, flat_values
-from app.adapters.db.tables import events, status_entries, status_list_versions, status_lists, status_marks
+from app.adapters.db.tables import status_entries, status_list_versions, status_lists, status_marks
 from app.domain.errors import ConcurrentChange
 from app.domain.ids import new_id
-from app.domain.publication import PublishedStatusList, StatusListRow
+from app.domain.publication import ListSpan, PublishedStatusList, StatusListRow
 
 _VALID: Final = 0
 _KEYS_PER_STATEMENT: Final = 1000
@@ -118,8 +120,7 @@ class SqlStatusLists:
             (entry.idx, entry.value)
             for entry in await self._session.rows(entries.order_by(status_entries.c.idx))
         ]
-        event_seq = await self._session.scalar(select(func.max(events.c.seq)))
-        return _list(row), values, int(event_seq or 0)
+        return _list(row), values, await SqlJournal(self._session).last_event_seq()
 
     async def publish(self, published: PublishedStatusList, *, expected_seq: int, changes: int) -> None:
         """Store a version and make it the served one, if the served one still is `expected_seq`.
@@ -150,10 +151,59 @@ class SqlStatusLists:
         row = await self._session.row(_SERVED.where(status_lists.c.id == list_id))
         return None if row is None else PublishedStatusList(**row._mapping)
 
+    async def served_sha256(self, list_id: str) -> str | None:
+        """Return the digest (hex) of the served version without reading its megabytes, None before the first."""
+        statement = _SERVED.with_only_columns(status_list_versions.c.sha256, maintain_column_froms=True)
+        found: str | None = await self._session.scalar(statement.where(status_lists.c.id == list_id))
+        return found
+
     async def all_served(self) -> Sequence[PublishedStatusList]:
         """Return the served version of every list that has one, by list id."""
         rows = await self._session.rows(_SERVED.order_by(status_lists.c.id))
         return [PublishedStatusList(**row._mapping) for row in rows]
+
+    async def versions(self, wanted: Mapping[str, int]) -> Sequence[PublishedStatusList]:
+        """Return one published version of each list, by URI and `seq`, in the order of `all_served`; none unknown."""
+        uris = sorted(wanted)
+        keys: list[tuple[str, int]] = []
+        for start in range(0, len(uris), _KEYS_PER_STATEMENT):
+            named = status_lists.c.uri.in_(uris[start : start + _KEYS_PER_STATEMENT])
+            rows = await self._session.rows(select(status_lists.c.id, status_lists.c.uri).where(named))
+            keys += ((row.id, wanted[row.uri]) for row in rows)
+        keys.sort()
+        found: list[PublishedStatusList] = []
+        for start in range(0, len(keys), _KEYS_PER_STATEMENT):
+            key = tuple_(status_list_versions.c.list_id, status_list_versions.c.seq)
+            some = select(*status_list_versions.columns).where(
+                key.in_(keys[start : start + _KEYS_PER_STATEMENT])
+            )
+            versions = await self._session.rows(some.order_by(status_list_versions.c.list_id))
+            found += (PublishedStatusList(**row._mapping) for row in versions)
+        return found
+
+    async def newest_at(self, list_id: str, at: datetime) -> ListSpan | None:
+        """Return which version was the newest at a moment, and until when; None before the first."""
+        versions = status_list_versions.c
+        newest = (
+            select(versions.seq, versions.issued_at)
+            .where(versions.list_id == list_id, versions.issued_at <= at)
+            # Two of one second: the later one was the newest from then on.
+            .order_by(versions.issued_at.desc(), versions.seq.desc())
+            .limit(1)
+        )
+        row = await self._session.row(newest)
+        if row is None:
+            return None
+        following = select(versions.issued_at).where(versions.list_id == list_id, versions.seq == row.seq + 1)
+        return ListSpan(seq=row.seq, since=row.issued_at, until=await self._session.scalar(following))
+
+    async def version(self, list_id: str, seq: int) -> PublishedStatusList | None:
+        """Return one published version, None when there is none of this number."""
+        statement = select(*status_list_versions.columns).where(
+            status_list_versions.c.list_id == list_id, status_list_versions.c.seq == seq
+        )
+        row = await self._session.row(statement)
+        return None if row is None else PublishedStatusList(**row._mapping)
 
     async def value(self, *, list_id: str, index: int) -> int | None:
         """Return the value of one entry as stored now; None for an index never handed out or an unknown list."""

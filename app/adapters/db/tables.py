@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -22,9 +21,11 @@ from sqlalchemy import (
     text,
 )
 
+from app.adapters.db.log_tables import log_checkpoints as log_checkpoints
+from app.adapters.db.log_tables import log_heads as log_heads
+from app.adapters.db.log_tables import log_tiles as log_tiles
+from app.adapters.db.metadata import metadata as metadata
 from app.adapters.db.types import JsonText, UtcTime
-
-metadata = MetaData()
 
 installation = Table(
     "installation",
@@ -105,6 +106,7 @@ licenses = Table(
     Column("updated_at", UtcTime, nullable=False),
     Column("row_version", Integer, nullable=False),
     Column("source_digest", Text),
+    Column("revocation", Text),
     PrimaryKeyConstraint("id", name="pk_licenses"),
     Index("ix_licenses_number_type", "number", "type_code"),
     Index("ix_licenses_holder_type", "holder_code", "type_code", "id"),
@@ -152,6 +154,22 @@ license_history = Table(
     ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_history_license"),
 )
 
+# Which licenses took the place of an ended one, in the order named. Of several records of one license the one with the
+# highest `row_version` counts; the earlier ones stay for the history.
+license_successors = Table(
+    "license_successors",
+    metadata,
+    Column("license_id", Text, nullable=False),
+    Column("row_version", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("relation", Text, nullable=False),
+    Column("successor_id", Text, nullable=False),
+    PrimaryKeyConstraint("license_id", "row_version", "position", name="pk_license_successors"),
+    ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_successors_license"),
+    ForeignKeyConstraint(["successor_id"], ["licenses.id"], name="fk_license_successors_successor"),
+)
+
+# A promise of a further version names its license in `predecessor_id` and holds in `replaces` what it compares.
 intents = Table(
     "intents",
     metadata,
@@ -169,6 +187,8 @@ intents = Table(
     Column("lease_until", UtcTime, nullable=False),
     Column("fence", Integer, nullable=False),
     Column("idempotency_id", Text),
+    Column("predecessor_id", Text),
+    Column("replaces", JsonText),
     PrimaryKeyConstraint("id", name="pk_intents"),
     UniqueConstraint("identifier", name="uq_intents_identifier"),
     UniqueConstraint("status_list_id", "status_index", name="uq_intents_status_index"),
@@ -178,6 +198,20 @@ intents = Table(
         "lease_until",
         sqlite_where=text("state = 'open'"),
         postgresql_where=text("state = 'open'"),
+    ),
+    # One further version at a time: whoever comes second would only burn an identifier.
+    Index(
+        "uq_intents_open_predecessor",
+        "predecessor_id",
+        unique=True,
+        sqlite_where=text("state = 'open' AND predecessor_id IS NOT NULL"),
+        postgresql_where=text("state = 'open' AND predecessor_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_intents_predecessor",
+        "predecessor_id",
+        sqlite_where=text("predecessor_id IS NOT NULL"),
+        postgresql_where=text("predecessor_id IS NOT NULL"),
     ),
 )
 
@@ -231,6 +265,8 @@ status_list_versions = Table(
     Column("issued_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     PrimaryKeyConstraint("list_id", "seq", name="pk_status_list_versions"),
+    # Which version was the newest at a moment; without it every earlier token would be read.
+    Index("ix_status_list_versions_time", "list_id", "issued_at", "seq"),
 )
 
 signed_documents = Table(
@@ -243,6 +279,7 @@ signed_documents = Table(
     Column("issued_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     PrimaryKeyConstraint("kind", "sequence", name="pk_signed_documents"),
+    Index("ix_signed_documents_sha256", "sha256"),
 )
 
 service_keys = Table(
@@ -333,6 +370,77 @@ verifications = Table(
     Index("ix_verifications_client", "client_id", "id"),
     Index("ix_verifications_reference", "client_id", "reference", "id"),
     Index("ix_verifications_due", "client_id", "next_check_due", "id"),
+    Index("ix_verifications_license", "license_id", "next_check_due"),
+)
+
+# Orders ahead of their time. The partial index holds only what still waits, whatever has been done before.
+scheduled_changes = Table(
+    "scheduled_changes",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("authority_code", Text, nullable=False),
+    Column("license_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("arguments", JsonText, nullable=False),
+    Column("reason_code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("effective_at", UtcTime, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Column("ordered_at", UtcTime, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("proposal_id", Text),
+    Column("proposed_by", Text),
+    Column("lease_until", UtcTime, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("ended_by", Text),
+    Column("end_reason", Text),
+    Column("outcome", Text),
+    PrimaryKeyConstraint("id", name="pk_scheduled_changes"),
+    ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_scheduled_changes_license"),
+    Index("ix_scheduled_changes_license", "license_id", "effective_at", "id"),
+    Index("ix_scheduled_changes_authority", "authority_code", "effective_at", "id"),
+    Index("ix_scheduled_changes_status", "authority_code", "status", "effective_at", "id"),
+    Index(
+        "ix_scheduled_changes_due",
+        "effective_at",
+        sqlite_where=text("status = 'scheduled'"),
+        postgresql_where=text("status = 'scheduled'"),
+    ),
+)
+
+# Orders that wait for a second person. `row_version` is the license's when it was proposed.
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("authority_code", Text, nullable=False),
+    Column("license_id", Text, nullable=False),
+    Column("row_version", Integer, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("arguments", JsonText, nullable=False),
+    Column("reason_code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("effective_at", UtcTime),
+    Column("status", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", UtcTime),
+    Column("decision_reason", Text),
+    Column("scheduled_change_id", Text),
+    PrimaryKeyConstraint("id", name="pk_proposals"),
+    ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_proposals_license"),
+    Index("ix_proposals_authority", "authority_code", "id"),
+    Index("ix_proposals_status", "authority_code", "status", "id"),
+    Index(
+        "ix_proposals_open",
+        "license_id",
+        sqlite_where=text("status = 'open'"),
+        postgresql_where=text("status = 'open'"),
+    ),
 )
 
 # `seq` stays empty until the sequencer has seen the row committed; then it is gap-free. Readers follow `seq` only.
@@ -358,6 +466,8 @@ events = Table(
 
 # `entry` is what the log holds, `origin` and `idx` where: both stay empty until the sequencer has seen the row
 # committed. `salt` and `event_sha256` open a license's entry and never leave the register but for a proof.
+# `identifier` is what a leaf is found by: the license version's, or `<uri>#<number>` of a published document. A
+# receipt's leaf has the receipt's own id.
 log_leaves = Table(
     "log_leaves",
     metadata,
@@ -374,7 +484,14 @@ log_leaves = Table(
     Column("idx", BigInteger),
     PrimaryKeyConstraint("id", name="pk_log_leaves"),
     UniqueConstraint("origin", "idx", name="uq_log_leaves_place"),
-    Index("ix_log_leaves_identifier", "identifier", "kind"),
+    # Receipts are found by their id and have no identifier: the index need not grow with them.
+    Index(
+        "ix_log_leaves_identifier",
+        "identifier",
+        "kind",
+        sqlite_where=text("identifier IS NOT NULL"),
+        postgresql_where=text("identifier IS NOT NULL"),
+    ),
     Index(
         "ix_log_leaves_unsequenced",
         "log",

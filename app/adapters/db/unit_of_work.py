@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from app import ports
+import structlog
+
+from app import log_ports, ports
 from app.adapters.db.api_clients import SqlApiClients
 from app.adapters.db.directory import SqlDirectory
 from app.adapters.db.documents import SqlDocuments
-from app.adapters.db.errors import TryAgain, translate, unavailable
+from app.adapters.db.errors import TryAgain, is_sync_failure, storage_failed, translate, unavailable
+from app.adapters.db.high_water import SqlHighWater
 from app.adapters.db.idempotency import SqlIdempotency
 from app.adapters.db.installation import SqlInstallation
 from app.adapters.db.intents import SqlIntents
@@ -16,14 +19,20 @@ from app.adapters.db.journal import SqlJournal
 from app.adapters.db.keys import SqlKeys
 from app.adapters.db.licenses import SqlLicenses
 from app.adapters.db.migrate import current_revision, expected_revision
+from app.adapters.db.proposals import SqlProposals
+from app.adapters.db.scheduled_changes import SqlScheduledChanges
 from app.adapters.db.session import Session
 from app.adapters.db.status_lists import SqlStatusLists
+from app.adapters.db.successions import SqlSuccessions
 from app.adapters.db.transactions import DRIVER_FAULTS, Link, Transactions
+from app.adapters.db.transparency_log import SqlTransparencyLog
 from app.adapters.db.verifications import SqlVerifications
 from app.domain.errors import DomainError
 from app.domain.ids import jitter
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 _ATTEMPTS: Final = 12
 _LONGEST_SECONDS: Final = 15.0
@@ -37,6 +46,7 @@ class SqlUnitOfWork:
     def __init__(self, session: Session) -> None:
         self.directory: ports.DirectoryRepository = SqlDirectory(session)
         self.licenses: ports.LicenseRepository = SqlLicenses(session)
+        self.successions: ports.SuccessionRepository = SqlSuccessions(session)
         self.intents: ports.IntentRepository = SqlIntents(session)
         self.status: ports.StatusRepository = SqlStatusLists(session)
         self.documents: ports.DocumentRepository = SqlDocuments(session)
@@ -44,8 +54,12 @@ class SqlUnitOfWork:
         self.api_clients: ports.ApiClientRepository = SqlApiClients(session)
         self.idempotency: ports.IdempotencyRepository = SqlIdempotency(session)
         self.verifications: ports.VerificationRepository = SqlVerifications(session)
+        self.scheduled_changes: ports.ScheduledChangeRepository = SqlScheduledChanges(session)
+        self.proposals: ports.ProposalRepository = SqlProposals(session)
         self.journal: ports.JournalRepository = SqlJournal(session)
+        self.transparency_log: log_ports.TransparencyLogRepository = SqlTransparencyLog(session)
         self.installation: ports.InstallationRepository = SqlInstallation(session)
+        self.high_water: ports.HighWaterRepository = SqlHighWater(session)
 
 
 class SqlStore:
@@ -53,6 +67,7 @@ class SqlStore:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self._failed = False
 
     async def write(self, work: Callable[[ports.UnitOfWork], Awaitable[T]]) -> T:
         """Run `work` in one transaction, commit durably, then return its result (see `ports.Store.write`).
@@ -60,12 +75,18 @@ class SqlStore:
         A commit whose outcome is unknown (the connection broke while it was on its way) is never run again: it may
         have been kept. It raises DomainError `unavailable`, and the caller's idempotency key or the recovery of
         intents finds out which it was. Never call it inside another unit of work: SQLite has one writer.
+
+        After a failed fsync nothing is written by this process any more (ServiceRefusal `storage_failed`): a second
+        fsync would succeed and prove nothing, since the pages it missed count as written. Started again, the database
+        reads what is truly on the disk, and the promises that lack their license are recovered as always.
         """
 
         async def attempt() -> T:
+            if self._failed:
+                raise storage_failed()
             async with self._transactions.transaction(write=True) as link:
                 result = await work(SqlUnitOfWork(Session(link)))
-                await _commit(link)
+                await self._commit(link)
                 return result
 
         return await _with_retries(attempt)
@@ -83,6 +104,8 @@ class SqlStore:
         """Raise DomainError `unavailable` unless the database answers and has the current schema."""
 
         async def attempt() -> str | None:
+            if self._failed:
+                raise storage_failed()
             async with self._transactions.transaction(write=False) as link:
                 try:
                     return await link.run_sync(current_revision)
@@ -96,15 +119,18 @@ class SqlStore:
         """Close all connections. A transaction still running is rolled back by its database."""
         await self._transactions.close()
 
-
-async def _commit(link: Link) -> None:
-    try:
-        await link.commit()
-    except DRIVER_FAULTS as error:
-        fault = translate(error)
-        if isinstance(fault, TryAgain) and fault.lost_connection:
-            raise unavailable("the connection broke while a change was being stored") from error
-        raise fault from error
+    async def _commit(self, link: Link) -> None:
+        try:
+            await link.commit()
+        except DRIVER_FAULTS as error:
+            if is_sync_failure(error):
+                self._failed = True
+                log.critical("storage_failed")
+                raise storage_failed() from error
+            fault = translate(error)
+            if isinstance(fault, TryAgain) and fault.lost_connection:
+                raise unavailable("the connection broke while a change was being stored") from error
+            raise fault from error
 
 
 async def _with_retries(attempt: Callable[[], Awaitable[T]]) -> T:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import Row, Select, and_, func, or_, select
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor, refused_cursor
 from app.adapters.db.session import Session
@@ -63,6 +63,13 @@ class SqlVerifications:
         if by_due and last.next_check_due is not None:
             return shown, encode_cursor(_BY_DUE, last.next_check_due.isoformat(), last.id)
         return shown, encode_cursor(_BY_ID, last.id)
+
+    async def count_relying_parties(self, license_id: str, *, due_after: datetime) -> int:
+        """Count the clients that verified a license and are to verify it again after a moment."""
+        statement = select(func.count(verifications.c.client_id.distinct())).where(
+            verifications.c.license_id == license_id, verifications.c.next_check_due > due_after
+        )
+        return int(await self._session.scalar(statement) or 0)
 
 
 def _after_id(statement: Select[Any], cursor: str | None) -> Select[Any]:

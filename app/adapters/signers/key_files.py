@@ -94,22 +94,26 @@ class KeyFolder:
         return self.path / (f"{name}.dev.pem" if marked else f"{name}.pem")
 
     def _store(self, target: Path, pem: bytes) -> None:
-        content = (_DEVELOPMENT_LINE if self.development else b"") + pem
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_new(target, (_DEVELOPMENT_LINE if self.development else b"") + pem)
+
+
+def make_key_file(path: Path, *, profile: str) -> Signer:
+    """Make one key file (0600) in a folder that exists, or read the one that is there.
+
+    For processes that own nothing else of an installation, such as a witness: no mark of development, no folder of
+    its own. Raises KeyFileError.
+    """
+    if not path.exists():
         try:
-            # A link never replaces: of two processes that make the same key, one wins and both read the winner's.
-            os.link(temporary, target)
-        except FileExistsError:
-            return
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+            _write_new(path, _to_pem(new_private_key(profile)))
+        except OSError as error:
+            raise KeyFileError(f"key {path.name} cannot be written: {error.strerror}") from error
+    return load_key_file(path)
+
+
+def load_key_file(path: Path) -> Signer:
+    """Read one key file. Raises KeyFileError when it is missing, open to others, or no key file of ours."""
+    return PrivateKeySigner(_from_pem(_read_private(path, path.name), path.name))
 
 
 def _read_private(target: Path, name: str) -> bytes:
@@ -122,6 +126,24 @@ def _read_private(target: Path, name: str) -> bytes:
         if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
             raise KeyFileError(f"key {name} is open to others: chmod 600")
         return file.read(65536)
+
+
+def _write_new(target: Path, content: bytes) -> None:
+    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # A link never replaces: of two processes that make the same key, one wins and both read the winner's.
+        os.link(temporary, target)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
 
 
 def _to_pem(key: PrivateKey) -> bytes:

@@ -24,7 +24,10 @@ class ProblemError(Answer):
 
 
 class Problem(Answer):
-    """A refused request (RFC 9457). `code` is stable; title and detail follow Accept-Language."""
+    """A refused request (RFC 9457). `code` is stable; title and detail follow Accept-Language.
+
+    `reason` is there when the service as a whole does not write or sign (`rollback_detected`, `clock_behind` …).
+    """
 
     type: str
     title: str
@@ -33,6 +36,7 @@ class Problem(Answer):
     detail: str
     request_id: str
     errors: list[ProblemError]
+    reason: str = ""
 
 
 class HolderAnswer(Answer):
@@ -73,7 +77,11 @@ class LicensePage(Answer):
 
 
 class HistoryEntryAnswer(Answer):
-    """One event in the life of a license."""
+    """One event in the life of a license: who, when recorded, from when, why.
+
+    `details` holds what only some actions have: `previous` (the identifier before) and `changed` (names of what
+    differs) of an amendment or renewal, `kind` of a revocation, `relation` and `successors` of a succession.
+    """
 
     version: str
     action: str
@@ -84,6 +92,7 @@ class HistoryEntryAnswer(Answer):
     effective_at: str
     reason_code: str | None = None
     reason: str | None = None
+    details: dict[str, str]
 
 
 class HistoryPage(Answer):
@@ -132,6 +141,14 @@ class PolicyAnswer(Answer):
     sha256: str
 
 
+class LogPlaceAnswer(Answer):
+    """Where in the transparency log the credential stands; `size` is that of the state that proves it."""
+
+    origin: str
+    index: int
+    size: int | None
+
+
 class JudgedAnswer(Answer):
     """What every judged question is answered with. Valid speaks of the license, not of who shows it."""
 
@@ -148,8 +165,10 @@ class JudgedAnswer(Answer):
     elements: list[ElementAnswer]
     license: dict[str, Any] | None
     superseded_by: str | None
+    successors: list[str] | None = None
     verified_at: str
     evaluated_at: str
+    historical: bool
     status_as_of: str | None
     status_source: dict[str, Any] | None
     next_check_due: str | None
@@ -157,6 +176,7 @@ class JudgedAnswer(Answer):
     purpose: str
     policy: PolicyAnswer
     trust_list: dict[str, Any] | None
+    log: LogPlaceAnswer | None
     warnings: list[dict[str, Any]]
     candidates: int | None = None
 
@@ -277,7 +297,7 @@ class ElementDefinitionAnswer(Answer):
 
 
 class LicenseTypeAnswer(Answer):
-    """A license type; `demonstration` marks one that no national catalogue knows."""
+    """A license type; `demonstration` marks one no national catalogue knows, `two_person` what needs two clients."""
 
     code: str
     name: str
@@ -286,6 +306,7 @@ class LicenseTypeAnswer(Answer):
     schema_version: int
     demonstration: bool
     description: str
+    two_person: list[str]
     elements: list[ElementDefinitionAnswer]
 
 
@@ -302,7 +323,7 @@ class ReasonAnswer(Answer):
     """One code: what it says, who must act, whether sending the same again can help."""
 
     code: str
-    kind: Literal["verification", "problem", "import"]
+    kind: Literal["verification", "problem", "service", "import"]
     text: TextAnswer
     action: TextAnswer
     retry: bool

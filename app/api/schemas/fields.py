@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from elicense.encoding import civil_day_start
+
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -41,6 +43,26 @@ def parse_moment(value: object) -> datetime:
     raise PydanticCustomError("time_form", "must be an RFC 3339 time with its offset")
 
 
+def _check_moment(value: object) -> object:
+    parse_moment(value)
+    return value
+
+
+def _parse_effective_at(value: object) -> datetime:
+    """Take a moment, or a civil day for its beginning at +08:00."""
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return civil_day_start(date.fromisoformat(value))
+        except ValueError:  # FormatError is one: the very first day has no beginning in UTC
+            pass
+    try:
+        return parse_moment(value)
+    except PydanticCustomError:
+        raise PydanticCustomError(
+            "effective_at_form", "must be an RFC 3339 time with its offset, or a date as YYYY-MM-DD"
+        ) from None
+
+
 def _parse_limit(value: object) -> int:
     if isinstance(value, str) and re.fullmatch("[0-9]{1,6}", value):
         return int(value)
@@ -54,6 +76,33 @@ Moment = Annotated[
     datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """A moment as RFC 3339 with its offset; kept in UTC."""
+
+PastMoment = Annotated[
+    str,
+    BeforeValidator(_check_moment),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "description": "The past moment asked about: the answer says what held then. Not in the future.",
+        }
+    ),
+]
+"""A moment as RFC 3339 with its offset, kept as it was written."""
+
+EffectiveAt = Annotated[
+    datetime,
+    BeforeValidator(_parse_effective_at),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}],
+            "description": "From when it has effect: a moment, or a civil day for its 00:00 at +08:00. "
+            "In the future, at most a year ahead.",
+        }
+    ),
+]
+"""From when an order has effect; kept in UTC."""
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_CONTROLS)]
 """A code, number or identifier: short, one line."""

@@ -9,6 +9,7 @@ from app.api.schemas.fields import (
     Code,
     Cursor,
     Day,
+    EffectiveAt,
     Elements,
     Limit,
     Name,
@@ -56,10 +57,17 @@ class NewLicenseBody(StrictModel):
 
 
 class ChangeBody(StrictModel):
-    """Why a license is suspended, resumed, revoked or cancelled."""
+    """Why a license is suspended, resumed, revoked or cancelled, and from when; at once when nothing is said."""
 
     reason_code: ReasonCode
     reason: ReasonText
+    effective_at: EffectiveAt | None = None
+
+
+class RevokeBody(ChangeBody):
+    """Why a license is revoked, and of which kind: a penalty (吊销), or annulled (撤销), void from its start."""
+
+    kind: Literal["penalty", "annulled"] = "penalty"
 
 
 LicenseStatus = Literal[
@@ -88,6 +96,7 @@ class LicenseQuery(StrictModel):
 
 
 class CredentialQuery(StrictModel):
-    """Which version's credential; the current one when not given."""
+    """Which version's credential; the current one when not given. `proof=1` adds its log proof, as JSON."""
 
     version: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] | None = None
+    proof: Literal["1"] | None = None

@@ -5,7 +5,16 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.schemas.fields import Code, CredentialText, Cursor, Elements, Limit, Moment, StrictModel
+from app.api.schemas.fields import (
+    Code,
+    CredentialText,
+    Cursor,
+    Elements,
+    Limit,
+    Moment,
+    PastMoment,
+    StrictModel,
+)
 from app.domain.verification import LicenseReference, Question
 
 _REFERENCE_SHAPES = (
@@ -47,7 +56,7 @@ class QuestionBody(StrictModel):
     purpose: Word | None = None
     reference: Reference | None = None
     policy: Word | None = None
-    at: Moment | None = None
+    at: PastMoment | None = None
 
     @model_validator(mode="after")
     def _one_question(self) -> "QuestionBody":
@@ -73,7 +82,7 @@ class QuestionBody(StrictModel):
             purpose=self.purpose,
             reference=self.reference,
             policy=self.policy,
-            at=None if self.at is None else self.at.isoformat(),
+            at=self.at,
         )
 
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from elicense.client._models import License as License
     from elicense.client._models import Page as Page
     from elicense.client._models import Verification as Verification
+    from elicense.client._offline_report import OfflineReport as OfflineReport
+    from elicense.client._order_models import ApprovalPendingError as ApprovalPendingError
+    from elicense.client._order_models import Dependant as Dependant
+    from elicense.client._order_models import Preview as Preview
+    from elicense.client._order_models import Proposal as Proposal
+    from elicense.client._order_models import ScheduledChange as ScheduledChange
+    from elicense.client._order_models import VersionEffect as VersionEffect
     from elicense.client._protocol import Timeout as Timeout
     from elicense.client._sync import Elicense as Elicense
     from elicense.client.errors import APIConnectionError as APIConnectionError
@@ -46,6 +53,15 @@ _HOMES = {
         "License",
         "Page",
         "Verification",
+    ),
+    "elicense.client._offline_report": ("OfflineReport",),
+    "elicense.client._order_models": (
+        "ApprovalPendingError",
+        "Dependant",
+        "Preview",
+        "Proposal",
+        "ScheduledChange",
+        "VersionEffect",
     ),
     "elicense.client._protocol": ("Timeout",),
     "elicense.client._sync": ("Elicense",),

@@ -2,6 +2,9 @@
 
 The bundle has no signature of its own. So that nothing in it can be bent unnoticed, what is not signed must
 repeat something that is: `env` and `checkpoint` those of the signed parts, `created_at` the freshness's `iat`.
+
+The optional members (`archive`, `list_proofs`, `consistency`) only ever add what a reader can tell. One that does not
+know them passes them over and tells less, never something else; so they came without a new `fmt`.
 """
 
 import re
@@ -9,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Any
 
-from elicense.encoding import dump_json, malformed, parse_json_object
+from elicense.encoding import JsonValue, dump_json, malformed, parse_json_object
 from elicense.fields import Fields
 from elicense.freshness import FRESHNESS_TYP, MAX_FRESHNESS_BYTES
 from elicense.jws import parse_compact
@@ -18,6 +22,7 @@ from elicense.report import rfc3339
 
 BUNDLE_FMT = 1
 MAX_BUNDLE_BYTES = 256 << 20
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -25,8 +30,11 @@ _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 class Bundle:
     """Hold the parts as they came: nothing here has been verified.
 
-    `roots` and `trust_list` are the exact bytes of the signed documents (so that digests stay exact), `freshness`
-    and the values of `status_lists` (by URI) are tokens; `checkpoint` is reserved for the log's.
+    `roots` (oldest first) and `trust_list` are the exact bytes of the signed documents (so that digests stay exact),
+    `freshness` and the values of `status_lists` (by URI) are tokens, `checkpoint` is the signed note of the public
+    log. `archive` holds earlier versions of status lists by URI, `list_proofs` log proofs of lists (JSON of
+    `ListProof`) by the token's digest in hex, `consistency` a proof (JSON of `Consistency`) that joins the checkpoint
+    to the one its reader held before.
     """
 
     env: str
@@ -36,6 +44,9 @@ class Bundle:
     freshness: str | None = field(repr=False)
     status_lists: Mapping[str, str] = field(repr=False)
     checkpoint: str | None = None
+    archive: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NOTHING, repr=False)
+    list_proofs: Mapping[str, JsonValue] = field(default_factory=lambda: NOTHING, repr=False)
+    consistency: JsonValue = field(default=None, repr=False)
     fmt: int = BUNDLE_FMT
 
 
@@ -47,6 +58,9 @@ def make_bundle(
     freshness: str,
     status_lists: Mapping[str, str],
     checkpoint: str | None = None,
+    archive: Mapping[str, Sequence[str]] = NOTHING,
+    list_proofs: Mapping[str, JsonValue] = NOTHING,
+    consistency: JsonValue = None,
 ) -> Bundle:
     """Put a bundle together; it is as old as its freshness statement, whatever the clock says now."""
     payload = parse_compact(freshness, typ=FRESHNESS_TYP, max_bytes=MAX_FRESHNESS_BYTES).payload
@@ -59,11 +73,21 @@ def make_bundle(
         freshness=freshness,
         status_lists=MappingProxyType(dict(status_lists)),
         checkpoint=checkpoint,
+        archive=MappingProxyType({uri: tuple(tokens) for uri, tokens in archive.items()}),
+        list_proofs=MappingProxyType(dict(list_proofs)),
+        consistency=consistency,
     )
 
 
 def dump_bundle(bundle: Bundle) -> bytes:
-    """Write a bundle as JSON: signed documents as strings that hold their exact bytes."""
+    """Write a bundle as JSON: signed documents as strings that hold their exact bytes; empty members that are optional
+    are left out.
+    """
+    optional: dict[str, JsonValue] = {
+        "archive": {uri: list(tokens) for uri, tokens in bundle.archive.items()},
+        "list_proofs": dict(bundle.list_proofs),
+        "consistency": bundle.consistency,
+    }
     return dump_json(
         {
             "fmt": bundle.fmt,
@@ -74,6 +98,7 @@ def dump_bundle(bundle: Bundle) -> bytes:
             "freshness": bundle.freshness,
             "status_lists": dict(bundle.status_lists),
             "checkpoint": bundle.checkpoint,
+            **{name: value for name, value in optional.items() if value},
         }
     )
 
@@ -97,7 +122,21 @@ def parse_bundle(data: bytes) -> Bundle:
         freshness=fields.optional_text("freshness"),
         status_lists=MappingProxyType(tokens),
         checkpoint=fields.optional_text("checkpoint"),
+        archive=_read_archive(fields),
+        list_proofs=MappingProxyType(_optional(fields, "list_proofs")),
+        consistency=_optional(fields, "consistency") or None,
     )
+
+
+def _optional(fields: Fields, name: str) -> dict[str, JsonValue]:
+    return dict(fields.child(name).members()) if fields.has(name) else {}
+
+
+def _read_archive(fields: Fields) -> Mapping[str, tuple[str, ...]]:
+    if not fields.has("archive"):
+        return NOTHING
+    archive = fields.child("archive")
+    return MappingProxyType({uri: archive.texts(uri) for uri in archive.members()})
 
 
 def _read_created_at(fields: Fields) -> datetime:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from elicense.checks import ENDED_STATES, check_clock, check_dates, check_elements, check_status, not_compared
+from elicense.checks import ENDED_STATES, check_clock, check_dates, check_elements, check_live, not_compared
 from elicense.elements import NO_FORMER, FormerValue, HeldElements
 from elicense.encoding import civil_day_start
 from elicense.policy import Policy
@@ -33,7 +33,10 @@ class LicenseFacts:
     """Hold the register's snapshot of one license version: state word, civil days (+08:00), values to compare.
 
     `elements` are all that may be asked, metadata included (`holder_name`, `number`, ...), complete; `former` what
-    they were before a change.
+    they were before a change. `superseded_by`, `successors` and `revocation` as in `LiveStatus`.
+
+    For a past moment all of this is as of then but for `revocation`, which is what is known now, and `source` is the
+    archived list that shows the state; None when none covers the moment.
     """
 
     identifier: str
@@ -43,6 +46,9 @@ class LicenseFacts:
     elements: Mapping[str, str]
     former: Mapping[str, tuple[FormerValue, ...]] = field(default_factory=lambda: NO_FORMER)
     superseded_by: str | None = None
+    source: StatusSource | None = None
+    successors: tuple[str, ...] = ()
+    revocation: str | None = None
 
 
 def verify_license(
@@ -62,12 +68,15 @@ def verify_license(
 
     1. None fits: not_found. 2. Several live ones fit: ambiguous, with their count only. 3. Otherwise the one live
     license, or the newest ended one, is judged: elements, state, dates, clock. `as_of` and `event_seq` name the
-    register's position the snapshots were read at. ValueError for an `at` without a time zone.
+    register's position the snapshots were read at. For a past `at` the facts are those of then, each with its own
+    source. ValueError for an `at` without a time zone.
     """
     if at is not None and at.tzinfo is None:
         raise ValueError("at needs a time zone")
     moment = now if at is None else at
     candidates: int | None = None
+    live = StatusSource(kind="live", as_of=as_of, event_seq=event_seq)
+    source = live
     results = not_compared(elements)
     chosen = choose_license(facts, moment)
     if not facts:
@@ -76,7 +85,7 @@ def verify_license(
         candidates = sum(_is_live(fact, moment) for fact in facts)
         checks = _unanswered(Check(CheckId.REGISTER, Outcome.CANNOT_TELL, Reason.AMBIGUOUS))
     else:
-        source = StatusSource(kind="live", as_of=as_of, event_seq=event_seq)
+        source = chosen.source or live
         checks, results = _judge(chosen, source, policy=policy, now=now, moment=moment, asked=elements or {})
     clock = check_clock(reliable=clock_reliable, latest_signed=as_of, now=now, leeway=policy.leeway)
     verdict, reason = decide((*checks, clock))
@@ -90,7 +99,8 @@ def verify_license(
         policy=policy,
         elements=results,
         superseded_by=chosen.superseded_by if chosen is not None else None,
-        status=StatusSource(kind="live", as_of=as_of, event_seq=event_seq),
+        successors=chosen.successors if chosen is not None else (),
+        status=source,
         trust=trust,
         candidates=candidates,
     )
@@ -143,7 +153,7 @@ def _judge(
         compared, results = check_elements(asked, held, missing=missing)
     checks = (
         PASSED[CheckId.REGISTER],
-        check_status(fact.state, source, expires_at=None, policy=policy, now=now, moment=moment),
+        check_live(fact.state, fact.revocation, source, policy=policy, now=now, moment=moment),
         check_dates(begins=begins, ends=ends, moment=moment),
         compared,
         NOT_ASKED[CheckId.HOLDER_BINDING],

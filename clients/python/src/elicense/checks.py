@@ -1,11 +1,11 @@
 """The checks that both kinds of question share: state, age of the status, dates, elements, clock.
 
-Each takes values and gives one `Check`; none reads a clock. `moment` is the time the dates are judged for,
-`now` the time of the verification: a question about the past is judged at `moment`, while evidence ages by
-the later of the two.
+Each takes values and gives one `Check`; none reads a clock. `moment` is the time the license is judged for, `now` the
+time of the verification. The status is as old as it was, or will be, at `moment`: of the past it says what held then.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -34,20 +34,51 @@ _DATES_PASSED = PASSED[CheckId.DATES]
 _CLOCK_PASSED = PASSED[CheckId.CLOCK]
 
 _REVOKED_LIVE = Text("证照已被吊销或撤销。", "The license has been revoked or annulled.")
+_REVOKED_OF_KIND: Mapping[str | None, Text] = MappingProxyType(
+    {
+        "penalty": Text("证照已被吊销。", "The license has been revoked as a penalty."),
+        "annulled": Text(
+            "证照已被撤销,自始无效。", "The license has been annulled: it is void from its beginning."
+        ),
+    }
+)
+ANNULLED = "annulled"
+_ANNULLED_CHECK = Check(CheckId.STATUS, Outcome.FAILED, Reason.REVOKED, text=_REVOKED_OF_KIND[ANNULLED])
 _REVOKED_LISTED = Text(
     "证照已失效(吊销、撤销、注销或迁出,名单不作区分)。",
     "The license is no longer in force (revoked, annulled, cancelled or transferred; "
     "the list does not say which).",
 )
+EXPIRED_FILE = Text(
+    "电子证照文件已到期,应重新申领;证照本身的有效期未到。",
+    "This credential has reached its end and must be issued anew; the license itself has not.",
+)
 _NO_ARCHIVE = Text("没有存档名单覆盖该时刻,无法判断。", "No archived list covers that moment; cannot tell.")
+_SIGNED_LATER = Text(
+    "该文件在所问时刻尚未签发,当时的名单不涉及它,无法判断。",
+    "The credential was signed after that moment, so the list of then says nothing about it; cannot tell.",
+)
 _DAY_EXPIRED = Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED)
 _NOT_YET = Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID)
+_CLOCK_BEHIND = Check(CheckId.DATES, Outcome.CANNOT_TELL, Reason.CLOCK_UNRELIABLE)
 _MISMATCH = frozenset({ElementOutcome.MISMATCH, ElementOutcome.NOT_ON_LICENSE, ElementOutcome.FORMER_VALUE})
 
 
 def status_missing(detail: str) -> Check:
     """Say that no status could be had, and why."""
     return Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_UNAVAILABLE, detail=detail)
+
+
+def not_archived(detail: str = "") -> Check:
+    """Say that no list at hand covers a past moment."""
+    return Check(
+        CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_UNAVAILABLE, text=_NO_ARCHIVE, detail=detail
+    )
+
+
+def signed_later() -> Check:
+    """Say that a past moment lies before the credential was signed."""
+    return Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_UNAVAILABLE, text=_SIGNED_LATER)
 
 
 def check_status(
@@ -61,15 +92,14 @@ def check_status(
 ) -> Check:
     """Judge a state and the age of the status that names it.
 
-    A moment before the status was read is covered by no list at hand. Past `expires_at` a list says nothing. Past
-    the policy's maximum age only an ended state still counts, since no license leaves one.
+    A past moment before the status was read is covered by no list at hand. Past `expires_at` a list says nothing.
+    Past the policy's maximum age only an ended state still counts, since no license leaves one.
     """
-    if moment < now and moment < source.as_of - policy.leeway:
-        return Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_UNAVAILABLE, text=_NO_ARCHIVE)
-    judged = max(now, moment)
-    if expires_at is not None and judged >= expires_at:
+    if moment < now and moment < source.as_of:
+        return not_archived()
+    if expires_at is not None and moment >= expires_at:
         return _stale("the status list has expired")
-    if judged - source.as_of > policy.max_status_age and state not in ENDED_STATES:
+    if moment - source.as_of > policy.max_status_age and state not in ENDED_STATES:
         return _stale("the status is older than the policy allows")
     if state in policy.accepted_states:
         return _STATUS_PASSED
@@ -78,20 +108,54 @@ def check_status(
         return status_missing("the state is not one of the known words")
     text = None
     if reason is Reason.REVOKED:
-        text = _REVOKED_LISTED if source.kind == "list" else _REVOKED_LIVE
+        # Only a status read off a list has that list's end; the register names the exact kind of end.
+        text = _REVOKED_LISTED if expires_at is not None else _REVOKED_LIVE
     return Check(CheckId.STATUS, Outcome.FAILED, reason, text=text)
+
+
+def check_live(
+    state: str,
+    revocation: str | None,
+    source: StatusSource,
+    *,
+    policy: Policy,
+    now: datetime,
+    moment: datetime,
+) -> Check:
+    """Judge the register's own word, which has no end of its own; a `revocation` is told by its kind if that is known.
+
+    What is annulled by now is void from its beginning: at every moment, whatever the state was then. Lists tell no
+    kinds: offline every revocation reads alike.
+    """
+    if revocation == ANNULLED:
+        return _ANNULLED_CHECK
+    check = check_status(state, source, expires_at=None, policy=policy, now=now, moment=moment)
+    kind = _REVOKED_OF_KIND.get(revocation) if check.code is Reason.REVOKED else None
+    return check if kind is None else replace(check, text=kind)
 
 
 def _stale(detail: str) -> Check:
     return Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_STALE, detail=detail)
 
 
-def check_dates(*, begins: datetime, ends: datetime | None, moment: datetime) -> Check:
-    """Judge a moment against a license's window: `begins` included, `ends` excluded, no leeway on either."""
+def check_dates(
+    *,
+    begins: datetime,
+    ends: datetime | None,
+    moment: datetime,
+    now: datetime | None = None,
+    known: datetime | None = None,
+) -> Check:
+    """Judge a moment against a license's window: `begins` included, `ends` excluded, no leeway on either.
+
+    `known` is a time that has been already. When the moment is what the clock says `now`, a license that had begun
+    by then is not called "not yet valid": it is the clock that is behind, and the dates cannot be told.
+    """
     if ends is not None and moment >= ends:
         return _DAY_EXPIRED
     if moment < begins:
-        return _NOT_YET
+        behind = known is not None and moment == now and begins <= known
+        return _CLOCK_BEHIND if behind else _NOT_YET
     return _DATES_PASSED
 
 

@@ -56,18 +56,18 @@ def compare_element(
     """Compare one asked value with the held one and say only how they relate.
 
     `held` None means the license (as far as it is shown) has no such element: `not_on_license` when the shown
-    elements are `complete`, else `cannot_tell`. A former value counts only when the present one differs.
+    elements are `complete`, else `cannot_tell`. A former value counts only when the present one differs or was removed.
     """
-    if held is None:
-        return ElementOutcome.NOT_ON_LICENSE if complete else ElementOutcome.CANNOT_TELL
     if asked == held:
         return ElementOutcome.MATCH
     folded = fold(asked)
-    if folded == fold(held):
+    if held is not None and folded == fold(held):
         return ElementOutcome.MATCH_NORMALIZED
     if any(folded == fold(earlier.value) for earlier in former):
         return ElementOutcome.FORMER_VALUE
-    return ElementOutcome.MISMATCH
+    if held is not None:
+        return ElementOutcome.MISMATCH
+    return ElementOutcome.NOT_ON_LICENSE if complete else ElementOutcome.CANNOT_TELL
 
 
 def compare_elements(asked: Mapping[str, str], held: HeldElements) -> tuple[ElementResult, ...]:

@@ -306,6 +306,11 @@ def from_unix(seconds: int) -> datetime:
         raise malformed("time is out of range") from None
 
 
+def rfc3339(moment: datetime) -> str:
+    """Write a UTC moment as RFC 3339 with whole seconds and Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def civil_day_start(day: date) -> datetime:
     """Return the UTC moment of 00:00 at +08:00 on `day`; FormatError (malformed) for 0001-01-01."""
     try:

@@ -5,153 +5,58 @@ is raised for a bad bundle, since a bank that cannot verify must be told "cannot
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from elicense.bundle import Bundle, parse_bundle
-from elicense.elements import HeldElements
+from elicense.evidence_parts import (
+    CLOCK_TOLERANCE,
+    AcceptedStatusList,
+    Archive,
+    ArchivedStatusList,
+    Evidence,
+    ListStatus,
+    LiveStatus,
+    LogEvidence,
+    RefusedPart,
+    RegisterEvidence,
+    TrustEvidence,
+    TrustMemory,
+)
 from elicense.freshness import Freshness, parse_freshness
+from elicense.list_proof import ListProof, parse_list_proof
+from elicense.log_trust import (
+    NO_CHECKPOINTS,
+    LogKind,
+    accept_checkpoint,
+    parse_consistency,
+    read_origin,
+    require_consistent,
+    require_no_step_back,
+)
 from elicense.problems import FormatError, Reason
-from elicense.records import quick_constructor
-from elicense.report import StatusSource, TrustReference
-from elicense.status_list import StatusList, parse_status_list
-from elicense.trust_list import Service, ServiceUse, TrustList, TrustRoot, parse_trust_list, parse_trust_root
+from elicense.signed_note import Checkpoint
+from elicense.status_evidence import accept_archived_lists, accept_status_list
+from elicense.trust_list import TrustList, parse_trust_list
+from elicense.trust_root import TrustRoot, parse_trust_root, read_root_chain
 
-CLOCK_TOLERANCE = timedelta(seconds=120)
-"""How far the clock may lie behind the latest time seen before it counts as running backwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedPart:
-    """Record why a part of the evidence is not used."""
-
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustEvidence:
-    """Hold a verified chain of trust: root, list, and the statement that they are the current ones.
-
-    `fresh` is set by the one who publishes the list and so knows it to be current; everyone else needs
-    `freshness`. `refused` says why there is none.
-    """
-
-    root: TrustRoot
-    trust_list: TrustList
-    freshness: Freshness | None = None
-    fresh: bool = False
-    refused: RefusedPart | None = None
-    reference: TrustReference = field(init=False, compare=False)
-    latest: datetime = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Keep what every report needs: the list's reference, and the latest time these parts were signed."""
-        reference = TrustReference(sequence=self.trust_list.sequence, sha256=self.trust_list.sha256)
-        object.__setattr__(self, "reference", reference)
-        signed = [self.trust_list.issued_at]
-        if self.freshness is not None:
-            signed.append(self.freshness.issued_at)
-        object.__setattr__(self, "latest", max(signed))
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedStatusList:
-    """Hold a list that passed every check, and the service that signed it (whose authorities it speaks for)."""
-
-    status_list: StatusList
-    service: Service
-    source: StatusSource = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Keep the report's reference to this list; it is the same for every credential in it."""
-        accepted = self.status_list
-        source = StatusSource(
-            kind="list",
-            as_of=accepted.issued_at,
-            event_seq=accepted.event_seq,
-            uri=accepted.uri,
-            seq=accepted.seq,
-            sha256=accepted.sha256,
-        )
-        object.__setattr__(self, "source", source)
-
-
-@dataclass(frozen=True, slots=True)
-class ListStatus:
-    """Hold every published list at hand by its URI, accepted or refused."""
-
-    lists: Mapping[str, AcceptedStatusList | RefusedPart]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveStatus:
-    """Hold the register's own answer about one license: its state word, as of a moment and a position."""
-
-    state: str
-    as_of: datetime
-    event_seq: int
-    superseded_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterEvidence:
-    """Say whether the register issued exactly this: identifier, digest of the signing input, status index.
-
-    `elements` are the register's own values, for comparing what a credential does not disclose.
-    """
-
-    known: bool
-    elements: HeldElements | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Hold all that one judgement rests on. Keep it and give it a new `now` with `at_time` for the next one."""
-
-    now: datetime
-    trust: TrustEvidence | None
-    status: ListStatus | LiveStatus | None = None
-    register: RegisterEvidence | None = None
-    clock_reliable: bool = True
-    trust_refused: RefusedPart | None = None
-
-    def at_time(self, now: datetime, *, memory: "TrustMemory | None" = None) -> "Evidence":
-        """Copy the evidence for another moment; with a memory, a clock behind it is marked unreliable."""
-        reliable = memory is None or now >= memory.latest - CLOCK_TOLERANCE
-        return _new_evidence(
-            now=now,
-            trust=self.trust,
-            status=self.status,
-            register=self.register,
-            clock_reliable=reliable,
-            trust_refused=self.trust_refused,
-        )
-
-    def refused(self) -> tuple[RefusedPart, ...]:
-        """List everything that was refused: nothing, when every part is good."""
-        found = [self.trust_refused]
-        if self.trust is not None:
-            found.append(self.trust.refused)
-        if isinstance(self.status, ListStatus):
-            found.extend(part for part in self.status.lists.values() if isinstance(part, RefusedPart))
-        return tuple(part for part in found if part is not None)
-
-
-# A verifier calls `at_time` with every credential.
-_new_evidence = quick_constructor(Evidence)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustMemory:
-    """Remember the highest of everything seen, so that nobody can put an older one back."""
-
-    latest: datetime
-    root_version: int
-    trust_list_sequence: int
-    freshness_issued_at: datetime | None
-    status_lists: Mapping[str, int]
+__all__ = [
+    "CLOCK_TOLERANCE",
+    "AcceptedStatusList",
+    "ArchivedStatusList",
+    "Evidence",
+    "ListStatus",
+    "LiveStatus",
+    "LogEvidence",
+    "RefusedPart",
+    "RegisterEvidence",
+    "TrustEvidence",
+    "TrustMemory",
+    "accept_archived_lists",
+    "accept_status_list",
+    "gather_offline",
+    "remember",
+]
 
 
 def remember(evidence: Evidence, previous: TrustMemory | None = None) -> TrustMemory | None:
@@ -166,17 +71,26 @@ def remember(evidence: Evidence, previous: TrustMemory | None = None) -> TrustMe
             if isinstance(part, AcceptedStatusList):
                 lists[uri] = max(lists.get(uri, 0), part.status_list.seq)
                 latest = max(latest, part.status_list.issued_at)
+    checkpoints = dict(previous.checkpoints) if previous is not None else {}
+    for origin, checkpoint in (evidence.log.checkpoints if evidence.log is not None else {}).items():
+        checkpoints[origin] = max(checkpoint, checkpoints.get(origin, checkpoint), key=lambda held: held.size)
     stated = trust.freshness.issued_at if trust.freshness is not None else None
+    sequence, newest = trust.trust_list.sequence, (trust.root.version, trust.root.sha256)
     if previous is not None:
         latest = max(latest, previous.latest)
         moments = [moment for moment in (stated, previous.freshness_issued_at) if moment is not None]
         stated = max(moments) if moments else None
+        sequence = max(sequence, previous.trust_list_sequence)
+        if previous.root_version > trust.root.version:
+            newest = (previous.root_version, previous.root_sha256)
     return TrustMemory(
         latest=latest,
-        root_version=max(trust.root.version, previous.root_version if previous else 0),
-        trust_list_sequence=max(trust.trust_list.sequence, previous.trust_list_sequence if previous else 0),
+        root_version=newest[0],
+        root_sha256=newest[1],
+        trust_list_sequence=sequence,
         freshness_issued_at=stated,
         status_lists=MappingProxyType(lists),
+        checkpoints=MappingProxyType(checkpoints),
     )
 
 
@@ -185,9 +99,11 @@ def gather_offline(
 ) -> Evidence:
     """Verify a bundle against the pinned root; what fails is recorded in the evidence, never raised.
 
-    1. The root is whole. 2. The bundle's frame is of its environment and carries exactly this root. 3. The trust
-    list is signed under it. 4. The freshness names this list. 5. Each status list is accepted by
-    `accept_status_list`. With a memory, anything older than it is refused, and a clock behind it is unreliable.
+    1. The pinned root is whole. 2. The bundle's roots lead from it to the newest (`read_root_chain`), of whose
+    environment the bundle's frame is. 3. The trust list is signed under the newest root. 4. The freshness names this
+    list. 5. The checkpoint it names is signed by a key of its log. 6. Each status list is accepted by
+    `accept_status_list`, earlier versions by `accept_archived_lists`. With a memory, anything older than it is
+    refused, as is a log that went back or forked since, and a clock behind it is unreliable.
     """
     evidence = _gather_trust(trust_root=trust_root, bundle=bundle, now=now, memory=memory)
     return evidence.at_time(now, memory=memory)
@@ -200,42 +116,62 @@ def _gather_trust(
         return _without_trust(now, "no trust root")
     try:
         # A pinned file often gains a final newline on its way; the bundle holds the exact bytes.
-        root = parse_trust_root(trust_root.strip())
+        parse_trust_root(trust_root.strip())
     except FormatError as refusal:
         return _without_trust(now, f"trust root: {refusal.detail}")
     if bundle is None:
         return _without_trust(now, "no bundle")
     try:
         parts = parse_bundle(bundle)
-        _require_frame(parts, root)
+        roots = read_root_chain(trust_root, parts.roots)
+        root = roots[-1]
+        if parts.env != root.env:
+            return _without_trust(now, "bundle is of another environment than the trust root")
         trust_list = parse_trust_list(parts.trust_list, root=root)
+        proofs = {digest: parse_list_proof(proof) for digest, proof in parts.list_proofs.items()}
     except FormatError as refusal:
         return _without_trust(now, refusal.detail)
-    if memory is not None and (root.version, trust_list.sequence) < (
-        memory.root_version,
-        memory.trust_list_sequence,
-    ):
-        detail = f"trust list {trust_list.sequence} is older than {memory.trust_list_sequence} seen before"
-        return Evidence(now=now, trust=None, trust_refused=RefusedPart(Reason.TRUST_STALE, detail))
-    trust = _gather_freshness(parts, root, trust_list, memory)
-    lists = {uri: _gather_list(token, uri, trust, memory) for uri, token in parts.status_lists.items()}
-    return Evidence(now=now, trust=trust, status=ListStatus(MappingProxyType(lists)))
+    older = _older_than_seen(roots, trust_list, memory) if memory is not None else None
+    if older is not None:
+        return _stale(now, older)
+    freshness, refused = _gather_freshness(parts, trust_list, memory)
+    try:
+        log = _gather_log(parts, freshness, trust_list, memory)
+    except FormatError as refusal:
+        return _stale(now, refusal.detail)
+    trust = TrustEvidence(
+        root=root,
+        trust_list=trust_list,
+        freshness=freshness,
+        refused=refused,
+        checkpoint=log.checkpoints.get(log.origin) if log is not None and log.origin is not None else None,
+    )
+    status = _gather_lists(parts, trust, memory, proofs)
+    return Evidence(now=now, trust=trust, status=status, log=log)
 
 
 def _without_trust(now: datetime, detail: str) -> Evidence:
     return Evidence(now=now, trust=None, trust_refused=RefusedPart(Reason.TRUST_UNAVAILABLE, detail))
 
 
-def _require_frame(bundle: Bundle, root: TrustRoot) -> None:
-    if bundle.env != root.env:
-        raise FormatError(Reason.TRUST_UNAVAILABLE, "bundle is of another environment than the trust root")
-    if bundle.roots != (root.raw,):
-        raise FormatError(Reason.TRUST_UNAVAILABLE, "bundle carries another root than the pinned one")
+def _stale(now: datetime, detail: str) -> Evidence:
+    return Evidence(now=now, trust=None, trust_refused=RefusedPart(Reason.TRUST_STALE, detail))
+
+
+def _older_than_seen(roots: tuple[TrustRoot, ...], trust_list: TrustList, memory: TrustMemory) -> str | None:
+    if roots[-1].version < memory.root_version:
+        return f"trust root {roots[-1].version} is older than {memory.root_version} seen before"
+    for root in roots:
+        if root.version == memory.root_version and root.sha256 != memory.root_sha256:
+            return f"trust root {root.version} is another one than seen before"
+    if trust_list.sequence < memory.trust_list_sequence:
+        return f"trust list {trust_list.sequence} is older than {memory.trust_list_sequence} seen before"
+    return None
 
 
 def _gather_freshness(
-    bundle: Bundle, root: TrustRoot, trust_list: TrustList, memory: TrustMemory | None
-) -> TrustEvidence:
+    bundle: Bundle, trust_list: TrustList, memory: TrustMemory | None
+) -> tuple[Freshness | None, RefusedPart | None]:
     try:
         if bundle.freshness is None:
             raise FormatError(Reason.TRUST_STALE, "bundle has no freshness")
@@ -246,58 +182,79 @@ def _gather_freshness(
         if seen is not None and freshness.issued_at < seen:
             raise FormatError(Reason.TRUST_STALE, "freshness is older than one seen before")
     except FormatError as refusal:
-        refused = RefusedPart(Reason.TRUST_STALE, refusal.detail)
-        return TrustEvidence(root=root, trust_list=trust_list, refused=refused)
-    return TrustEvidence(root=root, trust_list=trust_list, freshness=freshness)
+        return None, RefusedPart(Reason.TRUST_STALE, refusal.detail)
+    return freshness, None
+
+
+def _gather_log(
+    bundle: Bundle, freshness: Freshness | None, trust_list: TrustList, memory: TrustMemory | None
+) -> LogEvidence | None:
+    """Accept the checkpoint that the freshness names. FormatError when the log went back or forked since `memory`."""
+    seen = memory.checkpoints if memory is not None else NO_CHECKPOINTS
+    note = freshness.checkpoint if freshness is not None else None
+    if freshness is None or note is None:
+        return LogEvidence(None, seen) if seen else None
+    try:
+        # The statement's own time: a log key may end its window later without unsaying what it signed then.
+        checkpoint = accept_checkpoint(note, trust_list, freshness.issued_at)
+        name = read_origin(checkpoint.origin)
+        if name is None or name.kind is not LogKind.PUBLIC:
+            raise FormatError(Reason.LOG_PROOF_FAILED, "checkpoint is of another log than the public one")
+    except FormatError as refusal:
+        return LogEvidence(None, seen, RefusedPart(refusal.reason, f"checkpoint: {refusal.detail}"))
+    _require_advance(seen.get(checkpoint.origin), checkpoint, bundle)
+    return LogEvidence(checkpoint.origin, MappingProxyType({**seen, checkpoint.origin: checkpoint}))
+
+
+def _require_advance(remembered: Checkpoint | None, offered: Checkpoint, bundle: Bundle) -> None:
+    if remembered is None:
+        return
+    require_no_step_back(remembered, offered)
+    consistency = parse_consistency(bundle.consistency) if bundle.consistency is not None else None
+    require_consistent(remembered, offered, consistency)
+
+
+def _gather_lists(
+    bundle: Bundle, trust: TrustEvidence, memory: TrustMemory | None, proofs: Mapping[str, ListProof]
+) -> ListStatus:
+    lists = {
+        uri: _gather_list(token, uri, trust, memory, proofs) for uri, token in bundle.status_lists.items()
+    }
+    archive: dict[str, Archive] = {}
+    for uri, tokens in bundle.archive.items():
+        current = lists.get(uri)
+        try:
+            archive[uri] = accept_archived_lists(
+                tokens,
+                uri=uri,
+                trust=trust,
+                current=current if isinstance(current, AcceptedStatusList) else None,
+                proofs=proofs,
+            )
+        except FormatError as refusal:
+            archive[uri] = RefusedPart(Reason.STATUS_UNAVAILABLE, f"archive: {refusal.detail}")
+    return ListStatus(MappingProxyType(lists), MappingProxyType(archive))
 
 
 def _gather_list(
-    token: str, uri: str, trust: TrustEvidence, memory: TrustMemory | None
+    token: str,
+    uri: str,
+    trust: TrustEvidence,
+    memory: TrustMemory | None,
+    proofs: Mapping[str, ListProof],
 ) -> AcceptedStatusList | RefusedPart:
     try:
-        accepted = accept_status_list(token, uri=uri, trust=trust)
+        current = trust.freshness.status_lists.get(uri) if trust.freshness is not None else None
+        proof = proofs.get(current.sha256) if current is not None else None
+        accepted = accept_status_list(
+            token,
+            uri=uri,
+            trust=trust,
+            proof=proof.inclusion if proof is not None else None,
+            previous=proof.previous if proof is not None else None,
+        )
     except FormatError as refusal:
         return RefusedPart(Reason.STATUS_UNAVAILABLE, refusal.detail)
     if memory is not None and accepted.status_list.seq < memory.status_lists.get(uri, 0):
         return RefusedPart(Reason.STATUS_UNAVAILABLE, "status list is older than one seen before")
     return accepted
-
-
-def accept_status_list(token: str | bytes, *, uri: str, trust: TrustEvidence) -> AcceptedStatusList:
-    """Check a status list token fetched as `uri` against the chain of trust.
-
-    1. Its key is a status key of the trust list. 2. That service speaks for this URI. 3. `sub`, `env` and `iss`
-    agree. 4. The key was valid when it signed. 5. The signature holds. 6. The freshness names exactly this
-    version. Which authorities it speaks for, and its age, the judge looks at. FormatError otherwise.
-    """
-    unverified = parse_status_list(token)
-    claims = unverified.claims
-    service = trust.trust_list.service(unverified.kid, ServiceUse.STATUS)
-    if service is None:
-        raise FormatError(
-            Reason.STATUS_UNAVAILABLE, "status list is signed by no status key of the trust list"
-        )
-    if not service.covers_uri(uri):
-        raise FormatError(Reason.STATUS_UNAVAILABLE, "status key does not speak for this URI")
-    if claims.uri != uri:
-        raise FormatError(Reason.STATUS_UNAVAILABLE, "status list is of another URI")
-    if claims.env != trust.trust_list.env:
-        raise FormatError(Reason.STATUS_UNAVAILABLE, "status list is of another environment")
-    if claims.issuer not in trust.trust_list.issuers:
-        raise FormatError(Reason.STATUS_UNAVAILABLE, "status list is of an issuer outside the trust list")
-    if not service.valid_at(claims.issued_at):
-        raise FormatError(Reason.STATUS_UNAVAILABLE, "status key was not valid when it signed")
-    accepted = unverified.accept(service.key)
-    _require_named(accepted, trust.freshness)
-    return AcceptedStatusList(accepted, service)
-
-
-def _require_named(status_list: StatusList, freshness: Freshness | None) -> None:
-    current = freshness.status_lists.get(status_list.uri) if freshness is not None else None
-    if current is None:
-        raise FormatError(Reason.STATUS_UNAVAILABLE, "no current freshness names this status list")
-    if (current.seq, current.sha256) != (status_list.seq, status_list.sha256):
-        raise FormatError(
-            Reason.STATUS_UNAVAILABLE,
-            f"freshness names version {current.seq} of this status list, this is {status_list.seq}",
-        )

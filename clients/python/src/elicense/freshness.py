@@ -30,7 +30,7 @@ class CurrentStatusList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """Hold a statement whose signature has been checked; `checkpoint` is reserved for the log's."""
+    """Hold a statement whose signature has been checked; `checkpoint` is the public log's signed note, if any."""
 
     env: str
     issuer: str

@@ -112,7 +112,7 @@ def parse_log_proof(value: JsonValue) -> LogProof:
         env=fields.env(),
         event_sha256=fields.digest("event_sha256"),
         salt=salt,
-        inclusion=_read_inclusion(fields),
+        inclusion=read_inclusion(fields),
     )
 
 
@@ -123,8 +123,8 @@ def parse_receipt_proof(value: JsonValue) -> ReceiptProof:
     anchor = fields.child("anchor") if fields.has("anchor") else None
     return ReceiptProof(
         env=fields.env(),
-        inclusion=_read_inclusion(fields),
-        anchor=_read_inclusion(anchor) if anchor is not None else None,
+        inclusion=read_inclusion(fields),
+        anchor=read_inclusion(anchor) if anchor is not None else None,
         anchored_at=anchor.integer("iat", minimum=0) if anchor is not None else None,
     )
 
@@ -137,7 +137,8 @@ def read_path(texts: Sequence[str], what: str) -> tuple[bytes, ...]:
     return nodes
 
 
-def _read_inclusion(fields: Fields) -> Inclusion:
+def read_inclusion(fields: Fields) -> Inclusion:
+    """Read the members of an inclusion out of a proof; FormatError (malformed) for any other shape."""
     return Inclusion(
         origin=fields.text("origin"),
         index=fields.integer("index", minimum=0),

@@ -23,8 +23,8 @@ class Policy:
     `max_status_age`: how old a status may be, up to 7 days. `required_elements`: elements that must be asked
     (by reference) or disclosed (by credential), else `incomplete`. `accepted_states`: register states that
     count as in force. `require_freshness`: refuse trust documents without a current freshness statement.
-    `require_log_proof`: refuse a credential without a log proof. `leeway`: clock difference forgiven on the
-    times of service data, never on an end date.
+    `require_log_proof`: refuse a credential without a log proof (online the register's own word is one). `leeway`:
+    clock difference forgiven on the times of service data, never on an end date.
     """
 
     id: str
@@ -71,8 +71,8 @@ PRESETS: Mapping[str, Policy] = MappingProxyType(
         for preset in (
             # A platform checking merchants: a day-old list is the agreed default.
             Policy(id="platform-default", version=1, max_status_age=timedelta(hours=24)),
-            # A bank opening an account; a log proof becomes a condition of a later version of this preset.
-            Policy(id="bank-strict", version=1, max_status_age=timedelta(hours=24)),
+            # A bank opening an account: an auditor must be shown that the license was on record when it was accepted.
+            Policy(id="bank-strict", version=2, max_status_age=timedelta(hours=24), require_log_proof=True),
             # A passer-by scanning a code: as long as the list itself lives.
             Policy(id="public-basic", version=1, max_status_age=timedelta(days=7)),
         )

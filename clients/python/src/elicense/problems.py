@@ -1,8 +1,8 @@
 """The one list of reasons and problem codes, used by the service, the SDK and the documents.
 
-A *reason* says what a verification answered; a *problem* says why a request was not answered;
-an *import reason* says why one row of a file was not taken. Every code has its text in Chinese
-and English, who must act, and whether sending the same thing again can help.
+A *reason* says what a verification answered; a *problem* says why a request was not answered. Every code has its text
+in Chinese and English, who must act, and whether sending the same thing again can help. Why a row of an imported file
+was not taken stands in `elicense.import_reasons`.
 """
 
 from collections.abc import Mapping
@@ -133,6 +133,10 @@ _UPDATE = Text(
     "用证方应更新离线验证包(elicense trust update)后重试。",
     "The relying party updates its bundle (elicense trust update) and asks again.",
 )
+_WITH_PROOF = Text(
+    "请持证主体出示附有最新存证日志证明的文件,或改为联网核验。",
+    "Ask the holder for the file together with a current log proof, or verify online.",
+)
 _RETRY_LATER = Text("请稍后重试。", "Ask again later.")
 
 
@@ -238,7 +242,7 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
         ),
         Reason.SUPERSEDED: _row(
             "证照已变更或换发,此版本失效。",
-            "A newer version of this license exists; this one no longer counts.",
+            "A newer version or another license has taken this one's place; it no longer counts.",
             _HOLDER_CURRENT,
         ),
         Reason.SUSPENDED: _row("证照暂时失效。", "The license is suspended.", _REFUSE),
@@ -255,7 +259,7 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
             "证照状态信息过旧,无法判断。", "The status at hand is too old; cannot tell.", _UPDATE, retry=True
         ),
         Reason.LOG_PROOF_MISSING: _row(
-            "缺少存证日志证明,无法判断。", "The log proof is missing; cannot tell.", _UPDATE, retry=True
+            "缺少存证日志证明,无法判断。", "The log proof is missing; cannot tell.", _WITH_PROOF, retry=True
         ),
         Reason.LOG_PROOF_FAILED: _row("存证日志证明不成立。", "The log proof does not hold.", _REPORT),
         Reason.CLOCK_UNRELIABLE: _row(
@@ -321,6 +325,10 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
                 "The authority may not issue this license type in this area",
                 _ASK_OPERATOR,
             ),
+            _kind(
+                "cosignature_refused", 403, "联署未被接受", "The cosignature does not count", _ASK_OPERATOR
+            ),
+            _kind("own_proposal", 403, "提议须由另一客户端批准", "Another client must approve this"),
             _kind("not_found", 404, "未找到", "Not found"),
             _kind("method_not_allowed", 405, "不支持该请求方法", "The method is not allowed here"),
             _kind("not_acceptable", 406, "无法提供所要求的格式", "The requested format is not offered"),
@@ -333,6 +341,10 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
                 _READ_AGAIN,
             ),
             _kind(
+                "no_change", 409, "证照内容与此相同,无可变更", "The license says this already", _READ_AGAIN
+            ),
+            _kind("versions_exhausted", 409, "证照版本号已用尽", "The license's version numbers are used up"),
+            _kind(
                 "idempotency_in_progress",
                 409,
                 "相同幂等键的请求仍在处理",
@@ -340,7 +352,11 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
                 _RETRY_LATER,
                 retry=True,
             ),
+            _kind("not_logged_yet", 409, "尚未写入存证日志", "Not in the log yet", _RETRY_LATER, retry=True),
             _kind("conflict", 409, "与现有数据冲突", "This conflicts with what exists", _READ_AGAIN),
+            _kind("already_decided", 409, "此事已有结果", "This has been decided already", _READ_AGAIN),
+            _kind("proposal_expired", 409, "提议已过期", "The proposal has run out", _READ_AGAIN),
+            _kind("proposal_outdated", 409, "提议后情况已变化", "The proposal is out of date", _READ_AGAIN),
             _kind(
                 "precondition_failed", 412, "前提条件不成立", "The precondition does not hold", _READ_AGAIN
             ),
@@ -362,6 +378,8 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
                 "The elements do not fit the license type",
             ),
             _kind("invalid_dates", 422, "日期不正确", "The dates are not right"),
+            _kind("invalid_succession", 422, "接续证照不正确", "The successors cannot be those"),
+            _kind("invalid_effective_at", 422, "生效时刻不正确", "The time of effect is not allowed"),
             _kind(
                 "holder_not_supported",
                 422,
@@ -379,10 +397,10 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
             ),
             _kind("unknown_policy", 422, "未知的核验策略", "The policy is not known"),
             _kind(
-                "at_not_supported",
+                "at_in_future",
                 422,
-                "暂不支持按过去时刻核验",
-                "Verifying at a past moment is not supported",
+                "所问时刻尚未到来",
+                "The moment asked about has not come yet",
             ),
             _kind("rate_limited", 429, "请求过于频繁", "Too many requests", _RETRY_LATER, retry=True),
             _kind("internal", 500, "服务内部错误", "Internal error", _ASK_OPERATOR, retry=True),
@@ -407,38 +425,3 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
     )
 )
 """Every problem code with its HTTP status and texts, in the order of its status."""
-
-IMPORT_REASONS: Mapping[str, Text] = MappingProxyType(
-    {
-        "missing_column": Text("缺少必需的列", "A required column is missing"),
-        "column_count": Text("单元格数多于表头", "The row has more cells than the header"),
-        "number_missing": Text("缺少证照编号", "The license number is missing"),
-        "holder_code_missing": Text("缺少持证主体代码", "The holder's code is missing"),
-        "holder_code_invalid": Text("持证主体代码不正确", "The holder's code is not well-formed"),
-        "holder_code_old": Text(
-            "持证主体代码为旧的 15 位注册号,请换用统一社会信用代码",
-            "The holder's code is an old 15-digit registration number; use the unified social credit code",
-        ),
-        "holder_name_missing": Text("缺少持证主体名称", "The holder's name is missing"),
-        "date_invalid": Text("日期无法识别", "A date cannot be read"),
-        "dates_reversed": Text("有效期止早于有效期起", "The validity ends before it begins"),
-        "duplicate_in_file": Text(
-            "文件内证照编号重复,已采用第一条", "The number is repeated in this file; the first row was taken"
-        ),
-        "conflict": Text("与已有证照内容不一致", "The row differs from the live license of this number"),
-        "unknown_area": Text("未知的区域代码", "The area code is not known"),
-        "not_authorized_to_issue": Text(
-            "颁发机构无权在该区域颁发此类证照",
-            "The authority may not issue this license type in this area",
-        ),
-        "too_long": Text("内容超过长度限制", "A value is too long"),
-        "text_invalid": Text(
-            "含有控制字符等不能签名的内容",
-            "A text holds control characters or the like, which cannot be signed",
-        ),
-        "encoding_error": Text("文字编码错误", "The text cannot be decoded"),
-        "invalid_elements": Text("照面信息不符合证照类型的要求", "The elements do not fit the license type"),
-        "number_taken": Text("该证照编号已被使用", "The license number is taken"),
-    }
-)
-"""Why a row of an imported file was refused; these have no HTTP status of their own."""

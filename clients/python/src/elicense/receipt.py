@@ -2,7 +2,8 @@
 
 A receipt holds digests of the question and of the caller's reference, never their values, and no element value:
 the salt that opens the question's digest goes to the caller beside the receipt, never into it. A batch has one
-receipt over the Merkle root (RFC 6962) of its statements; each result then carries its path.
+receipt over the Merkle root (RFC 6962) of its statements; each result then carries its path. Receipts stand in a log
+of their own, whose states are fixed in the public log: that outlasts the key that signed them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,22 +16,28 @@ from elicense.encoding import (
     b64url_encode,
     canonical_json,
     dump_json,
+    from_unix,
     malformed,
     parse_json_object,
     sha256,
+    sha256_hex,
     to_unix,
 )
-from elicense.evidence import TrustEvidence
+from elicense.evidence_parts import LogEvidence, TrustEvidence
 from elicense.fields import Fields
 from elicense.jws import parse_compact
+from elicense.log_entry import receipts_entry
+from elicense.log_proof import Inclusion, ReceiptProof
+from elicense.log_trust import NO_CHECKPOINTS, LogKind, accept_inclusion, logged_before
 from elicense.merkle import leaf_hash, verify_inclusion
 from elicense.problems import FormatError, Reason
-from elicense.report import VerificationReport
-from elicense.trust_list import ServiceUse
+from elicense.report import LogPlace, VerificationReport
+from elicense.signed_note import Checkpoint
+from elicense.trust_list import Compromise, Service, ServiceUse
 
 RECEIPT_TYP = "elicense-receipt+jwt"
 RECEIPT_FMT = 1
-ENGINE_VERSION = "elicense/1"
+ENGINE_VERSION = "elicense/2"
 """The judge's version: it rises whenever the same evidence could be judged differently."""
 
 SALT_BYTES = 16
@@ -80,7 +87,9 @@ def receipt_statement(
         "policy": policy,
         "trust_list": trust,
         "status_source": status.to_json() if status is not None else None,
+        "log": report.log.to_json() if report.log is not None else None,
         "evaluated_at": to_unix(report.evaluated_at),
+        "historical": report.historical,
         "purpose": purpose,
     }
 
@@ -97,7 +106,8 @@ def build_receipt_payload(
 ) -> bytes:
     """Build the payload of one verification's receipt; sign it with `sign_compact(typ=RECEIPT_TYP, ...)`.
 
-    `statement` comes from `receipt_statement`; `audience` names the caller; `checkpoint` is reserved for the log.
+    `statement` comes from `receipt_statement`; `audience` names the caller; `checkpoint` is the newest published
+    one of the public log, None before the first.
     """
     frame = _frame(issuer, receipt_id, issued_at, audience, env, checkpoint)
     return dump_json({**frame, **statement})
@@ -198,11 +208,32 @@ def parse_receipt(token: str | bytes) -> Receipt:
     )
 
 
-def verify_receipt(token: str | bytes, *, trust: TrustEvidence) -> Receipt:
-    """Check a receipt against the trust list and return it.
+def verify_receipt(
+    token: str | bytes,
+    *,
+    trust: TrustEvidence,
+    proof: ReceiptProof | None = None,
+    log: LogEvidence | None = None,
+) -> Receipt:
+    """Check a receipt against the trust list, and a proof that came with it, and return it.
 
     FormatError: signature_invalid for a key that is no receipt key of the list, was not valid at `iat`, or whose
-    signature does not hold; malformed for another environment or issuer and every wrong shape.
+    signature does not hold; malformed for another environment or issuer and every wrong shape. A proof that is given
+    must hold (`check_receipt_proof`; `log` are the remembered states). If the key was compromised since, only a proof
+    saves the receipt: log_proof_missing without one or while its log's state is not fixed in the public log,
+    key_compromised when it was fixed there after the theft.
+    """
+    receipt, service = verify_receipt_signature(token, trust=trust)
+    place = check_receipt_proof(token, proof, trust=trust, log=log) if proof is not None else None
+    require_older(place, service.compromised, trust=trust)
+    return receipt
+
+
+def verify_receipt_signature(token: str | bytes, *, trust: TrustEvidence) -> tuple[Receipt, Service]:
+    """Check the signature alone; return the receipt and its key's entry, which may be compromised since.
+
+    FormatError: signature_invalid and malformed as `verify_receipt`. Whether a compromised key's receipt counts is for
+    `require_older`.
     """
     jws = parse_compact(token, typ=RECEIPT_TYP, max_bytes=MAX_RECEIPT_BYTES)
     service = trust.trust_list.service(jws.kid, ServiceUse.RECEIPT)
@@ -216,9 +247,99 @@ def verify_receipt(token: str | bytes, *, trust: TrustEvidence) -> Receipt:
         raise malformed("receipt is of another environment than the trust list")
     if receipt.issuer not in trust.trust_list.issuers:
         raise malformed("receipt is of an issuer outside the trust list")
-    if not service.valid_at(receipt.issued_at):
+    if not service.in_window(receipt.issued_at):
         raise FormatError(Reason.SIGNATURE_INVALID, "receipt key was not valid when it signed")
-    return receipt
+    return receipt, service
+
+
+def check_receipt_proof(
+    token: str | bytes, proof: ReceiptProof, *, trust: TrustEvidence, log: LogEvidence | None = None
+) -> LogPlace | None:
+    """Check that a receipt stands in the receipts' log, that log's state in the public one, and return that place.
+
+    None while that state is not fixed in the public log yet. FormatError: log_proof_failed where it does not fit,
+    log_proof_missing and trust_stale as `elicense.log_trust.accept_inclusion`.
+    """
+    anchor = check_receipt_anchor(proof, trust=trust, log=log) if proof.anchor is not None else None
+    check_receipt_inclusion(token, proof, trust=trust, log=log, fixed=anchor is not None)
+    return anchor
+
+
+def check_receipt_anchor(
+    proof: ReceiptProof, *, trust: TrustEvidence, log: LogEvidence | None = None
+) -> LogPlace:
+    """Check that the public log fixed exactly the proof's state of the receipts' log, and return that place.
+
+    FormatError as `check_receipt_proof`; log_proof_missing as well while it has not been fixed there.
+    """
+    _require_env(proof, trust)
+    if proof.anchor is None or proof.anchored_at is None:
+        raise FormatError(
+            Reason.LOG_PROOF_MISSING, "this state of the receipts' log is not in the public log yet"
+        )
+    stated_at = from_unix(proof.anchored_at)
+    return accept_inclusion(
+        proof.anchor,
+        receipts_entry(env=proof.env, checkpoint=_claimed_state(proof.inclusion), stated_at=stated_at),
+        kind=LogKind.PUBLIC,
+        trust_list=trust.trust_list,
+        now=trust.latest,
+        remembered=log.checkpoints if log is not None else NO_CHECKPOINTS,
+    )
+
+
+def check_receipt_inclusion(
+    token: str | bytes,
+    proof: ReceiptProof,
+    *,
+    trust: TrustEvidence,
+    log: LogEvidence | None = None,
+    fixed: bool,
+) -> LogPlace:
+    """Check that a receipt stands in the receipts' log, and return its place; FormatError as `check_receipt_proof`.
+
+    `fixed` says that `check_receipt_anchor` has passed: the public log then tells when the state was stated, and the
+    log's key had to be in its window at that time, not ever since.
+    """
+    _require_env(proof, trust)
+    stated_at = from_unix(proof.anchored_at) if fixed and proof.anchored_at is not None else trust.latest
+    return accept_inclusion(
+        proof.inclusion,
+        proof.entry(sha256_hex(token.encode("ascii") if isinstance(token, str) else token)),
+        kind=LogKind.RECEIPTS,
+        trust_list=trust.trust_list,
+        now=stated_at,
+        remembered=log.checkpoints if log is not None else NO_CHECKPOINTS,
+    )
+
+
+def _require_env(proof: ReceiptProof, trust: TrustEvidence) -> None:
+    if proof.env != trust.trust_list.env:
+        raise FormatError(Reason.LOG_PROOF_FAILED, "receipt proof is of another environment")
+
+
+def _claimed_state(inclusion: Inclusion) -> Checkpoint:
+    try:
+        return inclusion.claimed_checkpoint()
+    except FormatError as refusal:
+        raise FormatError(Reason.LOG_PROOF_FAILED, refusal.detail) from None
+
+
+def require_older(place: LogPlace | None, compromise: Compromise | None, *, trust: TrustEvidence) -> None:
+    """Refuse a receipt of a compromised key that the public log does not show to be older than the theft.
+
+    `place` is that of its state in the public log, None where none was shown; a sound key (`compromise` None) needs
+    none. FormatError: log_proof_missing, key_compromised as `verify_receipt`.
+    """
+    if compromise is None:
+        return
+    if place is None and compromise.checkpoint is not None:
+        raise FormatError(
+            Reason.LOG_PROOF_MISSING,
+            "receipt key is compromised and no proof shows that this receipt is older",
+        )
+    if place is None or not logged_before(place, compromise, trust.trust_list):
+        raise FormatError(Reason.KEY_COMPROMISED, "receipt was logged after its key was compromised")
 
 
 def answers_question(receipt: Receipt, question: JsonValue, salt: bytes) -> bool:

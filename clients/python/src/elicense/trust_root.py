@@ -2,12 +2,14 @@
 
 The root's keys sign only roots; its trust-list keys sign trust lists, as The Update Framework separates them, so
 that adding an authority never needs the root keys. It is a JWS in general JSON form (RFC 7515 section 7.2.1),
-good with a threshold of distinct keys.
+good with a threshold of distinct keys. A new version is signed by the thresholds of the version before it and of its
+own, so that whoever has pinned one version can follow the chain to the newest.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 from elicense.encoding import JsonValue, dump_json, malformed, parse_json_object, sha256_hex, to_unix
 from elicense.fields import Fields
@@ -18,6 +20,7 @@ from elicense.problems import FormatError, Reason
 TRUST_ROOT_TYP = "elicense-trust-root"
 TRUST_FMT = 1
 MAX_ROOT_BYTES = 1 << 20
+MAX_ROOTS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,43 @@ def parse_trust_root(data: bytes) -> TrustRoot:
     )
     require_threshold(jws, root.root_keys, root.root_threshold, "trust root")
     return root
+
+
+def verify_root_chain(pinned: bytes, roots: Sequence[bytes]) -> TrustRoot:
+    """Walk from the pinned root to the newest of `roots` and return that one; refusals as `read_root_chain`."""
+    return read_root_chain(pinned, roots)[-1]
+
+
+def read_root_chain(pinned: bytes, roots: Sequence[bytes]) -> tuple[TrustRoot, ...]:
+    """Check a chain of roots, oldest first, against the pinned one, and return all of them.
+
+    The pinned root (white space around it aside) must stand among them, byte for byte; it may be older or newer than
+    any other. Each next root has the next version, the same `env` and `type_base`, and the signatures of two
+    thresholds: its own and that of the root before it. The end of an older root does not matter, only that of the
+    newest, which the judge looks at. FormatError: trust_unavailable without the pinned root or for more than 1,024;
+    malformed for a gap, a repeated version (a fork) or another environment; signature_invalid below a threshold.
+    """
+    anchor = pinned.strip()
+    trusted = parse_trust_root(anchor)
+    if len(roots) > MAX_ROOTS:
+        raise FormatError(Reason.TRUST_UNAVAILABLE, f"there are more than {MAX_ROOTS} trust roots")
+    if anchor not in roots:
+        raise FormatError(Reason.TRUST_UNAVAILABLE, "the pinned trust root is not among the roots")
+    chain = tuple(trusted if root == anchor else parse_trust_root(root) for root in roots)
+    for before, after in pairwise(chain):
+        _require_successor(before, after)
+    return chain
+
+
+def _require_successor(before: TrustRoot, after: TrustRoot) -> None:
+    if after.version != before.version + 1:
+        raise malformed(f"trust root {after.version} does not follow {before.version}")
+    if (after.env, after.type_base) != (before.env, before.type_base):
+        raise malformed(f"trust root {after.version} changes env or type_base")
+    # Its own threshold was checked when it was parsed: without the old one too, anybody could add a root.
+    jws = parse_general(after.raw, typ=TRUST_ROOT_TYP, max_bytes=MAX_ROOT_BYTES)
+    what = f"trust root {after.version} under the keys of version {before.version}"
+    require_threshold(jws, before.root_keys, before.root_threshold, what)
 
 
 def key_json(key: PublicKey) -> dict[str, JsonValue]:

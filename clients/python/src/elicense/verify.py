@@ -8,7 +8,8 @@ verification and the test vectors all run this one function. The plan:
  3. Issuer: `iss` is an authority of the list that is not distrusted, and `kid` is one of its own keys.
  4. Signature: it holds under that key, with the algorithm the list names. Otherwise nothing after this is looked
     at: what a broken signature covers says nothing.
- 5. Key: it was valid at `iat`, the time of signing, and is not compromised.
+ 5. Key: it was valid at `iat`, the time of signing; if it was compromised since, the log shows that this credential
+    is older than that.
  6. Claims: they agree with each other, with the authority's entry and with the environment.
  7. Scope: the authority might issue this type in this area on the day of signing, and had not ended.
  8. Register (online): it issued exactly this identifier, signing input and status index.
@@ -16,41 +17,37 @@ verification and the test vectors all run this one function. The plan:
 10. Dates: the moment lies in the credential's window, without leeway; it was not signed in the future.
 11. Elements: what was asked matches, and nothing the policy requires is missing.
 12. Holder binding: listed and not asked; valid speaks of the license, not of who shows it.
-13. Log proof: where the policy requires one.
+13. Log proof: one that is given holds; one is there where the policy, or a compromised key, requires it.
 14. Algorithm: its profile's dates have not passed.
 15. Clock: it is reliable, and not behind what has been signed already.
 
 Every check is always listed; the reason of highest precedence leads (`elicense.report.decide`).
 
-About `at`: dates are judged at that moment, while evidence ages by the later of it and now. For a past moment a
-status read after it says nothing, so the status cannot be told unless an archived list covers the moment.
+About `at`: it moves the moment that is judged, never what is known. Status and dates are those of that moment, from
+the list that was the newest then; roots, keys with their compromise, and an annulment come from the newest evidence,
+whose own age is judged now. Where no list at hand covers the moment, the status cannot be told.
 """
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from elicense.by_reference import LicenseFacts, verify_license
-from elicense.checks import (
-    check_clock,
-    check_dates,
-    check_elements,
-    check_status,
-    not_compared,
-    status_missing,
-)
+from elicense.checks import EXPIRED_FILE, check_clock, check_dates, check_elements, not_compared
 from elicense.credential import Credential
 from elicense.elements import HeldElements, metadata_elements
 from elicense.evidence import (
-    AcceptedStatusList,
     Evidence,
     ListStatus,
     LiveStatus,
+    LogEvidence,
     RefusedPart,
     RegisterEvidence,
     TrustEvidence,
     gather_offline,
 )
 from elicense.keys import PublicKey
+from elicense.log_check import check_key, check_log_proof
+from elicense.log_proof import LogProof
 from elicense.policy import Policy
 from elicense.problems import FormatError, Reason, Text
 from elicense.reading import Reading, SignatureMemo, read_credential
@@ -63,20 +60,23 @@ from elicense.report import (
     Check,
     CheckId,
     ElementResult,
+    LogPlace,
     Outcome,
     ShownLicense,
     StatusSource,
     VerificationReport,
     decide,
 )
-from elicense.status_list import Status
-from elicense.trust_list import Authority, AuthorityKey, AuthorityState
+from elicense.status_check import check_credential_status
+from elicense.trust_list import Authority, AuthorityState
 
 __all__ = [
     "Evidence",
     "LicenseFacts",
     "ListStatus",
     "LiveStatus",
+    "LogEvidence",
+    "LogProof",
     "RegisterEvidence",
     "SignatureMemo",
     "TrustEvidence",
@@ -90,7 +90,6 @@ _FORMAT_PASSED = PASSED[CheckId.FORMAT]
 _TRUST_PASSED = PASSED[CheckId.TRUST]
 _ISSUER_PASSED = PASSED[CheckId.ISSUER]
 _SIGNATURE_PASSED = PASSED[CheckId.SIGNATURE]
-_KEY_PASSED = PASSED[CheckId.KEY]
 _CLAIMS_PASSED = PASSED[CheckId.CLAIMS]
 _SCOPE_PASSED = PASSED[CheckId.SCOPE]
 _REGISTER_PASSED = PASSED[CheckId.REGISTER]
@@ -105,16 +104,6 @@ _ENDED = AuthorityState.ENDED
 _new_report = quick_constructor(VerificationReport)
 _new_shown = quick_constructor(ShownLicense)
 
-_LISTED_STATES = {
-    Status.VALID: "active",
-    Status.INVALID: "revoked",
-    Status.SUSPENDED: "suspended",
-    Status.SUPERSEDED: "superseded",
-}
-_EXPIRED_FILE = Text(
-    "电子证照文件已到期,应重新申领;证照本身的有效期未到。",
-    "This credential has reached its end and must be issued anew; the license itself has not.",
-)
 _KEY_BINDING_IGNORED = Caution(
     "key_binding_not_checked",
     Text("文件附有持证主体的绑定签名,本次未核验。", "A key binding came with the file and was not checked."),
@@ -129,12 +118,13 @@ def verify_credential(
     at: datetime | None = None,
     elements: Mapping[str, str] | None = None,
     memo: SignatureMemo | None = None,
+    proof: LogProof | None = None,
 ) -> VerificationReport:
     """Judge a credential against the evidence under a policy, following the plan of this module.
 
     `at` asks about another moment than `evidence.now` (ValueError without a time zone). `elements` are values to
-    compare, by name. `memo` remembers readings and good signatures, never a verdict. Whatever the token is, the
-    answer is a report.
+    compare, by name. `proof` came with the credential and shows that it was logged. `memo` remembers readings
+    and good signatures, never a verdict. Whatever the token is, the answer is a report.
     """
     if at is not None and at.tzinfo is None:
         raise ValueError("at needs a time zone")
@@ -162,37 +152,38 @@ def verify_credential(
     if not _signature_holds(credential, entry.key, memo, digest):
         broken = Check(CheckId.SIGNATURE, Outcome.FAILED, Reason.SIGNATURE_INVALID)
         return case.stop(_FORMAT_PASSED, current, issuer, broken)
-    # 9. 11. first, because what they find is shown beside their checks.
-    status, source, superseded_by = _check_status(credential, authority, case)
+    # 9. 11. 13. first, because what they find is shown beside their checks, and the log tells about the key.
+    status, source, live = check_credential_status(credential, authority, evidence, policy, case.moment)
     compared, results = _check_credential_elements(credential, case)
+    logged, place = _LOG_PROOF_NOT_ASKED, None
+    # Online the register itself says what it issued, and its own log follows within seconds; only a stolen key, with
+    # which anything could have been issued, needs the log's word there too.
+    needed = (policy.require_log_proof and evidence.register is None) or entry.compromised is not None
+    if needed or proof is not None or evidence.register is not None:
+        logged, place = check_log_proof(credential, proof, evidence=evidence, trust=trust, needed=needed)
     checks = (
         _FORMAT_PASSED,
         current,
         issuer,
         _SIGNATURE_PASSED,
         # 5. 6. 7. 8.
-        _check_key(entry, credential),
+        check_key(entry, credential.claims.issued_at, logged, place, trust.trust_list),
         _check_claims(reading, authority, trust),
         _check_scope(reading, authority),
         _check_register(evidence.register),
         status,
         # 10.
-        _check_credential_dates(credential, trust, case),
+        _check_credential_dates(credential, case),
         compared,
         # 12. 13. 14. 15.
         _HOLDER_BINDING_NOT_ASKED,
-        _check_log_proof(policy),
+        logged,
         _check_algorithm(entry.key, credential, case.judged),
         _check_clock(evidence, trust, source, policy),
     )
-    return case.report(
-        checks,
-        results=results,
-        shown=_show(credential, authority),
-        status=source,
-        superseded_by=superseded_by,
-        cautions=() if credential.key_binding is None else (_KEY_BINDING_IGNORED,),
-    )
+    shown = _show(credential, authority)
+    cautions = () if credential.key_binding is None else (_KEY_BINDING_IGNORED,)
+    return case.report(checks, results, shown, source, live, place, cautions)
 
 
 class _Case:
@@ -206,24 +197,24 @@ class _Case:
         self.evidence = evidence
         self.policy = policy
         self.asked = asked
-        self.now = evidence.now
-        self.moment = self.now if at is None else at
-        self.judged = self.now if at is None or at < self.now else at
+        self.now = self.moment = self.judged = now = evidence.now
+        if at is not None:
+            self.moment, self.judged = at, max(at, now)
 
     def stop(self, *made: Check) -> VerificationReport:
         """End here: later checks would speak about claims that nothing vouches for."""
         done = {check.id for check in made}
         skipped = (SKIPPED[check_id] for check_id in CheckId if check_id not in done)
-        return self.report((*made, *skipped), results=not_compared(self.asked))
+        return self.report((*made, *skipped), not_compared(self.asked))
 
     def report(
         self,
         checks: tuple[Check, ...],
-        *,
         results: tuple[ElementResult, ...],
         shown: ShownLicense | None = None,
         status: StatusSource | None = None,
-        superseded_by: str | None = None,
+        live: LiveStatus | None = None,
+        log: LogPlace | None = None,
         cautions: tuple[Caution, ...] = (),
     ) -> VerificationReport:
         verdict, reason = decide(checks)
@@ -238,12 +229,13 @@ class _Case:
             policy=self.policy,
             elements=results,
             shown=shown,
-            superseded_by=superseded_by,
+            superseded_by=live.superseded_by if live is not None else None,
+            successors=live.successors if live is not None else (),
             status=status,
             trust=trust.reference if trust is not None else None,
             cautions=cautions,
-            about_file=True,
             candidates=None,
+            log=log,
         )
 
 
@@ -295,15 +287,6 @@ def _signature_holds(
     return key.verify(credential.signature, credential.signing_input)
 
 
-def _check_key(entry: AuthorityKey, credential: Credential) -> Check:
-    """5. Judge the key at `iat`. A compromised key could have been used with any `iat`, so none is believed."""
-    if not entry.valid_at(credential.claims.issued_at):
-        return Check(CheckId.KEY, Outcome.FAILED, Reason.KEY_NOT_VALID_AT_ISSUE)
-    if entry.compromised is not None:
-        return Check(CheckId.KEY, Outcome.FAILED, Reason.KEY_COMPROMISED)
-    return _KEY_PASSED
-
-
 def _check_claims(reading: Reading, authority: Authority, trust: TrustEvidence) -> Check:
     """6. Hold the claims against each other, the issuer's entry, the type base and the environment."""
     credential, claims = reading.credential, reading.credential.claims
@@ -349,49 +332,16 @@ def _check_register(register: RegisterEvidence | None) -> Check:
     return _REGISTER_PASSED
 
 
-def _check_status(
-    credential: Credential, authority: Authority, case: _Case
-) -> tuple[Check, StatusSource | None, str | None]:
-    """9. Find the state and judge it with its age; also name its source and, live, the newer version."""
-    evidence, status = case.evidence, case.evidence.status
-    if evidence.register is not None and not evidence.register.known:
-        return SKIPPED[CheckId.STATUS], None, None
-    if isinstance(status, LiveStatus):
-        source = StatusSource(kind="live", as_of=status.as_of, event_seq=status.event_seq)
-        check = check_status(
-            status.state, source, expires_at=None, policy=case.policy, now=case.now, moment=case.moment
-        )
-        return check, source, status.superseded_by
-    part = status.lists.get(credential.claims.status_uri) if status is not None else None
-    if part is None:
-        return status_missing("no status list for the URI of this credential"), None, None
-    if not isinstance(part, AcceptedStatusList):
-        return status_missing(part.detail), None, None
-    if not part.service.covers_authority(authority.code):
-        return status_missing("the list's signer does not speak for this authority"), None, None
-    listed = part.status_list
-    try:
-        state = _LISTED_STATES[listed.lookup(credential.claims.status_index)]
-    except FormatError as refusal:
-        return status_missing(refusal.detail), None, None
-    check = check_status(
-        state, part.source, expires_at=listed.expires_at, policy=case.policy, now=case.now, moment=case.moment
+def _check_credential_dates(credential: Credential, case: _Case) -> Check:
+    """10. Judge the window, and refuse what was signed in the future; a clock that is behind makes nothing future."""
+    claims, known = credential.claims, case.evidence.known
+    check = check_dates(
+        begins=claims.not_before, ends=claims.expires_at, moment=case.moment, now=case.now, known=known
     )
-    return check, part.source, None
-
-
-def _check_credential_dates(credential: Credential, trust: TrustEvidence, case: _Case) -> Check:
-    """10. Judge the credential's window, and refuse one signed in the future.
-
-    A clock behind the signed evidence makes nothing before that evidence future: it is the clock that is wrong.
-    """
-    claims = credential.claims
-    check = check_dates(begins=claims.not_before, ends=claims.expires_at, moment=case.moment)
     if check.code is Reason.EXPIRED and _ends_before_license(credential):
-        return Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED, text=_EXPIRED_FILE)
-    if check.code is Reason.OK and claims.issued_at > max(case.judged, trust.latest) + case.policy.leeway:
-        detail = "the credential was signed in the future"
-        return Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID, detail=detail)
+        return Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED, text=EXPIRED_FILE)
+    if check.code is Reason.OK and claims.issued_at > max(case.judged, known) + case.policy.leeway:
+        return Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID, detail="signed in the future")
     return check
 
 
@@ -415,13 +365,6 @@ def _check_credential_elements(
         held = HeldElements(values=values, complete=credential.undisclosed_count == 0)
     missing = tuple(name for name in required if name not in held.values)
     return check_elements(case.asked or {}, held, missing=missing)
-
-
-def _check_log_proof(policy: Policy) -> Check:
-    """13. No credential carries a log proof yet: a policy that requires one cannot be told."""
-    if policy.require_log_proof:
-        return Check(CheckId.LOG_PROOF, Outcome.CANNOT_TELL, Reason.LOG_PROOF_MISSING)
-    return _LOG_PROOF_NOT_ASKED
 
 
 def _check_algorithm(key: PublicKey, credential: Credential, judged: datetime) -> Check:

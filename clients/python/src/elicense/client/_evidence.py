@@ -1,14 +1,16 @@
 """Offline verification: the pinned root, the bundle, and the memory that nothing older is ever put back."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from elicense.bundle import parse_bundle
 from elicense.client import _system
+from elicense.client._checkpoint import FetchConsistency, require_growth
+from elicense.client._offline_report import OfflineReport, with_evidence
 from elicense.client.errors import TrustError
 from elicense.evidence import (
     CLOCK_TOLERANCE,
@@ -18,12 +20,16 @@ from elicense.evidence import (
     gather_offline,
     remember,
 )
+from elicense.evidence_file import new_judgement
 from elicense.freshness import Freshness
+from elicense.log_proof import LogProof, parse_receipt_proof
+from elicense.log_trust import NO_CHECKPOINTS
 from elicense.policy import Policy, parse_duration, policy_by_name, with_max_status_age
 from elicense.problems import FormatError
-from elicense.report import VerificationReport, rfc3339
-from elicense.trust_list import parse_trust_root
-from elicense.verify import SignatureMemo, verify_credential
+from elicense.report import rfc3339
+from elicense.stapled import split_stapled
+from elicense.trust_root import parse_trust_root
+from elicense.verify import SignatureMemo
 
 if TYPE_CHECKING:
     from elicense.receipt import Receipt
@@ -38,9 +44,10 @@ class OfflineVerifier:
 
     `trust_root` and `bundle` are paths or the bytes themselves; without a bundle every answer is indeterminate
     (`trust_unavailable`). `max_status_age` ("24h", "90m", a timedelta; up to 7 days) replaces that of the policy
-    (a preset's name or a Policy). The verifier remembers the highest sequences and the latest time it has seen:
-    `reload` refuses older ones, and a clock that ran backwards makes answers indeterminate. Raises TrustError for
-    a root that cannot be read or is none, ValueError for an unknown policy or age.
+    (a preset's name or a Policy). The verifier remembers the newest root, the highest sequences, the log's states and
+    the latest time it has seen: `reload` refuses older ones and a log that forked or went back, and a clock that ran
+    backwards makes answers indeterminate. Raises TrustError for a root that cannot be read or is none, ValueError for
+    an unknown policy or age.
     """
 
     def __init__(
@@ -55,9 +62,11 @@ class OfflineVerifier:
         self._policy = choose_policy(policy, max_status_age)
         self._clock = clock
         self._root = _read(trust_root, "trust root")
-        _require_root(self._root)
+        require_root(self._root)
         self._bundle_source = bundle
+        self._bundle: bytes | None = None
         self._memory: TrustMemory | None = None
+        self._before: TrustMemory | None = None
         self._memo = SignatureMemo(MEMO_SIZE)
         self._evidence = self._gather()
 
@@ -67,32 +76,40 @@ class OfflineVerifier:
         *,
         at: datetime | None = None,
         elements: Mapping[str, str] | None = None,
-    ) -> VerificationReport:
-        """Judge one credential: its text or bytes, or the path of a file that holds it.
+    ) -> OfflineReport:
+        """Judge one credential: its text or bytes, or the path of a file that holds it, with or without a log proof.
 
-        `at` judges the dates for another moment; `elements` are compared with what the credential discloses. A bad
-        credential is a report that is false, never an exception. Raises OSError for a path that cannot be read.
+        `at` judges dates and status as of another moment (of the past, by the bundle's archived lists); `elements` are
+        compared with what the credential discloses. A bad credential is a report that is false, never an exception.
+        Raises OSError for a path that cannot be read.
         """
         now = self._clock()
         evidence = self._evidence.at_time(now, memory=self._memory)
         self._saw(now)
-        return verify_credential(
-            read_credential(credential),
-            evidence=evidence,
+        token, proof = take_apart(read_credential(credential))
+        judgement = new_judgement(
+            token=token,
+            proof=proof,
+            trust_root=self._root,
+            bundle=self._bundle,
             policy=self._policy,
+            now=now,
             at=at,
-            elements=elements,
-            memo=self._memo,
+            elements=dict(elements) if elements is not None else None,
+            memory=self._before,
+            clock_reliable=evidence.clock_reliable,
         )
+        return with_evidence(judgement.judge(evidence, memo=self._memo), judgement, evidence)
 
     def reload(self) -> None:
         """Read the bundle again, after `trust update` has replaced it. Parts older than those seen are not used."""
         self._evidence = self._gather()
 
     def _gather(self) -> Evidence:
-        bundle = None if self._bundle_source is None else _read(self._bundle_source, "bundle")
+        self._bundle = None if self._bundle_source is None else _read(self._bundle_source, "bundle")
+        self._before = self._memory
         evidence = gather_offline(
-            trust_root=self._root, bundle=bundle, now=self._clock(), memory=self._memory
+            trust_root=self._root, bundle=self._bundle, now=self._clock(), memory=self._memory
         )
         self._memory = remember(evidence, self._memory)
         return evidence
@@ -104,14 +121,21 @@ class OfflineVerifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleUpdate:
-    """What an update found: the bytes to keep and what they hold. `changed` is false for the bundle held already."""
+    """What an update found: the bytes to keep and what they hold. `changed` is false for the bundle held already.
 
-    content: bytes
+    `received` counts the bytes that came over the network, `by_delta` says that they were a delta;
+    `uncovered` how many status lists have no version of the past moment that was asked for.
+    """
+
+    content: bytes = field(repr=False)
     changed: bool
     trust_list_sequence: int
     authorities: int
     status_lists: int
     as_of: datetime
+    received: int = 0
+    by_delta: bool = False
+    uncovered: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Show it as JSON."""
@@ -121,23 +145,37 @@ class BundleUpdate:
             "authorities": self.authorities,
             "status_lists": self.status_lists,
             "as_of": rfc3339(self.as_of),
+            "received": self.received,
+            "by_delta": self.by_delta,
+            "uncovered": self.uncovered,
         }
 
 
-def update_bundle(fetched: bytes, *, trust_root: bytes, held: bytes | None, now: datetime) -> BundleUpdate:
-    """Check a fetched bundle against the pinned root and the one held so far (the memory), part by part. Pure.
+def update_bundle(
+    fetched: bytes,
+    *,
+    trust_root: bytes,
+    held: bytes | None,
+    now: datetime,
+    consistency: FetchConsistency | None = None,
+) -> BundleUpdate:
+    """Check a fetched bundle against the pinned root and the one held so far (the memory), part by part.
+
+    Pure but for `consistency`, which is asked for a proof when the log has grown since.
 
     Raises TrustError: a part that does not hold, a list that the freshness names and the bundle lacks, an expired
     freshness, anything older than what `held` has (`rolled_back`), a clock behind it (`clock_unreliable`), and a
-    held bundle that cannot be read (it is the memory, so it is never silently replaced). A held bundle of another
-    root has no say.
+    held bundle that cannot be read (it is the memory, so it is never silently replaced); a log that forked, went back
+    or lacks the proof that it only grew (`client._checkpoint`). A held bundle of another root has no say.
     """
-    _require_root(trust_root)
-    memory = _memory_of(held, trust_root=trust_root, now=now)
+    require_root(trust_root)
     evidence = gather_offline(trust_root=trust_root, bundle=fetched, now=now)
     trust, freshness = _accepted(evidence)
+    memory = _memory_of(held, trust_root=trust_root, chain=parse_bundle(fetched).roots, now=now)
     if memory is not None:
-        remembered = gather_offline(trust_root=trust_root, bundle=fetched, now=now, memory=memory)
+        # The log's own rule asks the service for a proof (`require_growth`): a fork is not called an older bundle.
+        highest = replace(memory, checkpoints=NO_CHECKPOINTS)
+        remembered = gather_offline(trust_root=trust_root, bundle=fetched, now=now, memory=highest)
         older = remembered.refused()
         if older:
             raise TrustError("rolled_back", older[0].detail)
@@ -145,7 +183,10 @@ def update_bundle(fetched: bytes, *, trust_root: bytes, held: bytes | None, now:
     if now < seen - CLOCK_TOLERANCE:
         raise TrustError("clock_unreliable", "the clock of this machine is behind what has been signed")
     if freshness.expires_at <= now:
-        raise TrustError("trust_stale", "the service's freshness statement has expired")
+        detail = "the service's freshness statement has expired, or the clock of this machine stands ahead"
+        raise TrustError("trust_stale", detail)
+    seen_log = parse_bundle(held).checkpoint if held is not None and memory is not None else None
+    require_growth(seen_log, trust.checkpoint, fetch=consistency)
     missing = set(freshness.status_lists) - set(parse_bundle(fetched).status_lists)
     if missing:
         raise TrustError("status_unavailable", f"the bundle lacks {len(missing)} status lists")
@@ -159,43 +200,32 @@ def update_bundle(fetched: bytes, *, trust_root: bytes, held: bytes | None, now:
     )
 
 
-def store_bundle(path: Path, content: bytes) -> None:
-    """Replace a bundle file at once and durably: after a crash it holds the old bytes or the new ones, whole."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-
-
-def verify_receipt_with(receipt: str, *, trust_root: bytes, bundle: bytes, now: datetime) -> "Receipt":
-    """Check a receipt under the pinned root and a bundle's trust list.
+def verify_receipt_with(
+    receipt: str,
+    *,
+    trust_root: bytes,
+    bundle: bytes,
+    now: datetime,
+    proof: Mapping[str, object] | None = None,
+) -> "Receipt":
+    """Check a receipt under the pinned root and a bundle's trust list, with its log proof where one is given.
 
     Raises TrustError when it does not hold, and trust_stale when nothing says that the list is still the current
     one: an older list may name a key that has been withdrawn since.
     """
-    from elicense.receipt import verify_receipt
+    from elicense.receipt_check import check_receipt
+    from elicense.receipt_file import ReceiptFile
 
-    evidence = gather_offline(trust_root=trust_root, bundle=bundle, now=now)
-    if evidence.trust is None:
-        part = evidence.trust_refused
-        raise TrustError(
-            part.reason.value if part else "trust_unavailable", part.detail if part else "no trust list"
-        )
-    _require_current(evidence.trust, now)
     try:
-        return verify_receipt(receipt, trust=evidence.trust)
+        parsed = parse_receipt_proof(dict(proof)) if proof is not None else None  # type: ignore[arg-type]
     except FormatError as refusal:
         raise TrustError(refusal.reason.value, refusal.detail) from refusal
-
-
-def _require_current(trust: TrustEvidence, now: datetime) -> None:
-    if trust.freshness is None:
-        raise TrustError("trust_stale", trust.refused.detail if trust.refused is not None else "no freshness")
-    ends = min(trust.root.expires, trust.trust_list.next_update, trust.freshness.expires_at)
-    if now >= ends:
-        raise TrustError("trust_stale", f"the trust documents ended at {rfc3339(ends)}")
+    evidence = gather_offline(trust_root=trust_root, bundle=bundle, now=now)
+    report = check_receipt(ReceiptFile(receipt=receipt), evidence=evidence, proof=parsed)
+    if not report or report.receipt is None:
+        leading = next(check for check in report.checks if check.code is report.reason)
+        raise TrustError(report.reason.value, leading.detail)
+    return report.receipt
 
 
 def choose_policy(policy: str | Policy, max_status_age: str | timedelta | None) -> Policy:
@@ -210,7 +240,7 @@ def choose_policy(policy: str | Policy, max_status_age: str | timedelta | None) 
 def read_credential(source: Source) -> str | bytes:
     """Return a credential's text: as given, or read from a path. White space behind it is dropped.
 
-    A text is taken for a token when it holds `~` or looks like a JWS, else for a path if such a file exists.
+    A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists.
     """
     if isinstance(source, bytes):
         return source.rstrip()
@@ -220,8 +250,19 @@ def read_credential(source: Source) -> str | bytes:
         return file.read(MOST_TOKEN_BYTES + 1).rstrip()
 
 
+def take_apart(source: str | bytes) -> tuple[str | bytes, LogProof | None]:
+    """Give the credential in a text and its log proof, if one is stapled to it."""
+    try:
+        return split_stapled(source)
+    except FormatError:
+        return (
+            source,
+            None,
+        )  # JSON that is no stapled credential: the judge says that it is no credential either
+
+
 def _looks_like_token(text: str) -> bool:
-    return "~" in text or text.startswith("eyJ") or len(text) > 4096
+    return "~" in text or text.startswith(("eyJ", "{")) or len(text) > 4096
 
 
 def _read(source: Source, what: str) -> bytes:
@@ -233,26 +274,28 @@ def _read(source: Source, what: str) -> bytes:
         raise TrustError("unreadable", f"the {what} cannot be read: {error.strerror}") from error
 
 
-def _require_root(trust_root: bytes) -> None:
+def require_root(trust_root: bytes) -> None:
+    """Raise TrustError for what is no trust root, or one that its own keys did not sign."""
     try:
         parse_trust_root(trust_root)
     except FormatError as refusal:
         raise TrustError(refusal.reason.value, f"trust root: {refusal.detail}") from refusal
 
 
-def _memory_of(held: bytes | None, *, trust_root: bytes, now: datetime) -> TrustMemory | None:
+def _memory_of(
+    held: bytes | None, *, trust_root: bytes, chain: Sequence[bytes], now: datetime
+) -> TrustMemory | None:
     if held is None:
         return None
     try:
-        roots = parse_bundle(held).roots
+        root = _root_of_held(parse_bundle(held).roots, pinned=trust_root, chain=chain)
     except FormatError as refusal:
         raise TrustError(
             "unreadable", f"the bundle held so far cannot be read ({refusal.detail}); remove it to begin anew"
         ) from refusal
-    # A pinned file often gains a final newline on its way; the bundle holds the exact bytes.
-    if trust_root.strip() not in roots:
+    if root is None:
         return None
-    evidence = gather_offline(trust_root=trust_root, bundle=held, now=now)
+    evidence = gather_offline(trust_root=root, bundle=held, now=now)
     if evidence.trust is None:
         # Without its sequences anything older would be taken: what it was is for a person to look into.
         detail = evidence.trust_refused.detail if evidence.trust_refused is not None else "no trust list"
@@ -260,6 +303,16 @@ def _memory_of(held: bytes | None, *, trust_root: bytes, now: datetime) -> Trust
             "unreadable", f"the bundle held so far does not hold ({detail}); remove it to begin anew"
         )
     return remember(evidence)
+
+
+def _root_of_held(held: Sequence[bytes], *, pinned: bytes, chain: Sequence[bytes]) -> bytes | None:
+    """Find the root to read a held bundle under: the pinned one, or one of the same chain; None of a stranger's.
+
+    Pinning a newer root does not begin anew: what was seen under the ones before stays seen.
+    """
+    # A pinned file often gains a final newline on its way; the bundle holds the exact bytes.
+    anchor = pinned.strip()
+    return anchor if anchor in held else next((root for root in held if root in chain), None)
 
 
 def _accepted(evidence: Evidence) -> tuple[TrustEvidence, Freshness]:

@@ -45,7 +45,11 @@ class License:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """One event in the life of a license."""
+    """One event in the life of a license: who, when recorded, from when, why.
+
+    `details` by action: `previous` identifier and names `changed` (amend, renew), `kind` (revoke), `relation` and
+    `successors` (succession).
+    """
 
     action: str
     version: str
@@ -56,6 +60,7 @@ class HistoryEntry:
     effective_at: datetime | None
     reason_code: str | None
     reason: str | None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +83,14 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementAnswer:
-    """How one asked element compared; the right value is never told."""
+    """How one asked element compared; the right value is never told.
+
+    `changed_on` is the day a `former_value` stopped being right.
+    """
 
     name: str
     outcome: str
+    changed_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +105,10 @@ class FieldError:
 class Verification:
     """The service's answer to one question. True only when the verdict is valid.
 
-    `license` holds the disclosed claims, for questions by credential or code only. `receipt` is the signed
-    evidence (JWS); keep `question_salt` with it, for it opens the receipt's digest of the question. `raw` is the
-    whole answer as it came.
+    `license` holds the disclosed claims, for questions by credential or code only. `superseded_by` is the identifier in
+    force in place of the one asked about, `successors` those of licenses that took its place. `receipt` is the signed
+    evidence (JWS); keep `question_salt` with it, for it opens the receipt's digest of the question. `historical` tells
+    that a past moment was asked about: valid then is not valid now. `raw` is the whole answer as it came.
     """
 
     id: str
@@ -122,6 +132,8 @@ class Verification:
     question_salt: str | None
     errors: tuple[FieldError, ...]
     raw: Mapping[str, object] = field(repr=False)
+    successors: tuple[str, ...] = ()
+    historical: bool = False
 
     def __bool__(self) -> bool:
         return self.verdict == "valid"
@@ -189,6 +201,7 @@ def history_entry_of(value: Json) -> HistoryEntry:
         effective_at=_optional(_moment, _maybe_text(value, "effective_at")),
         reason_code=_maybe_text(value, "reason_code"),
         reason=_maybe_text(value, "reason"),
+        details={name: str(text) for name, text in (_maybe_object(value, "details") or {}).items()},
     )
 
 
@@ -220,11 +233,17 @@ def verification_of(value: Json) -> Verification:
             for item in _objects(value, "checks")
         ),
         elements=tuple(
-            ElementAnswer(name=_text(item, "name"), outcome=_text(item, "outcome"))
+            ElementAnswer(
+                name=_text(item, "name"),
+                outcome=_text(item, "outcome"),
+                changed_on=_optional(_day, _maybe_text(item, "changed_on")),
+            )
             for item in _objects(value, "elements")
         ),
         license=_maybe_object(value, "license"),
         superseded_by=_maybe_text(value, "superseded_by"),
+        successors=_texts(value, "successors"),
+        historical=value.get("historical") is True,
         verified_at=_optional(_moment, _maybe_text(value, "verified_at")),
         evaluated_at=_optional(_moment, _maybe_text(value, "evaluated_at")),
         status_as_of=_optional(_moment, _maybe_text(value, "status_as_of")),
@@ -299,6 +318,11 @@ def _maybe_object(value: Json, name: str) -> Json | None:
 def _objects(value: Json, name: str) -> Sequence[Json]:
     found = value.get(name)
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _texts(value: Json, name: str) -> tuple[str, ...]:
+    found = value.get(name)
+    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else ()
 
 
 def _optional(read: Callable[[str], T], text: str | None) -> T | None:

@@ -7,7 +7,7 @@ A shell (`_sync`) asks this module for a `Request`, sends it through a `Transpor
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -165,6 +165,18 @@ def check_api_key(text: str) -> str:
     return text
 
 
+def without_none(value: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what was not given."""
+    return {name: member for name, member in value.items() if member is not None}
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a moment in UTC. Raises ConfigurationError for one without its zone."""
+    if moment.tzinfo is None:
+        raise ConfigurationError("times carry their zone")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def encode_body(body: Mapping[str, object]) -> bytes:
     """Return the body as UTF-8 JSON.
 
@@ -252,6 +264,7 @@ def _problem(response: Response) -> Problem:
         code=_text(document, "code"),
         detail=_text(document, "detail"),
         request_id=_text(document, "request_id"),
+        reason=_text(document, "reason"),
         errors=tuple(
             FieldProblem(pointer=_text(item, "pointer"), detail=_text(item, "detail"))
             for item in (errors if isinstance(errors, list) else ())
@@ -282,3 +295,15 @@ def ascii_text(response: Response) -> str:
         return response.body.decode("ascii").strip()
     except UnicodeDecodeError as error:
         raise APIResponseError("the answer is not ASCII text") from error
+
+
+def stapled_text(response: Response) -> str:
+    """Return the body as it came, a credential with its log proof. Raises APIResponseError when it is none."""
+    from elicense.problems import FormatError
+    from elicense.stapled import parse_stapled
+
+    try:
+        parse_stapled(response.body)
+    except FormatError as error:
+        raise APIResponseError("the answer is no credential with a log proof") from error
+    return response.body.decode("utf-8").strip()

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from elicense.policy import Policy
+from elicense.limits import limits_of
 from elicense.problems import REASONS, Text
-from elicense.report import Lang, Outcome, Verdict, VerificationReport, rfc3339
+from elicense.report import Lang, Outcome, Verdict, VerificationReport
 
 VERDICTS: Final[Mapping[Verdict, Text]] = {
     Verdict.VALID: Text("有效", "VALID"),
     Verdict.INVALID: Text("无效", "INVALID"),
     Verdict.INDETERMINATE: Text("无法判断", "CANNOT TELL"),
 }
-_MARKS: Final[Mapping[Outcome, str]] = {
+MARKS: Final[Mapping[Outcome, str]] = {
     Outcome.PASSED: "✓",
     Outcome.FAILED: "✗",
     Outcome.CANNOT_TELL: "?",
@@ -39,8 +39,16 @@ _ELEMENTS: Final[Mapping[str, Text]] = {
 }
 _LONG_TERM: Final = Text("长期", "long-term")
 _HOLDER: Final = Text("持证主体", "Holder")
-_STATUS_AS_OF: Final = Text("状态截至", "Status as of")
 _TEST: Final = Text("测试环境签发的证照,不具法律效力。", "Issued in a test environment: of no legal effect.")
+_AGES: Final = Text("依据的时效,以及由此不能说明的", "How old the evidence is, and what it cannot claim")
+_PARTS: Final[Mapping[str, Text]] = {
+    "trust_root": Text("信任根", "Trust root"),
+    "trust_list": Text("信任列表", "Trust list"),
+    "freshness": Text("新鲜度声明", "Freshness statement"),
+    "checkpoint": Text("存证日志检查点", "Log checkpoint"),
+    "status_list": Text("状态列表", "Status list"),
+    "log_proof": Text("存证日志证明", "Log proof"),
+}
 _POLICY: Final = Text("核验策略", "Policy")
 
 
@@ -50,7 +58,7 @@ def printable(text: str) -> str:
 
 
 def render_report(report: VerificationReport, *, name: str, lang: Lang) -> str:
-    """Render one report; everything from the file is made printable."""
+    """Render one report of an offline verification; everything from the file is made printable."""
     verdict = VERDICTS[report.verdict].in_language(lang)
     lines = [f"{verdict}  [{report.verdict.value}/{report.reason.value}]  {printable(name)}"]
     lines.append(f"  {report.reason_text(lang)}")
@@ -60,13 +68,13 @@ def render_report(report: VerificationReport, *, name: str, lang: Lang) -> str:
         lines.append(f"  ! {_TEST.in_language(lang)}")
     for check in report.checks:
         detail = f" ({printable(check.detail)})" if check.detail else ""
-        lines.append(f"  {_MARKS[check.outcome]} {check.message(lang)}{detail}")
+        lines.append(f"  {MARKS[check.outcome]} {check.message(lang)}{detail}")
     for element in report.elements:
         lines.append(f"  · {printable(element.name)}: {element.outcome.value}")
     for warning in report.warnings:
         lines.append(f"  ! {warning.text.in_language(lang)}")
     lines.extend(_license_lines(report, lang))
-    lines.extend(_evidence_lines(report, report.policy, lang))
+    lines.extend(_evidence_lines(report, lang))
     return "\n".join(lines)
 
 
@@ -91,9 +99,33 @@ def _license_lines(report: VerificationReport, lang: Lang) -> list[str]:
     return lines
 
 
-def _evidence_lines(report: VerificationReport, policy: Policy, lang: Lang) -> list[str]:
-    lines = []
-    if report.status_as_of is not None:
-        lines.append(f"  {_STATUS_AS_OF.in_language(lang)}: {rfc3339(report.status_as_of)}")
-    lines.append(f"  {_POLICY.in_language(lang)}: {policy.id} v{policy.version}")
+def _evidence_lines(report: VerificationReport, lang: Lang) -> list[str]:
+    lines = [f"  {_POLICY.in_language(lang)}: {report.policy.id} v{report.policy.version}"]
+    lines.append(f"  {_AGES.in_language(lang)}")
+    for age in report.evidence_ages():
+        part = _PARTS.get(age.part)
+        title = age.part if part is None else part.in_language(lang)
+        shown = "" if age.age_seconds is None else f" {_old(age.age_seconds, age.limit_seconds, lang)}"
+        lines.append(f"    {title}{shown}")
+        lines.append(f"      {age.note.in_language(lang)}")
+    lines.extend(f"    - {limit.text.in_language(lang)}" for limit in limits_of(report))
     return lines
+
+
+def _old(seconds: int, limit: int | None, lang: Lang) -> str:
+    age = age_text(seconds, lang)
+    most = "" if limit is None else age_text(limit, lang)
+    if lang == "zh":
+        return f"已 {age}" + (f"(不超过 {most})" if most else "")
+    return f"{age} old" + (f" (counts for {most})" if most else "")
+
+
+def age_text(seconds: int, lang: Lang) -> str:
+    """Write an age exactly, to the second; what lies in the future is no time old."""
+    rest = max(0, seconds)
+    parts: list[str] = []
+    for length, zh, en in ((86400, "天", "d"), (3600, "小时", "h"), (60, "分", "min"), (1, "秒", "s")):
+        count, rest = divmod(rest, length)
+        if count or (length == 1 and not parts):
+            parts.append(f"{count} {zh if lang == 'zh' else en}")
+    return " ".join(parts)

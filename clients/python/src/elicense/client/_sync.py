@@ -1,29 +1,26 @@
 """The blocking client: `Elicense`. All rules stand in `_protocol`; this file sends, waits and sends again."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from elicense.client import _system
+from elicense.client._licenses import Licenses
 from elicense.client._models import (
     BatchResult,
-    HistoryEntry,
-    Holder,
     Holding,
     Json,
-    License,
     Page,
     Verification,
     batch_of,
-    history_entry_of,
     holding_of,
-    license_of,
     page_of,
     verification_of,
 )
+from elicense.client._orders import Proposals, ScheduledChanges
 from elicense.client._protocol import (
     Done,
     Endpoint,
@@ -32,12 +29,14 @@ from elicense.client._protocol import (
     Response,
     Timeout,
     Transport,
-    ascii_text,
     check_api_key,
     check_base_url,
     json_object,
     next_step,
+    rfc3339,
+    without_none,
 )
+from elicense.client._trust import Trust
 from elicense.client.errors import APIConnectionError, ConfigurationError, TrustError
 
 if TYPE_CHECKING:
@@ -83,8 +82,10 @@ class Elicense:
         self._pause = pause
         self._transport = transport if transport is not None else _http_transport()
         self.licenses = Licenses(self)
+        self.scheduled_changes = ScheduledChanges(self)
+        self.proposals = Proposals(self)
         self.verifications = Verifications(self)
-        self.trust = Trust(self)
+        self.trust = Trust(self._endpoint, self._send)
 
     def __repr__(self) -> str:
         return f"Elicense(base_url={self._endpoint.base_url!r})"
@@ -115,18 +116,24 @@ class Elicense:
             if cursor is None:
                 return held
 
-    def verify_receipt(self, receipt: str) -> "Receipt":
+    def verify_receipt(self, receipt: str, *, proof: Mapping[str, object] | None = None) -> "Receipt":
         """Check a receipt's signature against the pinned trust root and the service's trust list; return it.
 
-        Raises TrustError when no trust root is pinned, when the trust list does not hold, and when the receipt was
-        not signed by a key the trust list names for receipts.
+        `proof` (`verifications.receipt_proof`) shows besides that it stands in the receipts' log. Raises TrustError
+        when no trust root is pinned, when the trust list does not hold, when the receipt was not signed by a key the
+        list names for receipts, valid when it signed, and when the proof does not hold. For files, and with no
+        network: `elicense verify-receipt`, `elicense.receipt_check.check_receipt`.
         """
         if self._trust_root is None:
             raise TrustError("no_trust_root", "pin a trust root: Elicense(trust_root=…)")
         from elicense.client._evidence import verify_receipt_with
 
         return verify_receipt_with(
-            receipt, trust_root=self._trust_root, bundle=self.trust.bundle(), now=_system.now()
+            receipt,
+            trust_root=self._trust_root,
+            bundle=self.trust.bundle(),
+            now=_system.now(),
+            proof=proof,
         )
 
     # What the resources below use.
@@ -174,148 +181,6 @@ class Elicense:
             attempt += 1
 
 
-class Licenses:
-    """Licenses of the calling authority (or, for reading, of the calling holder)."""
-
-    def __init__(self, client: Elicense) -> None:
-        self._client = client
-
-    def issue(
-        self,
-        *,
-        type_code: str,
-        number: str,
-        holder: Holder | Mapping[str, str],
-        area_code: str,
-        issue_date: date | str,
-        valid_from: date | str,
-        valid_until: date | str | None = None,
-        elements: Mapping[str, str] | None = None,
-        authority_code: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> License:
-        """Issue a license; `valid_until` None means long-term. Dates are civil days at +08:00, the last included.
-
-        Raises NumberTakenError, NotAuthorizedToIssueError, InvalidUsccError, InvalidElementsError and the like.
-        """
-        named = (
-            {"code": holder.code, "code_type": holder.code_type, "name": holder.name}
-            if isinstance(holder, Holder)
-            else dict(holder)
-        )
-        body: dict[str, object] = {
-            "type_code": type_code,
-            "number": number,
-            "holder": named,
-            "area_code": area_code,
-            "issue_date": str(issue_date),
-            "valid_from": str(valid_from),
-            "elements": dict(elements or {}),
-            "authority_code": authority_code,
-        }
-        # A missing member would be refused: null is how long-term is said.
-        long_term = {"valid_until": None if valid_until is None else str(valid_until)}
-        return license_of(
-            self._client._post(
-                ["v1", "licenses"], _without_none(body) | long_term, idempotency_key=idempotency_key
-            )
-        )
-
-    def get(self, license_id: str) -> License:
-        """Fetch the current version. Raises NotFoundError also for a license of somebody else."""
-        return license_of(self._client._get(["v1", "licenses", license_id]))
-
-    def list(
-        self,
-        *,
-        holder_code: str | None = None,
-        type_code: str | None = None,
-        number: str | None = None,
-        status: str | None = None,
-        cursor: str | None = None,
-        limit: int | None = None,
-    ) -> Page[License]:
-        """Fetch one page of licenses; pass `next_cursor` as `cursor` for the following one."""
-        query = {
-            "holder_code": holder_code,
-            "type_code": type_code,
-            "number": number,
-            "status": status,
-            "cursor": cursor,
-            "limit": limit,
-        }
-        return page_of(self._client._get(["v1", "licenses"], query=query), license_of)
-
-    def iterate(
-        self,
-        *,
-        holder_code: str | None = None,
-        type_code: str | None = None,
-        number: str | None = None,
-        status: str | None = None,
-    ) -> Iterator[License]:
-        """Go through all pages of `list`, fetching as needed."""
-        cursor: str | None = None
-        while True:
-            page = self.list(
-                holder_code=holder_code, type_code=type_code, number=number, status=status, cursor=cursor
-            )
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-    def history(self, license_id: str, *, cursor: str | None = None) -> Page[HistoryEntry]:
-        """Fetch what happened to a license, oldest first; pass `next_cursor` as `cursor` for the following page."""
-        path = ["v1", "licenses", license_id, "history"]
-        return page_of(self._client._get(path, query={"cursor": cursor}), history_entry_of)
-
-    def credential(self, license_id: str, *, version: str | None = None) -> str:
-        """Fetch the signed credential (SD-JWT) of the current or of a named version."""
-        answer = self._client._download(
-            ["v1", "licenses", license_id, "credential"],
-            accept="application/dc+sd-jwt",
-            needs_key=True,
-            version=version,
-        )
-        return ascii_text(answer)
-
-    def suspend(
-        self, license_id: str, *, reason_code: str, reason: str, idempotency_key: str | None = None
-    ) -> License:
-        """Suspend an active license. Raises StateConflictError in any other state."""
-        return self._act("suspend", license_id, reason_code, reason, idempotency_key)
-
-    def resume(
-        self, license_id: str, *, reason_code: str, reason: str, idempotency_key: str | None = None
-    ) -> License:
-        """Lift a suspension. Raises StateConflictError in any other state."""
-        return self._act("resume", license_id, reason_code, reason, idempotency_key)
-
-    def revoke(
-        self, license_id: str, *, reason_code: str, reason: str, idempotency_key: str | None = None
-    ) -> License:
-        """Revoke for good, by the authority. Raises StateConflictError for a license that has ended."""
-        return self._act("revoke", license_id, reason_code, reason, idempotency_key)
-
-    def cancel(
-        self, license_id: str, *, reason_code: str, reason: str, idempotency_key: str | None = None
-    ) -> License:
-        """Cancel for good, by the holder's wish. Raises StateConflictError for a license that has ended."""
-        return self._act("cancel", license_id, reason_code, reason, idempotency_key)
-
-    def _act(
-        self, action: str, license_id: str, reason_code: str, reason: str, idempotency_key: str | None
-    ) -> License:
-        return license_of(
-            self._client._post(
-                ["v1", "licenses", license_id, action],
-                {"reason_code": reason_code, "reason": reason},
-                idempotency_key=idempotency_key,
-            )
-        )
-
-
 class Verifications:
     """Verifications of the calling relying party."""
 
@@ -332,10 +197,12 @@ class Verifications:
         purpose: str | None = None,
         reference: str | None = None,
         policy: str | None = None,
+        at: datetime | str | None = None,
         idempotency_key: str | None = None,
     ) -> Verification:
         """Ask one question: a credential, a reference to a license, or a presentation code.
 
+        With a past `at` (a moment with its time zone, or RFC 3339) the answer says what held then.
         A license that is not valid is an answer (false), not an error. Raises InvalidRequestError for a question
         of the wrong shape.
         """
@@ -347,16 +214,17 @@ class Verifications:
             "purpose": purpose,
             "reference": reference,
             "policy": policy,
+            "at": rfc3339(at) if isinstance(at, datetime) else at,
         }
         return verification_of(
             self._client._post(
-                ["v1", "verifications"], _without_none(question), idempotency_key=idempotency_key
+                ["v1", "verifications"], without_none(question), idempotency_key=idempotency_key
             )
         )
 
     def batch(self, items: Sequence[Question], *, idempotency_key: str | None = None) -> BatchResult:
         """Ask up to 1,000 questions at once; answers come in the same order, under one receipt."""
-        body = {"items": [_without_none(item) for item in items]}
+        body = {"items": [without_none(item) for item in items]}
         return batch_of(
             self._client._post(["v1", "verifications", "batch"], body, idempotency_key=idempotency_key)
         )
@@ -364,6 +232,14 @@ class Verifications:
     def get(self, verification_id: str) -> Verification:
         """Fetch one verification of the caller. Raises NotFoundError also for somebody else's."""
         return verification_of(self._client._get(["v1", "verifications", verification_id]))
+
+    def receipt_proof(self, verification_id: str) -> Json:
+        """Fetch the proof that a verification's receipt stands in the receipts' log, and that log in the public one.
+
+        Keep it beside the receipt: `verify_receipt(receipt, proof=…)`. Raises APIStatusError (`not_logged_yet`)
+        for the seconds until the log has taken it, NotFoundError also for somebody else's.
+        """
+        return self._client._get(["v1", "verifications", verification_id, "receipt-proof"])
 
     def list(
         self,
@@ -374,50 +250,9 @@ class Verifications:
         limit: int | None = None,
     ) -> Page[Verification]:
         """Fetch one page of the caller's verifications; `due_before` finds those that must be made again by then."""
-        due = _rfc3339(due_before) if isinstance(due_before, datetime) else due_before
+        due = rfc3339(due_before) if isinstance(due_before, datetime) else due_before
         query = {"reference": reference, "due_before": due, "cursor": cursor, "limit": limit}
         return page_of(self._client._get(["v1", "verifications"], query=query), verification_of)
-
-
-class Trust:
-    """Public, signed documents. Fetching checks nothing: `OfflineVerifier` and `update_bundle` do."""
-
-    def __init__(self, client: Elicense) -> None:
-        self._client = client
-
-    def bundle(self) -> bytes:
-        """Fetch all that offline verification needs, in one file."""
-        return self._public(["v1", "bundle"])
-
-    def root(self) -> bytes:
-        """Fetch the trust root. Compare it with one obtained by another way before pinning it."""
-        return self._public(["v1", "trust-root"])
-
-    def trust_list(self) -> bytes:
-        """Fetch the signed trust list."""
-        return self._public(["v1", "trust-list"])
-
-    def freshness(self) -> str:
-        """Fetch the signed freshness statement."""
-        return self._public(["v1", "freshness"]).decode("ascii", "replace").strip()
-
-    def status_lists(self) -> list[str]:
-        """Fetch the URIs of all status lists."""
-        uris = self._client._get(["v1", "status-lists"], needs_key=False).get("status_lists")
-        return [uri for uri in uris if isinstance(uri, str)] if isinstance(uris, list) else []
-
-    def _public(self, path: Sequence[str]) -> bytes:
-        return self._client._download(path, accept="*/*", needs_key=False).body
-
-
-def _without_none(value: Mapping[str, object]) -> dict[str, object]:
-    return {name: member for name, member in value.items() if member is not None}
-
-
-def _rfc3339(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        raise ConfigurationError("times carry their zone")
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _read_trust_root(source: str | os.PathLike[str] | bytes | None) -> bytes | None:

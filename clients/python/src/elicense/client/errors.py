@@ -48,7 +48,10 @@ class FieldProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Hold a problem document (RFC 9457) as the service sent it; absent members are empty strings."""
+    """Hold a problem document (RFC 9457) as the service sent it; absent members are empty strings.
+
+    `reason` says what is wrong with the service as a whole, when that is why it refused (`elicense.service_reasons`).
+    """
 
     type: str
     title: str
@@ -57,6 +60,7 @@ class Problem:
     detail: str
     request_id: str
     errors: tuple[FieldProblem, ...]
+    reason: str = ""
 
 
 class APIStatusError(ElicenseError):
@@ -140,6 +144,18 @@ class NotAuthorizedToIssueError(APIStatusError):
     code = "not_authorized_to_issue"
 
 
+class CosignatureRefusedError(APIStatusError):
+    """Say: the cosignature does not count (403)."""
+
+    code = "cosignature_refused"
+
+
+class OwnProposalError(APIStatusError):
+    """Say: another client of the authority must approve this proposal (403)."""
+
+    code = "own_proposal"
+
+
 class NotFoundError(APIStatusError):
     """Say: not found (404)."""
 
@@ -170,16 +186,52 @@ class StateConflictError(APIStatusError):
     code = "state_conflict"
 
 
+class NoChangeError(APIStatusError):
+    """Say: the license says this already (409)."""
+
+    code = "no_change"
+
+
+class VersionsExhaustedError(APIStatusError):
+    """Say: the license's version numbers are used up (409)."""
+
+    code = "versions_exhausted"
+
+
 class IdempotencyInProgressError(APIStatusError):
     """Say: a request with this Idempotency-Key is still running (409)."""
 
     code = "idempotency_in_progress"
 
 
+class NotLoggedYetError(APIStatusError):
+    """Say: not in the log yet (409)."""
+
+    code = "not_logged_yet"
+
+
 class ConflictError(APIStatusError):
     """Say: this conflicts with what exists (409)."""
 
     code = "conflict"
+
+
+class AlreadyDecidedError(APIStatusError):
+    """Say: the proposal or scheduled change has been decided already (409)."""
+
+    code = "already_decided"
+
+
+class ProposalExpiredError(APIStatusError):
+    """Say: the proposal has run out (409)."""
+
+    code = "proposal_expired"
+
+
+class ProposalOutdatedError(APIStatusError):
+    """Say: the license has changed since it was proposed (409)."""
+
+    code = "proposal_outdated"
 
 
 class PreconditionFailedError(APIStatusError):
@@ -236,6 +288,18 @@ class InvalidDatesError(APIStatusError):
     code = "invalid_dates"
 
 
+class InvalidSuccessionError(APIStatusError):
+    """Say: the successors cannot be those (422)."""
+
+    code = "invalid_succession"
+
+
+class InvalidEffectiveAtError(APIStatusError):
+    """Say: the time of effect is not in the future, or more than a year ahead (422)."""
+
+    code = "invalid_effective_at"
+
+
 class HolderNotSupportedError(APIStatusError):
     """Say: this kind of holder is not supported; natural persons come later (422)."""
 
@@ -260,10 +324,10 @@ class UnknownPolicyError(APIStatusError):
     code = "unknown_policy"
 
 
-class AtNotSupportedError(APIStatusError):
-    """Say: verifying at a past moment is not supported (422)."""
+class AtInFutureError(APIStatusError):
+    """Say: the moment asked about has not come yet (422)."""
 
-    code = "at_not_supported"
+    code = "at_in_future"
 
 
 class RateLimitedError(APIStatusError):
@@ -310,13 +374,21 @@ PROBLEM_ERRORS: Mapping[str, type[APIStatusError]] = MappingProxyType(
             NotYourAuthorityError,
             PurposeNotAllowedError,
             NotAuthorizedToIssueError,
+            CosignatureRefusedError,
+            OwnProposalError,
             NotFoundError,
             MethodNotAllowedError,
             NotAcceptableError,
             NumberTakenError,
             StateConflictError,
+            NoChangeError,
+            VersionsExhaustedError,
             IdempotencyInProgressError,
+            NotLoggedYetError,
             ConflictError,
+            AlreadyDecidedError,
+            ProposalExpiredError,
+            ProposalOutdatedError,
             PreconditionFailedError,
             TooLargeError,
             UnsupportedMediaTypeError,
@@ -326,11 +398,13 @@ PROBLEM_ERRORS: Mapping[str, type[APIStatusError]] = MappingProxyType(
             UnknownAreaError,
             InvalidElementsError,
             InvalidDatesError,
+            InvalidSuccessionError,
+            InvalidEffectiveAtError,
             HolderNotSupportedError,
             IdempotencyKeyInvalidError,
             IdempotencyMismatchError,
             UnknownPolicyError,
-            AtNotSupportedError,
+            AtInFutureError,
             RateLimitedError,
             InternalError,
             UnavailableError,

@@ -1,0 +1,82 @@
+"""`elicense recover`: what a restored database lacks, and going on without it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.cli.common import DONE, REFUSED, UsageError, guarded, say, settings_of, with_services
+from app.services.container import Services
+from app.services.lost_changes import LostChange
+from app.services.recovery import Loss, Recovered
+from elicense.report import rfc3339
+
+ACTOR = "recover"
+
+
+def recover(arguments: argparse.Namespace) -> int:
+    """Show what is missing, put a trust root back, or accept the loss; exit 1 while something is missing."""
+
+    def command() -> int:
+        root = None if arguments.trust_root is None else _read(arguments.trust_root)
+        bundle = None if arguments.bundle is None else _read(arguments.bundle)
+
+        async def work(services: Services) -> int:
+            if root is not None:
+                version = await services.recovery.restore_root(root, actor=ACTOR)
+                say(f"已放回信任根 trust root put back: {version}")
+            if not arguments.accept_loss:
+                shown = _show(await services.recovery.loss())
+                if bundle is not None:
+                    _list(await services.recovery.lost_changes(bundle))
+                return shown
+            recovered = await services.recovery.accept_loss(actor=ACTOR, bundle=bundle)
+            return _show(None) if recovered is None else _tell(recovered)
+
+        return with_services(settings_of(arguments.data_dir), work)
+
+    return guarded(command)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def _show(loss: Loss | None) -> int:
+    if loss is None:
+        say("数据库无缺失 nothing is missing")
+        return DONE
+    _name(loss)
+    say("接受缺失 to accept the loss: elicense recover --accept-loss")
+    return REFUSED
+
+
+def _name(loss: Loss) -> None:
+    since = "?" if loss.since is None else rfc3339(loss.since)
+    say(f"缺失时段 gap: {since} … {rfc3339(loss.until)}")
+    for one in loss.missing:
+        say(f"缺失 missing: {one.zh} {one.en}")
+    for name, count in sorted(loss.rows.items()):
+        say(f"至少缺失的行 rows lost, at least: {name} {count}")
+
+
+def _list(changes: Sequence[LostChange]) -> None:
+    for one in changes:
+        say(f"丢失的状态变更 lost change: {one.identifier} {one.published}")
+
+
+def _tell(recovered: Recovered) -> int:
+    _name(recovered.loss)
+    for list_id, count in sorted(recovered.voided.items()):
+        say(f"作废的状态索引 indices set to invalid: {list_id} {count}")
+    _list(recovered.held)
+    if recovered.held:
+        say(f"已暂停,待颁发机构重新决定 suspended until their departments decide: {len(recovered.held)}")
+    for still in recovered.todo:
+        say(f"待办 still to do: {still.zh} {still.en}")
+    if recovered.todo:
+        return REFUSED
+    say("已接受缺失,服务恢复写入 the loss is accepted, the service writes again")
+    return DONE

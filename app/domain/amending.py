@@ -1,0 +1,163 @@
+"""What the next version of a license is to say: amendments and renewals. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import Enum
+
+from app.domain.errors import DomainError, FieldError
+from app.domain.license import Holder, License, NewLicense
+from elicense.problems import Text
+
+LAST_VERSION = 999
+"""A version has three digits (GB/T 36904): the thousandth cannot be written."""
+
+
+class Keep(Enum):
+    """Say that a value stays, where None is a value of its own (no end: 长期)."""
+
+    AS_IT_IS = "as_it_is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderChange:
+    """What is to be different about the holder; None stays."""
+
+    code: str | None = None
+    code_type: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What is to be different in the next version: elements by name (None removes), holder, end, area."""
+
+    elements: Mapping[str, str | None] = field(default_factory=dict)
+    holder: HolderChange | None = None
+    valid_until: date | Keep | None = Keep.AS_IT_IS
+    area_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """Until when a license is to hold now (None: 长期); `valid_from` stays and `issue_date` is today unless given."""
+
+    valid_until: date | None
+    valid_from: date | None = None
+    issue_date: date | None = None
+
+
+def content_of(license: License) -> NewLicense:
+    """Return what a license says, as if it were to be issued again."""
+    return NewLicense(
+        type_code=license.type_code,
+        number=license.number,
+        holder=license.holder,
+        area_code=license.area_code,
+        issue_date=license.issue_date,
+        valid_from=license.valid_from,
+        valid_until=license.valid_until,
+        elements=dict(license.elements),
+        authority_code=license.authority_code,
+    )
+
+
+def amended(license: License, amendment: Amendment) -> NewLicense:
+    """Return the license with an amendment merged into it; whether it may be so is judged by the rules of issuing."""
+    elements = {**license.elements, **amendment.elements}
+    kept = {name: value for name, value in elements.items() if value is not None}
+    before = content_of(license)
+    until = amendment.valid_until
+    return replace(
+        before,
+        elements=kept,
+        holder=_changed_holder(before.holder, amendment.holder),
+        area_code=amendment.area_code or before.area_code,
+        valid_until=before.valid_until if isinstance(until, Keep) else until,
+    )
+
+
+def renewed(license: License, renewal: Renewal, *, today: date) -> NewLicense:
+    """Return the license with a new period.
+
+    The same end as before is allowed: long-term licenses get a fresh file so. Raises DomainError `invalid_dates` for
+    an earlier end (that is an amendment), and for a beginning in the future while the present period runs, since the
+    new version takes the old one's place at once.
+    """
+    if _ends_earlier(renewal.valid_until, license.valid_until):
+        raise _wrong_date(
+            "valid_until",
+            Text("续期不得早于现有有效期止", "must not be before the present end; amend it to shorten"),
+        )
+    runs_today = license.valid_from <= today and not _is_over(license, today)
+    if renewal.valid_from is not None and renewal.valid_from > today and runs_today:
+        raise _wrong_date(
+            "valid_from",
+            Text(
+                "新版本即时生效,现有有效期内有效期起不得晚于今日",
+                "must not lie after today while the present period runs: the new version counts at once",
+            ),
+        )
+    return replace(
+        content_of(license),
+        valid_until=renewal.valid_until,
+        valid_from=renewal.valid_from or license.valid_from,
+        issue_date=renewal.issue_date or today,
+    )
+
+
+def changed_names(before: License, after: NewLicense) -> tuple[str, ...]:
+    """Name what differs, in alphabetical order, as a verification would ask for it; never a value."""
+    metadata = {
+        "holder_code": (before.holder.code, after.holder.code),
+        "holder_code_type": (before.holder.code_type, after.holder.code_type),
+        "holder_name": (before.holder.name, after.holder.name),
+        "area_code": (before.area_code, after.area_code),
+        "issue_date": (before.issue_date, after.issue_date),
+        "valid_from": (before.valid_from, after.valid_from),
+        "valid_until": (before.valid_until, after.valid_until),
+    }
+    names = {name for name, (old, new) in metadata.items() if old != new}
+    elements = {*before.elements, *after.elements}
+    names |= {name for name in elements if before.elements.get(name) != after.elements.get(name)}
+    return tuple(sorted(names))
+
+
+def next_version(used: Iterable[str]) -> str:
+    """Return the version after the highest one used, voided promises included: an identifier is never made twice.
+
+    Raises DomainError `versions_exhausted` after 999.
+    """
+    following = max(int(version) for version in used) + 1
+    if following > LAST_VERSION:
+        raise DomainError(
+            "versions_exhausted",
+            f"a license has at most {LAST_VERSION} versions; issue it under a new number",
+        )
+    return f"{following:03d}"
+
+
+def _changed_holder(before: Holder, change: HolderChange | None) -> Holder:
+    if change is None:
+        return before
+    return Holder(
+        code=change.code or before.code,
+        code_type=change.code_type or before.code_type,
+        name=change.name or before.name,
+    )
+
+
+def _ends_earlier(end: date | None, than: date | None) -> bool:
+    return end is not None and (than is None or end < than)
+
+
+def _is_over(license: License, today: date) -> bool:
+    return license.valid_until is not None and license.valid_until < today
+
+
+def _wrong_date(name: str, text: Text) -> DomainError:
+    return DomainError(
+        "invalid_dates",
+        "the dates cannot be those of a renewal",
+        errors=[FieldError(f"/{name}", text.en, text.zh)],
+    )

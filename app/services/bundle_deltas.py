@@ -1,0 +1,92 @@
+"""Bundle deltas: a client names the statement in the bundle it holds and gets what changed since.
+
+Every statement, trust list and status list ever published is kept, so the bundle of any statement can be made again,
+byte for byte; the digest in the delta shows the client whether it was. Comparing two bundles takes a tenth of a second
+where a list holds ten million entries, and anyone may ask: a few comparisons run at once, in threads, their results
+are kept for the many clients that hold the same bundle, and whoever comes in a rush gets the whole bundle instead.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import Protocol
+
+from app.domain.errors import DomainError
+from app.domain.publication import DocumentKind
+from app.ports import Store, UnitOfWork
+from app.services.freshness import FreshnessService, bundle_of
+from elicense.bundle_delta import make_delta
+from elicense.encoding import sha256_hex
+from elicense.folding import deflate_fingerprint
+
+KEPT = 64
+AT_ONCE = 2
+
+_Key = tuple[str, str, bool]
+
+
+class Compare(Protocol):
+    """Make the delta from one bundle to another, as `elicense.bundle_delta.make_delta` does."""
+
+    def __call__(self, held: bytes, wanted: bytes, *, deflate: str | None) -> bytes: ...
+
+
+class BundleDeltaService:
+    """Makes deltas from any earlier bundle to the one served now."""
+
+    def __init__(
+        self, *, store: Store, freshness: FreshnessService, env: str, compare: Compare = make_delta
+    ) -> None:
+        """Use `compare` (held, wanted, the client's zlib) to make deltas; it runs in a thread."""
+        self._compare = compare
+        self._store = store
+        self._freshness = freshness
+        self._env = env
+        self._kept: OrderedDict[_Key, bytes | None] = OrderedDict()
+        self._making: dict[_Key, asyncio.Task[bytes | None]] = {}
+
+    async def since(self, statement_sha256: str, *, deflate: str | None) -> bytes | None:
+        """Return the delta from the bundle of an earlier statement (digest, hex) to the one served now.
+
+        `deflate` is how the client's zlib compresses (`elicense.folding.deflate_fingerprint`). None says: serve the
+        whole bundle; the statement is unknown, its parts are no longer there, the delta would be no smaller, or too
+        many others are being made. Raises what `FreshnessService.bundle` raises.
+        """
+        wanted = await self._freshness.bundle()
+        key = (statement_sha256, sha256_hex(wanted), deflate == deflate_fingerprint())
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        task = self._making.get(key)
+        if task is None:
+            if len(self._making) >= AT_ONCE:
+                return None
+            task = asyncio.create_task(self._make(statement_sha256, wanted, deflate))
+            self._making[key] = task
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        # A caller that goes away must not take the answer of all others with it.
+        delta = await asyncio.shield(task)
+        self._keep(key, delta)
+        return delta
+
+    async def _make(self, statement_sha256: str, wanted: bytes, deflate: str | None) -> bytes | None:
+        held = await self._store.read(lambda unit: self._bundle_then(unit, statement_sha256))
+        if held is None:
+            return None
+        delta = await asyncio.to_thread(self._compare, held, wanted, deflate=deflate)
+        return delta if len(delta) < len(wanted) else None
+
+    async def _bundle_then(self, unit: UnitOfWork, statement_sha256: str) -> bytes | None:
+        freshness = await unit.documents.by_sha256(DocumentKind.FRESHNESS, statement_sha256)
+        if freshness is None:
+            return None
+        roots = await unit.documents.all(DocumentKind.TRUST_ROOT)
+        then = [root for root in roots if root.issued_at <= freshness.issued_at]
+        try:
+            return await bundle_of(unit, freshness, roots=then, env=self._env)
+        except DomainError:
+            return None  # a part of it is no longer kept: the client needs the whole
+
+    def _keep(self, key: _Key, delta: bytes | None) -> None:
+        self._kept[key] = delta
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)

@@ -1,0 +1,171 @@
+"""The keys of the transparency logs and of their witnesses: made or registered in the key ceremony.
+
+A log's key and its origin belong together: the origin is the key's name in every checkpoint, and a log whose key must
+be given up goes on under the next origin. So a key and the head of its (empty) log are stored in one transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.domain.errors import ConcurrentChange, DomainError
+from app.domain.events import LogLeaf, LogName
+from app.domain.publication import DocumentKind, ServiceKey
+from app.domain.transparency_log import LogHead, LogState, new_head, origin_of
+from app.ports import KeyMaker, Store, UnitOfWork
+from app.services.journal_rows import make_audit
+from app.services.key_register import LOG, RECEIPT_LOG, WITNESS, WITNESS_SCHEME, KeyRegister
+from app.services.log_leaves import make_document_leaf
+from app.services.log_memory import LogMemory
+from app.services.signing_clock import SigningClock
+from elicense.problems import FormatError
+from elicense.signed_note import NOTE_KEY_COSIGNATURE, parse_verifier_key
+
+PROFILE = "eddsa"
+LOG_KEY_LIFETIME = timedelta(days=3652)
+"""As long as a root's: whoever follows a log pins its key, and a new one means a new origin."""
+
+USES = {LogName.REGISTER: LOG, LogName.RECEIPTS: RECEIPT_LOG}
+_STEMS = {LogName.REGISTER: "log", LogName.RECEIPTS: "receipt-log"}
+ACTOR = "keys"
+
+
+class LogKeys:
+    """Makes the keys of logs, registers those of witnesses."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        signing_clock: SigningClock,
+        key_maker: KeyMaker,
+        keys: KeyRegister,
+        memory: LogMemory,
+        env: str,
+    ) -> None:
+        self._store = store
+        self._signing_clock = signing_clock
+        self._key_maker = key_maker
+        self._keys = keys
+        self._memory = memory
+        self._env = env
+
+    async def ensure(self, *, issuer_url: str) -> list[str]:
+        """Give each log that has no origin in force a key and its next origin; return the names of keys made now.
+
+        An installation from before the logs gets its first ones here, and its trust documents of then become the
+        first leaves. A log that a recovery has frozen goes on here, under an origin of which nothing was ever signed.
+        """
+        heads = await self._store.read(lambda unit: unit.transparency_log.heads())
+        made = []
+        for log in LogName:
+            own = [head for head in heads if head.log is log]
+            if any(head.state is LogState.OPEN for head in own):
+                continue
+            signed = self._memory.last_generation(origin_of(issuer_url, log, 1))
+            last = max([signed, *(head.generation for head in own)])
+            made.append(await self._begin(log, generation=last + 1, issuer_url=issuer_url))
+        return made
+
+    async def next_generation(self, log: LogName, *, issuer_url: str) -> str:
+        """Freeze the origin in force and go on under the next one, with a key of its own; return the key's name.
+
+        What is committed in the old origin stays in it and is still published; leaves without a place go to the new
+        one. Raises DomainError `conflict` when the log was advanced meanwhile (run it again), or has no origin yet.
+        """
+        held = await self._store.read(lambda unit: unit.transparency_log.open_head(log))
+        if held is None:
+            raise DomainError(
+                "conflict", "this log has no origin yet: run `elicense keys publish-trust-list`"
+            )
+        # A restored database may lack generations that were signed: their origins must never be used again.
+        last = max(held.generation, self._memory.last_generation(held.origin))
+        try:
+            return await self._begin(log, generation=last + 1, issuer_url=issuer_url, after=held)
+        except ConcurrentChange as error:
+            raise DomainError("conflict", "the log was advanced meanwhile; run the command again") from error
+
+    async def add_witness(self, name: str, vkey: str) -> ServiceKey:
+        """Register the key of a witness; it counts from the next trust list on.
+
+        Raises DomainError `invalid_request` for a key that is none, is no cosignature key, or is named differently;
+        `conflict` for a key that is known already, or a name that has a key in force.
+        """
+        try:
+            named, kind, public = parse_verifier_key(vkey)
+        except FormatError as error:
+            raise DomainError("invalid_request", error.detail) from error
+        if named != name:
+            raise DomainError("invalid_request", f"this key is named {named}, not {name}")
+        if kind != NOTE_KEY_COSIGNATURE:
+            raise DomainError("invalid_request", "this is no cosignature/v1 key of a witness")
+        now = self._signing_clock.signing_time()
+        key = ServiceKey(
+            kid=public.kid,
+            use=WITNESS,
+            profile=PROFILE,
+            jwk=dict(public.jwk),
+            authority_code=None,
+            uri=f"{WITNESS_SCHEME}{name}",
+            valid_from=now,
+            valid_until=now + LOG_KEY_LIFETIME,
+        )
+
+        async def work(unit: UnitOfWork) -> None:
+            if any(held.uri == key.uri and now < held.valid_until for held in await unit.keys.all()):
+                raise DomainError("conflict", f"witness {name} has a key already")
+            await unit.keys.add(key)
+            audit = make_audit(action="witness.register", subject=key.kid, actor=ACTOR, at=now)
+            await unit.journal.add_audit([audit])
+
+        await self._store.write(work)
+        self._keys.forget()
+        return key
+
+    async def _begin(
+        self, log: LogName, *, generation: int, issuer_url: str, after: LogHead | None = None
+    ) -> str:
+        now = self._signing_clock.signing_time()
+        name = f"{_STEMS[log]}-{generation}"
+        # The file first: a key registered without its file could be listed and never used. A crash here leaves a
+        # file that the next run finds by its name.
+        uri, public = self._key_maker.make_key(name, profile=PROFILE)
+        key = ServiceKey(
+            kid=public.kid,
+            use=USES[log],
+            profile=PROFILE,
+            jwk=dict(public.jwk),
+            authority_code=None,
+            uri=uri,
+            valid_from=now,
+            valid_until=now + LOG_KEY_LIFETIME,
+        )
+        head = new_head(issuer_url, log, generation=generation, kid=key.kid)
+
+        async def work(unit: UnitOfWork) -> None:
+            if after is not None:
+                await unit.transparency_log.freeze(after)
+            await unit.keys.add(key)
+            await unit.transparency_log.add_head(head)
+            if log is LogName.REGISTER:
+                await unit.journal.add_leaves(await self._documents_of_before(unit, issuer_url=issuer_url))
+            audit = make_audit(action="key.register", subject=key.kid, actor=ACTOR, at=now)
+            await unit.journal.add_audit([audit])
+
+        await self._store.write(work)
+        self._keys.forget()
+        return name
+
+    async def _documents_of_before(self, unit: UnitOfWork, *, issuer_url: str) -> Sequence[LogLeaf]:
+        """Make leaves for trust documents that were published before there was a log."""
+        at = self._signing_clock.signing_time()
+        leaves = []
+        for kind in (DocumentKind.TRUST_ROOT, DocumentKind.TRUST_LIST):
+            previous = None
+            for document in await unit.documents.all(kind):
+                leaf = make_document_leaf(
+                    document, previous=previous, issuer_url=issuer_url, env=self._env, at=at
+                )
+                previous = document.sha256
+                if await unit.transparency_log.leaf_of(str(leaf.identifier), kind=leaf.kind) is None:
+                    leaves.append(leaf)
+        return leaves

@@ -1,0 +1,236 @@
+"""Succession: record which licenses took the place of one that ends or has ended, and follow it to where it leads.
+
+A license in force ends by it (`superseded`): whoever holds its file is told to ask for the successor. Of a license that
+was cancelled or transferred before, the state stays and the record tells where its rights went. The newest record of a
+license counts, so that a wrong one is corrected by recording again; all of them stay in the history.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from app.domain.api_client import Caller
+from app.domain.errors import ConcurrentChange, DomainError
+from app.domain.ids import LicenseId
+from app.domain.license import STATUS_VALUE, Action, License, next_state
+from app.domain.succession import Relation, Succession, judge_successors, wrong_successors
+from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
+from app.services import idempotency
+from app.services.answers import changed_answer
+from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
+from app.services.pending_orders import settle_pending
+from app.services.performing import Changed, require_own
+from app.services.signing_clock import SigningClock
+from app.services.write_guard import WriteGuard
+from elicense.encoding import civil_today
+from elicense.problems import Text
+
+SUCCEEDED = "succeeded"
+MOST_FOLLOWED = 64
+"""How many licenses a succession is followed over: further than any real one, and an end for every chain."""
+
+_ATTEMPTS = 10
+
+log = structlog.get_logger()
+
+
+class SuccessionService:
+    """Records successions, each by the authority of the license that is succeeded."""
+
+    def __init__(self, *, store: Store, signing_clock: SigningClock, guard: WriteGuard) -> None:
+        self._store = store
+        self._signing_clock = signing_clock
+        self._guard = guard
+
+    async def record(
+        self,
+        license_id: str,
+        relation: Relation,
+        named: Sequence[str],
+        *,
+        reason_code: str,
+        reason: str,
+        caller: Caller,
+        call: IdempotentCall | None,
+    ) -> Changed:
+        """Record the successors of a license, each named by its identifier or (one's own) by its license id.
+
+        Raises NotFound for another authority's license, DomainError invalid_succession (their number, one unknown,
+        the license itself, a circle), state_conflict for a revoked license, idempotency_mismatch,
+        idempotency_in_progress, unavailable, read_only.
+        """
+        self._guard.require_writable()
+        judge_successors(relation, named)
+
+        async def work(unit: UnitOfWork) -> Changed:
+            return await self._record(
+                unit,
+                license_id,
+                relation,
+                named,
+                reason_code=reason_code,
+                reason=reason,
+                caller=caller,
+                call=call,
+            )
+
+        for _ in range(_ATTEMPTS):
+            try:
+                changed = await self._store.write(work)
+            except ConcurrentChange:
+                continue  # somebody changed the license in between: decide again on what it is now
+            if changed.license is not None:
+                log.info("license_succeeded", license=license_id, client=caller.client.id)
+            return changed
+        raise DomainError("unavailable", "this license is being changed by many at once")
+
+    async def _record(
+        self,
+        unit: UnitOfWork,
+        license_id: str,
+        relation: Relation,
+        named: Sequence[str],
+        *,
+        reason_code: str,
+        reason: str,
+        caller: Caller,
+        call: IdempotentCall | None,
+    ) -> Changed:
+        at = self._signing_clock.signing_time()
+        row_id: str | None = None
+        if call is not None:
+            begun = await idempotency.begin(unit, call, now=at)
+            if isinstance(begun, StoredAnswer):
+                return Changed(replayed=begun)
+            row_id = begun
+        snapshot = require_own(await unit.licenses.snapshot(license_id), caller)
+        before, version = snapshot.license, snapshot.version
+        successors = await _find_successors(unit, named, of=before)
+        state = next_state(before.state, Action.SUCCESSION)
+        after = replace(before, state=state, updated_at=at, row_version=before.row_version + 1)
+        entry = make_history(
+            after,
+            action=Action.SUCCESSION.value,
+            from_state=before.state.value,
+            actor=caller.client.id,
+            at=at,
+            reason_code=reason_code,
+            reason=reason,
+            details={
+                "relation": relation.value,
+                "successors": " ".join(license.identifier for license in successors),
+            },
+        )
+        await unit.licenses.change_state(
+            license_id=before.id,
+            expected_row_version=before.row_version,
+            state=state,
+            at=at,
+            entry=entry,
+        )
+        await unit.successions.add(
+            Succession(
+                license_id=before.id,
+                row_version=after.row_version,
+                relation=relation,
+                successors=tuple(license.id for license in successors),
+            )
+        )
+        if state is not before.state:
+            place = (version.status_list_id, version.status_index)
+            await unit.status.set_values([(*place, STATUS_VALUE[state])])
+        change = Change(
+            kind=SUCCEEDED,
+            license=after,
+            entry=entry,
+            env=version.env,
+            signing_input_sha256=version.signing_input_sha256,
+            status_list_id=version.status_list_id,
+            status_index=version.status_index,
+        )
+        await unit.journal.add_leaves([make_leaf(change)])
+        await unit.journal.add_events([make_event(change)])
+        await unit.journal.add_audit(
+            [
+                make_audit(
+                    action=f"license.{Action.SUCCESSION.value}",
+                    subject=before.id,
+                    actor=caller.client.id,
+                    at=at,
+                    request_id=caller.request_id,
+                )
+            ]
+        )
+        await settle_pending(unit, after, caller=caller, at=at)
+        if row_id is not None:
+            await idempotency.finish(
+                unit, row_id, changed_answer(after, civil_today(at)), expires_at=at + idempotency.KEPT
+            )
+        return Changed(license=after)
+
+
+async def follow(unit: UnitOfWork, license_id: str) -> tuple[str, ...]:
+    """Follow a license's succession to its ends and return their identifiers in force, in the order named.
+
+    Empty without a succession, and when it leads in circles alone or over more than 64 licenses: then nothing can be
+    told. Whether an end is in force itself is told by asking about it.
+    """
+    ends = [reached for reached, goes_on in (await _reach(unit, [license_id])).items() if not goes_on]
+    held = await unit.licenses.snapshots([end for end in ends if end != license_id])
+    return tuple(held[end].license.identifier for end in ends if end in held)
+
+
+async def _reach(unit: UnitOfWork, start: Sequence[str]) -> dict[str, bool]:
+    """Walk from licenses to their successors, level by level; tell of each license reached whether it has any.
+
+    No license is visited twice, so a circle ends the walk; beyond 64 licenses the walk is given up and empty.
+    """
+    reached: dict[str, bool] = dict.fromkeys(start, False)
+    front = list(start)
+    while front:
+        found = await unit.successions.of_many(front)
+        following: list[str] = []
+        for license_id in front:
+            if license_id in found:
+                reached[license_id] = True
+                for successor in found[license_id].successors:
+                    if successor not in reached:
+                        reached[successor] = False
+                        following.append(successor)
+        if len(reached) > MOST_FOLLOWED:
+            return {}
+        front = following
+    return reached
+
+
+async def _find_successors(unit: UnitOfWork, named: Sequence[str], *, of: License) -> list[License]:
+    found: list[License] = []
+    for position, name in enumerate(named):
+        license = await _find_one(unit, name, of=of)
+        if license is None:
+            raise wrong_successors(Text("查无此证照", "no such license is known"), position=position)
+        if license.id == of.id:
+            raise wrong_successors(
+                Text("证照不能接续自身", "a license cannot succeed itself"), position=position
+            )
+        if license in found:
+            raise wrong_successors(Text("不得重复", "must not name a license twice"), position=position)
+        found.append(license)
+    beyond = await _reach(unit, [license.id for license in found])
+    if not beyond or of.id in beyond:
+        raise wrong_successors(
+            Text("接续关系不得成环或过长", "successions must neither lead back here nor be that long")
+        )
+    return found
+
+
+async def _find_one(unit: UnitOfWork, name: str, *, of: License) -> License | None:
+    by_identifier = await unit.licenses.by_identifier(name)
+    if by_identifier is not None:
+        return by_identifier[0].license
+    by_id: LicenseSnapshot | None = await unit.licenses.snapshot(LicenseId(name))
+    # An identifier shows that its file was seen; an id alone must not tell whether another's license exists.
+    if by_id is None or by_id.license.authority_code != of.authority_code:
+        return None
+    return by_id.license

@@ -1,0 +1,35 @@
+"""What a type checker knows of orders: callers from before stay right, and nobody forgets a proposal."""
+
+from pathlib import Path
+
+from mypy import api
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+from datetime import date
+from typing import assert_type
+from elicense import Elicense, License, Proposal, ScheduledChange
+
+client = Elicense()
+as_ever = client.licenses.revoke("id", reason_code="x", reason="y")
+assert_type(as_ever, License)
+print(as_ever.identifier)
+later = client.licenses.suspend("id", reason_code="x", reason="y", effective_at=date(2027, 1, 1))
+assert_type(later, ScheduledChange | Proposal)
+either = client.licenses.cancel("id", reason_code="x", reason="y", allow_proposal=True)
+assert_type(either, License | ScheduledChange | Proposal)
+assert_type(client.proposals.approve("id"), Proposal)
+"""
+
+
+def test_the_types_tell_a_changed_license_from_what_was_accepted(tmp_path: Path) -> None:
+    program = tmp_path / "department.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    wrong = tmp_path / "careless.py"
+    wrong.write_text(PROGRAM + "\nprint(either.identifier)\n", encoding="utf-8")
+    config = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path)]
+    found, errors, status = api.run([*config, str(program)])
+    assert (status, errors) == (0, ""), found
+    found, _, status = api.run([*config, str(wrong)])
+    assert status == 1
+    assert "identifier" in found
