@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from app.adapters.clock import SystemClock
 from app.adapters.db import open_store
@@ -30,7 +31,9 @@ from app.services.freshness import FreshnessService, FreshnessWriter
 from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
+from app.services.key_compromise import KeyCompromiseService
 from app.services.key_register import KeyRegister
+from app.services.key_rotation import KeyRotationService
 from app.services.licenses import LicenseService
 from app.services.lifecycle import PERFORMS, LifecycleService
 from app.services.log_keys import LogKeys
@@ -46,6 +49,8 @@ from app.services.proposals import ProposalService
 from app.services.question_judge import QuestionJudge
 from app.services.receipts import ReceiptService
 from app.services.recovery import RecoveryService
+from app.services.resigning import ResigningService
+from app.services.root_rotation import RootRotation
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_indices import StatusIndices
@@ -53,9 +58,10 @@ from app.services.status_lists import StatusListService
 from app.services.succession import SuccessionService
 from app.services.transparency_log import TransparencyLogService
 from app.services.trust_list import TrustListService
+from app.services.trust_publication import TrustPublisher
 from app.services.verification import VerificationService
 from app.services.write_guard import GuardedSigners, GuardedStore, WriteGuard
-from app.settings import Settings, SettingsError
+from app.settings import KEY_LEAD_SECONDS, Settings, SettingsError
 
 __all__ = ["Services", "build_services", "open_root_keys", "open_services"]
 
@@ -67,6 +73,7 @@ async def open_services(
     uninitialised: bool = False,
     clock: Clock | None = None,
     high_water: HighWaterKeeper | None = None,
+    signed_heads: SignedHeads | None = None,
 ) -> AsyncIterator[Services]:
     """Open the installation the settings name; its connections close on leaving.
 
@@ -85,9 +92,10 @@ async def open_services(
             signers=signers,
             key_maker=signers,
             high_water=high_water if high_water is not None else HighWaterFile(settings.keys_dir),
-            signed_heads=SignedHeadsFile(settings.keys_dir),
+            signed_heads=signed_heads if signed_heads is not None else SignedHeadsFile(settings.keys_dir),
             issuer_url=issuer_url,
             env=settings.token_env,
+            key_lead=timedelta(seconds=settings.key_lead_seconds),
         )
         await services.high_water.compare()
         yield services
@@ -110,6 +118,7 @@ def build_services(
     signed_heads: SignedHeads,
     issuer_url: str,
     env: str,
+    key_lead: timedelta = timedelta(seconds=KEY_LEAD_SECONDS["development"]),
 ) -> Services:
     """Join services and adapters. Only the high-water mark and the recovery get the store unguarded."""
     signing_clock, guard = SigningClock(clock), WriteGuard()
@@ -126,9 +135,9 @@ def build_services(
         logs=logs,
         production=env == "live",
     )
-    keys = KeyRegister(store, clock, signers)
     directory = DirectoryService(store, clock)
     trust_list = TrustListService(store, clock)
+    keys = KeyRegister(store, clock, signers, trust_list)
     writer = FreshnessWriter(issuer_url=issuer_url, env=env)
     status_lists = StatusListService(
         store=store,
@@ -158,6 +167,9 @@ def build_services(
         memory=log_memory,
         env=env,
     )
+    publisher = TrustPublisher(
+        store=store, signing_clock=signing_clock, keys=keys, trust_list=trust_list, anchor=anchor, env=env
+    )
     indices = StatusIndices(store, anchor=anchor, guard=guard, issuer_url=issuer_url)
     maker = CredentialMaker(issuer_url=issuer_url, env=env)
     finisher = IntentFinisher(store=store, signing_clock=signing_clock, keys=keys, maker=maker)
@@ -181,6 +193,18 @@ def build_services(
         scheduled=scheduled,
         proposals=proposals,
     )
+    amending = AmendingService(
+        store=store,
+        signing_clock=signing_clock,
+        directory=directory,
+        trust_list=trust_list,
+        keys=keys,
+        indices=indices,
+        maker=maker,
+        finisher=finisher,
+        guard=guard,
+    )
+    roots = RootRotation(publisher=publisher, env=env)
     return Services(
         store=store,
         clock=clock,
@@ -200,17 +224,7 @@ def build_services(
             finisher=finisher,
             guard=guard,
         ),
-        amending=AmendingService(
-            store=store,
-            signing_clock=signing_clock,
-            directory=directory,
-            trust_list=trust_list,
-            keys=keys,
-            indices=indices,
-            maker=maker,
-            finisher=finisher,
-            guard=guard,
-        ),
+        amending=amending,
         succession=SuccessionService(store=store, signing_clock=signing_clock, guard=guard),
         lifecycle=lifecycle,
         orders=orders,
@@ -250,10 +264,9 @@ def build_services(
             signing_clock=signing_clock,
             key_maker=key_maker,
             keys=keys,
-            trust_list=trust_list,
+            publisher=publisher,
             logs=log_keys,
             guard=guard,
-            anchor=anchor,
             env=env,
         ),
         audit=AuditService(store),
@@ -277,6 +290,27 @@ def build_services(
         ),
         log_memory=log_memory,
         log_keys=log_keys,
+        key_rotation=KeyRotationService(
+            key_maker=key_maker,
+            publisher=publisher,
+            logs=log_keys,
+            roots=roots,
+            guard=guard,
+            lead=key_lead,
+        ),
+        key_compromise=KeyCompromiseService(
+            store=store,
+            signing_clock=signing_clock,
+            key_maker=key_maker,
+            keys=keys,
+            publisher=publisher,
+            logs=log_keys,
+            roots=roots,
+            status_lists=status_lists,
+            guard=guard,
+            env=env,
+        ),
+        resigning=ResigningService(store=store, trust_list=trust_list, amending=amending, guard=guard),
         log_witnesses=LogWitnessService(store=store, clock=clock, keys=keys, guard=guard),
     )
 

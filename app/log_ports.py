@@ -61,6 +61,13 @@ class TransparencyLogRepository(Protocol):
         """
         ...
 
+    async def cut(self, head: LogHead, keep: Checkpoint | None) -> None:
+        """Freeze a generation at an earlier state of itself (None: empty); what stood behind it waits for a new place.
+
+        Raises ConcurrentChange when it has changed since `head`.
+        """
+        ...
+
     async def claim(self, log: LogName) -> LogHead | None:
         """Return the open head to be advanced in this transaction, None when another sequencer is at it now."""
         ...
@@ -90,6 +97,10 @@ class TransparencyLogRepository(Protocol):
         """
         ...
 
+    async def publish_empty(self, checkpoint: PublishedCheckpoint) -> None:
+        """Store and serve the checkpoint of a generation that has no leaf yet."""
+        ...
+
     async def checkpoint(self, origin: str, *, size: int | None = None) -> PublishedCheckpoint | None:
         """Return the served checkpoint of an origin, or the one published with this size."""
         ...
@@ -103,9 +114,16 @@ class TransparencyLogRepository(Protocol):
         ...
 
     async def last_witnessed(
-        self, origin: str, *, before: datetime | None = None
+        self, origin: str, *, before: datetime | None = None, up_to: int | None = None
     ) -> PublishedCheckpoint | None:
-        """Return the largest checkpoint that a witness states to have seen before a moment (or ever)."""
+        """Return the largest checkpoint (of at most `up_to` leaves) that a witness states to have seen before a moment
+        (or ever)."""
+        ...
+
+    async def last_published(
+        self, origin: str, *, before: datetime, up_to: int
+    ) -> PublishedCheckpoint | None:
+        """Return the largest checkpoint of at most `up_to` leaves that was published before a moment."""
         ...
 
     async def entries(self, origin: str, *, first: int, count: int) -> Sequence[bytes]:
@@ -127,3 +145,6 @@ class TransparencyLogRepository(Protocol):
         ...
 
     async def last_anchored(self, origin: str) -> PublishedCheckpoint | None: ...
+    async def anchored_below(self, origin: str, *, log_origin: str, size: int) -> PublishedCheckpoint | None:
+        """Return the largest checkpoint of a log that a leaf of another log fixes, with an index below `size`."""
+        ...

@@ -13,6 +13,7 @@ from app.domain.api_client import ApiClient, ApiKey, ClientWithKeys
 from app.domain.authority import Area, Authority, LicenseType
 from app.domain.events import AuditEntry, Event, LogLeaf
 from app.domain.high_water import Floors, HighWaterMark, KeptOutside
+from app.domain.key_history import KeyCompromise, SignedVersion
 from app.domain.license import (
     HistoryEntry,
     Intent,
@@ -74,12 +75,16 @@ class KeyMaker(Protocol):
 class RootKeys(Protocol):
     """The root folder, which only the key ceremony opens."""
 
-    def make_root_keys(self, count: int, *, profile: str) -> Sequence[Signer]:
-        """Return `count` root keys, making those that are missing."""
+    def make_root_keys(self, count: int, *, profile: str, version: int = 1) -> Sequence[Signer]:
+        """Return `count` root keys that come with a version of the root, making those that are missing."""
         ...
 
-    def make_list_keys(self, count: int, *, profile: str) -> Sequence[Signer]:
-        """Return `count` trust-list keys, making those that are missing."""
+    def make_list_keys(self, count: int, *, profile: str, version: int = 1) -> Sequence[Signer]:
+        """Return `count` trust-list keys that come with a version of the root, making those that are missing."""
+        ...
+
+    def root_signers(self) -> Sequence[Signer]:
+        """Return the root keys at hand, of whatever version."""
         ...
 
     def list_signers(self) -> Sequence[Signer]:
@@ -153,6 +158,15 @@ class LicenseRepository(Protocol):
         ...
 
     async def versions(self, license_id: str) -> Sequence[LicenseVersion]: ...
+    async def signed_after(
+        self, kid: str, *, log_origin: str | None, log_size: int, after: str | None, limit: int
+    ) -> Sequence[SignedVersion]:
+        """Return versions in force of live licenses that a key signed and that do not stand in a log below a size.
+
+        By license id, from `after` (excluded) on. Places in other logs are given too: whoever asks weighs them.
+        """
+        ...
+
     async def history(self, license_id: str) -> Sequence[HistoryEntry]: ...
     async def page(
         self, where: LicenseFilter, *, cursor: str | None, limit: int
@@ -308,6 +322,14 @@ class KeyRepository(Protocol):
 
     async def all(self) -> Sequence[ServiceKey]: ...
     async def add(self, key: ServiceKey) -> None: ...
+    async def end(self, kid: str, *, valid_until: datetime) -> None:
+        """Cut a key's window. Raises ConcurrentChange unless that ends it earlier than it ended."""
+        ...
+
+    async def compromises(self) -> Sequence[KeyCompromise]: ...
+    async def put_compromise(self, compromise: KeyCompromise) -> None:
+        """Store a declaration, over an earlier one about the same key."""
+        ...
 
 
 class ApiClientRepository(Protocol):

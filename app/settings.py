@@ -11,6 +11,8 @@ Environment = Literal["development", "production"]
 
 DEMO_ISSUER_URL = "https://demo.elicense.example"
 _SCHEMES = ("sqlite+aiosqlite:", "postgresql+asyncpg:")
+# A bundle counts for seven days: who fetched one a moment before the list must know the key when it signs.
+KEY_LEAD_SECONDS = {"production": 8 * 86400, "development": 5}
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -28,7 +30,7 @@ class Settings:
 
     `issuer_url` may be None after the first init: the stored one counts then, and a different one is refused.
     `root_keys_dir` is opened by the `keys` commands only. Sizes are bytes. `metrics_token` opens /metrics; without
-    one it is not served.
+    one it is not served. `key_lead_seconds` is how long a new key stands in the trust list before it signs.
     """
 
     data_dir: Path
@@ -44,6 +46,7 @@ class Settings:
     max_body_bytes: int = 1 << 20
     max_batch_bytes: int = 16 << 20
     metrics_token: str | None = None
+    key_lead_seconds: int = 8 * 86400
 
     @property
     def token_env(self) -> str:
@@ -65,6 +68,7 @@ class Settings:
             "log_level": self.log_level,
             "max_body_bytes": str(self.max_body_bytes),
             "max_batch_bytes": str(self.max_batch_bytes),
+            "key_lead_seconds": str(self.key_lead_seconds),
             "metrics": "served to the token's holder" if self.metrics_token else "not served",
         }
 
@@ -98,6 +102,9 @@ def load_settings(
         log_level=reader.choice("log_level", _LOG_LEVELS, "info"),
         max_body_bytes=reader.number("max_body_bytes", 1 << 20, low=1024, high=1 << 26),
         max_batch_bytes=reader.number("max_batch_bytes", 16 << 20, low=1024, high=1 << 28),
+        key_lead_seconds=reader.number(
+            "key_lead_seconds", KEY_LEAD_SECONDS[environment], low=1, high=90 * 86400
+        ),
         metrics_token=reader.secret("metrics_token", at_least=16),
     )
     reader.refuse_unknown(set(Settings.__dataclass_fields__))

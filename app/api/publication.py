@@ -10,7 +10,7 @@ from app.api.paging import NoQuery
 from app.api.requests import read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.answers import JsonObject, StatusListUris
-from app.api.schemas.publication import BundleQuery, RootQuery, StatusListQuery
+from app.api.schemas.publication import BundleQuery, RootQuery, StatusListQuery, TrustListQuery
 from app.domain.authority import ElementDefinition, LicenseType
 from app.domain.errors import NotFound
 from app.domain.publication import SignedDocument
@@ -31,9 +31,9 @@ async def get_trust_root(request: Request) -> Response:
 
 
 async def get_trust_list(request: Request) -> Response:
-    """Answer the trust list."""
-    read_query(request, NoQuery)
-    return _document(request, await services_of(request).trust_list.trust_list(), JOSE_TYPE)
+    """Answer the trust list: the latest, or the one asked for."""
+    query = read_query(request, TrustListQuery)
+    return _document(request, await services_of(request).trust_list.trust_list(query.sequence), JOSE_TYPE)
 
 
 async def get_freshness(request: Request) -> Response:
@@ -158,10 +158,21 @@ routes.add(
     problems=("not_found",),
     cacheable=True,
 )
-_SIGNED = (
-    ("/v1/trust-list", get_trust_list, "信任列表 · Trust list", JOSE_TYPE),
-    ("/v1/freshness", get_freshness, "新鲜度声明 · Freshness statement", JWT_TYPE),
+routes.add(
+    "GET",
+    "/v1/trust-list",
+    get_trust_list,
+    summary="信任列表 · Trust list",
+    description=(
+        "JWS General JSON, signed by the trust root's list keys. With `sequence`, an earlier list as it was published:"
+        " it was signed under the trust root of its `root_version`."
+    ),
+    query=TrustListQuery,
+    answer=JOSE_TYPE,
+    problems=("not_found",),
+    cacheable=True,
 )
+_SIGNED = (("/v1/freshness", get_freshness, "新鲜度声明 · Freshness statement", JWT_TYPE),)
 for _path, _endpoint, _title, _media_type in _SIGNED:
     routes.add(
         "GET",

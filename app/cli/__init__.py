@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from app.cli import key_commands
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -63,18 +65,22 @@ was accepted is written to the audit and to the keys folder.
 {_EXITS}"""
 _RECOVER_HELP: Final = """\
 示例 examples:
-  elicense recover                              只显示缺失的内容 only show what is missing
-  elicense recover --accept-loss                接受缺失并继续 accept the loss and go on
-  elicense recover --accept-loss --bundle b.json  同时暂停丢失了吊销的证照 suspend what the bundle shows as ended
-  elicense recover --trust-root trust-root.json  放回丢失的信任根 put a lost trust root back
+  elicense recover
+  elicense recover --accept-loss
+  elicense recover --accept-loss --bundle bundle.json
+  elicense recover --trust-root trust-root.json
+
+不带选项只显示缺失的内容;--accept-loss 接受缺失并继续;--bundle 同时暂停丢失了吊销的证照;--trust-root 放回丢失的信任根。
+Without options it shows what is missing; --accept-loss goes on without it; --bundle also suspends what the bundle shows
+as ended; --trust-root puts a lost trust root back.
 
 先停止所有 serve 与 worker,并尽力找回较新的数据库:缺失的内容都曾答复过某人。接受后,缺失期间签发的证照一律
 失效,须重新签发;所有序号越过库外记录,不会重复使用。缺失期间的吊销也会丢失:任何用证方在此期间取得的离线验证包
-都能指出它们。信任列表若有缺失,须再运行 elicense keys publish-trust-list。
+都能指出它们。信任列表或存证日志若有缺失,须再运行 elicense keys publish-trust-list。
 Stop every serve and worker first, and look for the newer database: what is missing was acknowledged to somebody. Once
 accepted, licenses issued in the gap count for nothing and must be issued again; every sequence moves past what is
 remembered outside, and none is used twice. Revocations of the gap are lost as well: any bundle that a relying party
-fetched in it names them. A trust list that is missing needs elicense keys publish-trust-list.
+fetched in it names them. A trust list or a log that is missing needs elicense keys publish-trust-list.
 
 退出码 exit codes:
   0  无缺失或已恢复 nothing missing, or recovered   1  有缺失或仍有待办 something missing or still to do
@@ -382,6 +388,11 @@ def _add_keys(commands: "Commands") -> None:
     )
     add.add_argument("name", metavar="NAME", help="见证方名称 the witness's name")
     add.add_argument("vkey", metavar="VKEY", help="其公钥 its key, as `elicense log witness-key` prints it")
+    key_commands.add(
+        lambda name, text, run, epilog: _command(
+            actions, name, text, _later("key_history", run), f"{epilog}\n{_EXITS}"
+        )
+    )
 
 
 def _add_log(commands: "Commands") -> None:

@@ -43,8 +43,6 @@ def list_keys(arguments: argparse.Namespace) -> int:
     """List the public keys of the installation."""
 
     async def work(services: Services) -> int:
-        logs = await services.store.read(lambda unit: unit.transparency_log.heads())
-        origins = {head.kid: head.origin for head in logs}
         rows: list[Mapping[str, str]] = [
             {
                 "kid": key.kid,
@@ -52,7 +50,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
                 "profile": key.profile,
                 "authority": key.authority_code or "",
                 "private": key.uri,
-                "vkey": note_key(key, origins.get(key.kid)),
+                "vkey": note_key(key),
                 "valid_from": key.valid_from.isoformat(timespec="seconds"),
                 "valid_until": key.valid_until.isoformat(timespec="seconds"),
             }
@@ -83,10 +81,10 @@ def publish_trust_list(arguments: argparse.Namespace) -> int:
     return guarded(command)
 
 
-def note_key(key: ServiceKey, origin: str | None) -> str:
+def note_key(key: ServiceKey) -> str:
     """Return the key of a log (by its origin) or a witness as other log tools take it, empty for all others."""
-    if origin is not None:
-        return verifier_key(origin, PublicKey.from_jwk(key.jwk, profile=key.profile))
+    if key.origin is not None:
+        return verifier_key(key.origin, PublicKey.from_jwk(key.jwk, profile=key.profile))
     if key.use == WITNESS:
         name, public = (
             key.uri.removeprefix(WITNESS_SCHEME),

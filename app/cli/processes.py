@@ -27,6 +27,7 @@ from app.listening import listening
 from app.main import create_app
 from app.services.container import Services
 from app.services.diagnosis import Finding, diagnose
+from app.services.key_diagnosis import diagnose_keys
 from app.services.log_diagnosis import diagnose_logs
 from app.settings import Settings, load_settings
 from app.worker import run as run_worker
@@ -173,4 +174,5 @@ async def diagnose_services(services: Services) -> list[Finding]:
             production=services.high_water.production,
         ),
         *await diagnose_logs(store=store, clock=clock),
+        *await diagnose_keys(services.resigning),
     ]

@@ -30,6 +30,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     AMEND = "amend"
     RENEW = "renew"
+    REISSUE = "reissue"
     SUCCESSION = "succession"
 
 
@@ -61,6 +62,9 @@ _TRANSITIONS: Mapping[tuple[State, Action], State] = {
     (State.SUSPENDED, Action.AMEND): State.SUSPENDED,
     (State.ACTIVE, Action.RENEW): State.ACTIVE,
     (State.SUSPENDED, Action.RENEW): State.SUSPENDED,
+    # The same content under another key, after the one that signed it was lost.
+    (State.ACTIVE, Action.REISSUE): State.ACTIVE,
+    (State.SUSPENDED, Action.REISSUE): State.SUSPENDED,
     # Naming successors ends a license in force. Of an ended one it is a record (or a correction of it) that changes no
     # state; a revoked license has no successors, or a revocation could be made to look like a replacement.
     (State.ACTIVE, Action.SUCCESSION): State.SUPERSEDED,

@@ -76,6 +76,7 @@ class ServiceKey:
 
     `use` is credential, status, receipt, freshness, log, receipt_log or witness; `authority_code` is set for credential
     keys; `uri` names the private key (`file:NAME`), never its path, or the witness whose key this is (`witness:NAME`).
+    `origin` is set for the keys of logs: the log whose checkpoints it signs.
     """
 
     kid: str
@@ -86,6 +87,11 @@ class ServiceKey:
     uri: str
     valid_from: datetime
     valid_until: datetime
+    origin: str | None = None
+
+    def in_window(self, moment: datetime) -> bool:
+        """Tell whether the moment lies in the key's window: `valid_from` included, `valid_until` excluded."""
+        return self.valid_from <= moment < self.valid_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ Content = Callable[[License], NewLicense]
 class VersionRequest:
     """One further version as asked for: of which license, what it is to say, why, and in whose name.
 
-    `unchanged_too` makes a version also where nothing differs: a renewal gives a fresh file.
+    `unchanged_too` makes a version also where nothing differs: a renewal gives a fresh file, a reissue another key's.
     """
 
     license_id: str
@@ -230,6 +230,7 @@ class AmendingService:
             directory=directory,
             trust=trust,
             now=now,
+            as_it_stands=request.action is Action.REISSUE,
         )
         next_state(before.state, request.action)
         changed = changed_names(before, content)

@@ -15,6 +15,8 @@ from app.services.freshness import FreshnessService
 from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
+from app.services.key_compromise import KeyCompromiseService
+from app.services.key_rotation import KeyRotationService
 from app.services.licenses import LicenseService
 from app.services.lifecycle import LifecycleService
 from app.services.log_keys import LogKeys
@@ -27,6 +29,7 @@ from app.services.previews import PreviewService
 from app.services.proposals import ProposalService
 from app.services.receipts import ReceiptService
 from app.services.recovery import RecoveryService
+from app.services.resigning import ResigningService
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_lists import StatusListService
@@ -77,3 +80,6 @@ class Services:
     log_keys: LogKeys
     log_witnesses: LogWitnessService
     recovery: RecoveryService
+    key_rotation: KeyRotationService
+    key_compromise: KeyCompromiseService
+    resigning: ResigningService

@@ -245,6 +245,7 @@ def require_listed(
     listed = (
         authority is not None
         and key is not None
+        and key.compromised is None
         and key.valid_at(now)
         and any(s.covers(type_code=type_code, area_code=area_code, on=today) for s in authority.scopes)
     )

@@ -37,6 +37,7 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
     keys: Sequence[ServiceKey]
+    lost: frozenset[str]
     root: SignedDocument | None
     trust_list: SignedDocument | None
     freshness: SignedDocument | None
@@ -55,6 +56,7 @@ async def diagnose(
     async def read(work: UnitOfWork) -> _Facts:
         return _Facts(
             keys=await work.keys.all(),
+            lost=frozenset(one.kid for one in await work.keys.compromises()),
             root=await work.documents.latest(DocumentKind.TRUST_ROOT),
             trust_list=await work.documents.latest(DocumentKind.TRUST_LIST),
             freshness=await work.documents.latest(DocumentKind.FRESHNESS),
@@ -162,7 +164,8 @@ def _documents(facts: _Facts, now: datetime) -> list[Finding]:
 
 
 def _keys(facts: _Facts, directory: Directory, now: datetime) -> list[Finding]:
-    usable = [key for key in facts.keys if key.valid_from <= now < key.valid_until]
+    sound = [key for key in facts.keys if key.kid not in facts.lost]
+    usable = [key for key in sound if key.in_window(now)]
     findings = []
     for use in ("status", "receipt", "freshness"):
         good = any(key.use == use for key in usable)
@@ -178,13 +181,22 @@ def _keys(facts: _Facts, directory: Directory, now: datetime) -> list[Finding]:
             f"authorities without a signing key: {len(without)}.",
         )
     )
-    ending = [key for key in usable if key.valid_until - now < KEY_WARNING]
+    ending = [key for key in usable if key.valid_until - now < KEY_WARNING and not _is_followed(key, sound)]
     findings.append(
         Finding(
             not ending, f"30 天内到期的密钥:{len(ending)} 个。", f"keys ending within 30 days: {len(ending)}."
         )
     )
     return findings
+
+
+def _is_followed(key: ServiceKey, sound: Sequence[ServiceKey]) -> bool:
+    """Tell whether a key's successor is registered already: then its end is no trouble."""
+    return any(
+        (one.use, one.authority_code, one.origin) == (key.use, key.authority_code, key.origin)
+        and one.valid_from <= key.valid_until < one.valid_until
+        for one in sound
+    )
 
 
 def _is(good: bool) -> str:

@@ -37,6 +37,7 @@ STATUS_INVALID = 1
 SUPERSEDED = "superseded"
 VOIDED = "voided"
 PREDECESSOR_CHANGED = "predecessor_changed"
+KEY_LOST = "key_compromised"
 
 log = structlog.get_logger()
 
@@ -70,8 +71,20 @@ class IntentFinisher:
     ) -> Sequence[License | None]:
         """Sign and store; return each license as promised, None where its predecessor changed and it was given up.
 
-        Raises ConcurrentChange when an intent is no longer ours, DomainError when a key cannot sign.
+        A further version is given up too, and decided anew, when its key was declared compromised meanwhile. Raises
+        ConcurrentChange when an intent is no longer ours, DomainError when a key cannot sign.
         """
+        lost = [one for one in intents if one.replaces is not None and self._has_lost_key(one, trust)]
+        for one in lost:
+            await self.void(one, why=KEY_LOST, actor=one.actor, at=self._signing_clock.signing_time())
+        given_up = {one.id for one in lost}
+        kept = [one for one in intents if one.id not in given_up]
+        done = iter(await self._finish(kept, trust=trust, request_id=request_id) if kept else ())
+        return [None if one.id in given_up else next(done) for one in intents]
+
+    async def _finish(
+        self, intents: Sequence[Intent], *, trust: TrustEvidence, request_id: str | None
+    ) -> Sequence[License | None]:
         versions = await self._sign(intents, trust=trust)
         at = self._signing_clock.signing_time()
         signed = [
@@ -84,6 +97,11 @@ class IntentFinisher:
 
         kept = await self._store.write(work)
         return [intent.license if intent.id in kept else None for intent in intents]
+
+    def _has_lost_key(self, intent: Intent, trust: TrustEvidence) -> bool:
+        authority = trust.trust_list.authority_by_issuer(self._maker.issuer_of(intent.license.authority_code))
+        entry = authority.key(intent.kid) if authority is not None else None
+        return entry is not None and entry.compromised is not None
 
     async def finish_own(
         self, intents: Sequence[Intent], *, trust: TrustEvidence, request_id: str | None

@@ -15,7 +15,7 @@ from app.domain.good_time import TOLERANCE
 from app.domain.publication import DocumentKind, SignedDocument
 from app.ports import Store, UnitOfWork
 from app.services.anchor import Anchor
-from app.services.key_register import FRESHNESS, KeyRegister
+from app.services.key_register import FRESHNESS, KeyRegister, require_sound
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
 from elicense.bundle import dump_bundle, make_bundle
@@ -49,6 +49,7 @@ class FreshnessWriter:
         trust_list = await unit.documents.latest(DocumentKind.TRUST_LIST)
         if trust_list is None:
             return 0
+        await require_sound(unit, signer.kid)
         before = await unit.documents.latest(DocumentKind.FRESHNESS)
         follows = before.sequence if before is not None else 0
         sequence = max(follows, (await unit.high_water.floors()).freshness) + 1

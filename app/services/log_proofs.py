@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.domain.api_client import Caller
 from app.domain.errors import NotFound
-from app.domain.transparency_log import PlacedLeaf, document_key
+from app.domain.transparency_log import LogState, PlacedLeaf, PublishedCheckpoint, document_key
 from app.ports import Store, UnitOfWork
 from app.services.licenses import read_own
 from app.services.log_leaves import trust_uri
@@ -143,7 +143,9 @@ class LogProofService:
     async def _receipt_proof(
         self, unit: UnitOfWork, leaf: PlacedLeaf, origin: str, index: int
     ) -> ReceiptProof:
-        fixed = await unit.transparency_log.first_anchored(origin, above=index)
+        fixed = await _kept_state(unit, origin)
+        if fixed is None:
+            fixed = await unit.transparency_log.first_anchored(origin, above=index)
         anchor_leaf = await unit.transparency_log.leaf(fixed.anchor_id or "") if fixed is not None else None
         if anchor_leaf is None or not await _is_published(unit, anchor_leaf):
             return ReceiptProof(env=self._env, inclusion=await include(unit, leaf))
@@ -174,6 +176,15 @@ class LogProofService:
             inclusion=await include(unit, leaf),
             opening=opening,
         )
+
+
+async def _kept_state(unit: UnitOfWork, origin: str) -> PublishedCheckpoint | None:
+    """Return the one state of a log that was cut back which still counts; it is fixed in the public log."""
+    head = await unit.transparency_log.head(origin)
+    if head is None or head.state is LogState.OPEN:
+        return None
+    served = await unit.transparency_log.checkpoint(origin)
+    return served if served is not None and served.anchor_id is not None else None
 
 
 async def _is_published(unit: UnitOfWork, leaf: PlacedLeaf) -> bool:

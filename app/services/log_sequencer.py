@@ -11,6 +11,7 @@ Two sequencers cannot fork a log: both compare the head's row version, and a pla
 race costs the loser its batch and nobody anything.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -25,8 +26,7 @@ from app.services.log_leaves import make_anchor_leaf
 from app.services.log_memory import LogMemory
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
-from elicense.keys import Signer
-from elicense.signed_note import is_signed_by, parse_note, sign_note
+from elicense.signed_note import add_signature, is_signed_by, parse_note, sign_note
 
 ANCHOR_EVERY = timedelta(seconds=30)
 """How long receipts may wait for the public log to fix the state of theirs."""
@@ -121,10 +121,11 @@ class LogSequencer:
         if head is None:
             return
         now = self._signing_clock.signing_time()
-        key = await self._key_of(head, now)
-        signer = self._keys.signer(key)
+        keys = await self._keys.of_log(head.origin, now=now)
+        if not keys:
+            raise DomainError("unavailable", f"no key of {head.origin} is in its validity period")
         checkpoint = PublishedCheckpoint(
-            origin=head.origin, size=head.size, note=self._sign(head, key, signer), published_at=now
+            origin=head.origin, size=head.size, note=self._sign(head, keys), published_at=now
         )
         try:
             await self._store.write(
@@ -135,18 +136,18 @@ class LogSequencer:
             return
         log.info("checkpoint_published", origin=head.origin, size=head.size)
 
-    async def _key_of(self, head: LogHead, now: datetime) -> ServiceKey:
-        key = await self._keys.by_kid(head.kid)
-        if key is None or not key.valid_from <= now < key.valid_until:
-            raise DomainError("unavailable", f"the key of {head.origin} is not in its validity period")
-        return key
-
-    def _sign(self, head: LogHead, key: ServiceKey, signer: Signer) -> str:
-        note = sign_note(head.checkpoint.text, name=head.origin, signer=signer)
-        # Against the registered public key, never the signer's own idea of it.
-        if not is_signed_by(parse_note(note), name=head.origin, key=self._keys.public_key(key)):
-            raise DomainError("internal", "a signature just made does not verify")
-        return note
+    def _sign(self, head: LogHead, keys: Sequence[ServiceKey]) -> str:
+        """Sign with every key of the log: while one follows the other, holders of an older list know only the first."""
+        note: str | None = None
+        for key in keys:
+            line = parse_note(
+                sign_note(head.checkpoint.text, name=head.origin, signer=self._keys.signer(key))
+            )
+            # Against the registered public key, never the signer's own idea of it.
+            if not is_signed_by(line, name=head.origin, key=self._keys.public_key(key)):
+                raise DomainError("internal", "a signature just made does not verify")
+            note = add_signature(head.checkpoint.text, line.signatures[0], note=note)
+        return str(note)
 
     async def _anchor_receipts(self) -> None:
         """Put the receipts' newest checkpoint into the public log, at most one each half minute."""

@@ -107,6 +107,7 @@ class QuestionJudge:
                 event_seq=event_seq,
                 compared=bool(asked.question.elements),
                 past=self._past(asked, moment),
+                placed=_is_compromised(credential, moment.trust),
             )
         evidence = Evidence(
             now=moment.now, trust=moment.trust, status=answer.status, register=answer.register
@@ -177,3 +178,9 @@ class QuestionJudge:
             elements=not_compared(asked.question.elements),
             trust=moment.trust.reference,
         )
+
+
+def _is_compromised(credential: Credential, trust: TrustEvidence) -> bool:
+    authority = trust.trust_list.authority_by_issuer(credential.claims.issuer)
+    entry = authority.key(credential.kid) if authority is not None else None
+    return entry is not None and entry.compromised is not None

@@ -5,7 +5,7 @@ difference between two counters: publishing sets the published one to what was r
 list dirty. A publisher that stalls loses the swap of its list and of the freshness statement, and puts back nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from app.domain.publication import PublishedStatusList, StatusListRow
 from app.ports import Store, UnitOfWork
 from app.services.anchor import Anchor
 from app.services.freshness import FreshnessWriter
-from app.services.key_register import FRESHNESS, STATUS, KeyRegister
+from app.services.key_register import FRESHNESS, STATUS, KeyRegister, require_sound
 from app.services.log_leaves import make_status_list_leaf
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
@@ -88,6 +88,20 @@ class StatusListService:
         for start in range(0, len(due), _LISTS_PER_TRANSACTION):
             published += await self._publish(due[start : start + _LISTS_PER_TRANSACTION])
         return published
+
+    async def sign_again(self, signer: Signer) -> Callable[[UnitOfWork], Awaitable[None]]:
+        """Sign every published list with another key, whatever its age; return what stores them in a transaction.
+
+        For the publication that declares the key compromised which signed them: nobody sees a moment without lists that
+        count. What it returns raises ConcurrentChange when one of the lists was published meanwhile.
+        """
+        rows = await self._store.read(lambda unit: unit.status.lists())
+        made = [await self._make(row.id, signer) for row in rows if row.seq > 0]
+
+        async def store(unit: UnitOfWork) -> None:
+            await self._store_made(unit, made, at=self._signing_clock.signing_time())
+
+        return store
 
     async def served(self, list_id: str) -> PublishedStatusList:
         """Return the list as published. Raises NotFound for an unknown or never published one."""
@@ -161,17 +175,8 @@ class StatusListService:
 
         async def work(unit: UnitOfWork) -> int:
             now = self._signing_clock.signing_time()
-            for item in made:
-                await unit.status.publish(
-                    item.published, expected_seq=item.expected_seq, changes=item.changes
-                )
-            # The versions each followed were still served when these were swapped in: `previous` is true.
-            await unit.journal.add_leaves(
-                [
-                    make_status_list_leaf(item.published, previous=item.previous, env=self._env, at=now)
-                    for item in made
-                ]
-            )
+            await require_sound(unit, signer.kid)
+            await self._store_made(unit, made, at=now)
             return await self._freshness.add(unit, signer=freshness_signer, now=now)
 
         try:
@@ -191,6 +196,17 @@ class StatusListService:
             item.list_id: ListMark(authority_code=authorities[item.list_id], seq=item.seq) for item in made
         }
         await self._anchor.remember(freshness_sequence=freshness_sequence, status_lists=lists)
+
+    async def _store_made(self, unit: UnitOfWork, made: Sequence[_Made], *, at: datetime) -> None:
+        for item in made:
+            await unit.status.publish(item.published, expected_seq=item.expected_seq, changes=item.changes)
+        # The versions each followed were still served when these were swapped in: `previous` is true.
+        await unit.journal.add_leaves(
+            [
+                make_status_list_leaf(item.published, previous=item.previous, env=self._env, at=at)
+                for item in made
+            ]
+        )
 
     async def _make(self, list_id: str, signer: Signer) -> _Made:
         """Read the bits of one list and sign them."""

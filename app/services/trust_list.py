@@ -30,9 +30,9 @@ class TrustListService:
 
         return await self._store.read(work)
 
-    async def trust_list(self) -> SignedDocument:
-        """Return the newest trust list. Raises NotFound before the first."""
-        return await self._document(DocumentKind.TRUST_LIST, None)
+    async def trust_list(self, sequence: int | None = None) -> SignedDocument:
+        """Return the newest trust list or the one asked for: all that were ever published are kept. Raises NotFound."""
+        return await self._document(DocumentKind.TRUST_LIST, sequence)
 
     async def evidence(self) -> TrustEvidence:
         """Return root and list, parsed and checked, at most a second old.

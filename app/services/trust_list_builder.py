@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from app.domain.authority import Authority, AuthorityStatus
 from app.domain.directory import Directory
+from app.domain.key_history import KeyCompromise
 from app.domain.publication import ServiceKey
-from app.domain.transparency_log import LogHead
 from app.services.key_register import CREDENTIAL, RECEIPT_LOG, WITNESS_SCHEME
 from elicense import trust_list as trust
 from elicense.keys import PublicKey
@@ -26,16 +26,16 @@ def build_payload(
     next_update: datetime,
     directory: Directory,
     keys: Sequence[ServiceKey],
-    logs: Sequence[LogHead],
+    compromises: Mapping[str, KeyCompromise],
     before: trust.TrustList | None,
     root_version: int,
 ) -> bytes:
     """Build the payload to sign; `before` is the list in force, which keeps when an authority ended.
 
-    `logs` are the heads of all origins: each names its key. `root_version` names the root in force: a verifier who was
-    given only an older one refuses the list.
+    `compromises` (by key id) mark the keys that may be in other hands. `root_version` names the root in force: a
+    verifier who was given only an older one refuses the list.
     """
-    origins = {head.kid: head.origin for head in logs}
+    declared = {kid: one.declaration for kid, one in compromises.items()}
     earlier: Mapping[str, trust.Authority] = before.authorities if before is not None else {}
     return trust.build_trust_list_payload(
         env=env,
@@ -44,16 +44,21 @@ def build_payload(
         next_update=next_update,
         issuers=[issuer_url],
         authorities=[
-            _authority(directory.authorities[code], issuer_url, keys, earlier.get(code), issued_at)
+            _authority(directory.authorities[code], issuer_url, keys, declared, earlier.get(code), issued_at)
             for code in sorted(directory.authorities)
         ],
         services=[
-            _service(key, issuer_url, origins)
+            _service(key, issuer_url, declared.get(key.kid))
             for key in sorted(keys, key=lambda key: (key.use, key.kid))
             if key.use != CREDENTIAL
         ],
         root_version=root_version,
     )
+
+
+def listed_use(use: str) -> trust.ServiceUse:
+    """Return the use a service's key has in the trust list. KeyError for a key of no service."""
+    return _USES[use]
 
 
 def _public(key: ServiceKey) -> PublicKey:
@@ -64,6 +69,7 @@ def _authority(
     authority: Authority,
     issuer_url: str,
     keys: Sequence[ServiceKey],
+    declared: Mapping[str, trust.Compromise],
     earlier: trust.Authority | None,
     issued_at: datetime,
 ) -> trust.Authority:
@@ -81,7 +87,12 @@ def _authority(
         status=trust.AuthorityState(authority.status.value),
         ended_at=ended_at,
         keys=tuple(
-            trust.AuthorityKey(key=_public(key), valid_from=key.valid_from, valid_until=key.valid_until)
+            trust.AuthorityKey(
+                key=_public(key),
+                valid_from=key.valid_from,
+                valid_until=key.valid_until,
+                compromised=declared.get(key.kid),
+            )
             for key in own
         ),
         scopes=tuple(
@@ -96,12 +107,12 @@ def _authority(
     )
 
 
-def _service(key: ServiceKey, issuer_url: str, origins: Mapping[str, str]) -> trust.Service:
-    use = _USES[key.use]
+def _service(key: ServiceKey, issuer_url: str, compromised: trust.Compromise | None) -> trust.Service:
+    use = listed_use(key.use)
     is_status = use is trust.ServiceUse.STATUS
     origin: str | None = issuer_url
     if use is trust.ServiceUse.LOG:
-        origin = origins[key.kid]  # a log's key is stored together with the head that names it
+        origin = key.origin
     elif use is trust.ServiceUse.WITNESS:
         origin = key.uri.removeprefix(WITNESS_SCHEME)
     return trust.Service(
@@ -109,6 +120,7 @@ def _service(key: ServiceKey, issuer_url: str, origins: Mapping[str, str]) -> tr
         key=_public(key),
         valid_from=key.valid_from,
         valid_until=key.valid_until,
+        compromised=compromised,
         uri_prefixes=(f"{issuer_url}/v1/status-lists/",) if is_status else (),
         origin=None if is_status else origin,
         authorities=(trust.EVERY_AUTHORITY,) if is_status else (),

@@ -22,6 +22,7 @@ from elicense.credential import Credential
 from elicense.elements import HeldElements
 from elicense.encoding import sha256_hex
 from elicense.evidence import LiveStatus, RegisterEvidence, TrustEvidence
+from elicense.log_entry import EntryKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +59,39 @@ async def ask_register(
     as_of: datetime,
     event_seq: int,
     compared: bool,
+    placed: bool,
     past: PastMoment | None = None,
 ) -> RegisterAnswer:
     """Tell whether the register issued exactly this credential, and what state its version is in, or was in.
 
     `found` is what was read at `as_of` or later under the credential's own identifier; every event up to `event_seq`
-    is in it. `compared` tells whether elements were asked, `past` that a past moment was.
+    is in it. `compared` tells whether elements were asked, `past` that a past moment was, `placed` whether its place
+    in the log matters: after its key was compromised that alone tells what is older than the theft.
     """
     if found is None or not _is_ours(credential, found[1], issuer_url):
         return UNKNOWN
     snapshot, version = found
     if past is not None:
         then = await past.read(unit, snapshot.license, version)
-        return _answer_then(then, snapshot.license, as_of=as_of, event_seq=event_seq)
+        answer = _answer_then(then, snapshot.license, as_of=as_of, event_seq=event_seq)
+        if not placed:
+            return answer
+        return replace(answer, register=await _placed(unit, version, answer.register))
     before = await read_past(unit, snapshot.license, compared=compared)
     live = _live_status(snapshot, version, before, as_of=as_of, event_seq=event_seq)
     # What is right is what the license says now, whichever version's file was shown.
     elements = HeldElements(values=held_elements(snapshot.license), complete=True, former=before.former)
-    return RegisterAnswer(RegisterEvidence(known=True, elements=elements), live, snapshot.license)
+    register = RegisterEvidence(known=True, elements=elements)
+    if placed:
+        register = await _placed(unit, version, register)
+    return RegisterAnswer(register, live, snapshot.license)
+
+
+async def _placed(unit: UnitOfWork, version: LicenseVersion, register: RegisterEvidence) -> RegisterEvidence:
+    leaf = await unit.transparency_log.leaf_of(version.identifier, kind=EntryKind.ISSUANCE)
+    if leaf is None:
+        return register
+    return replace(register, log_origin=leaf.origin, log_index=leaf.index)
 
 
 def _answer_then(then: LicenseThen, license: License, *, as_of: datetime, event_seq: int) -> RegisterAnswer:

@@ -27,6 +27,8 @@ ALLOWED = {
     (State.SUSPENDED, Action.AMEND): State.SUSPENDED,
     (State.ACTIVE, Action.RENEW): State.ACTIVE,
     (State.SUSPENDED, Action.RENEW): State.SUSPENDED,
+    (State.ACTIVE, Action.REISSUE): State.ACTIVE,
+    (State.SUSPENDED, Action.REISSUE): State.SUSPENDED,
     (State.ACTIVE, Action.SUCCESSION): State.SUPERSEDED,
     (State.SUSPENDED, Action.SUCCESSION): State.SUPERSEDED,
     (State.SUPERSEDED, Action.SUCCESSION): State.SUPERSEDED,

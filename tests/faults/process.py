@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ from app.ports import Clock, Store
 from app.services.container import Services
 from app.settings import Settings, load_settings
 from app.worker import run_with
+from elicense.signed_note import Checkpoint
 from tests.faults.log_work import append, sequence, wait_for
 from tests.faults.twins import TWINS
 
@@ -74,6 +75,16 @@ class ForgetfulKeeper:
 
     def change(self, work: Callable[[KeptOutside | None], KeptOutside]) -> None:
         work(None)
+
+
+class ForgetfulHeads:
+    """Broken twin: remembers no signed head of a log, so that no fork is ever seen."""
+
+    def load(self) -> Mapping[str, Checkpoint]:
+        return {}
+
+    def raise_to(self, head: Checkpoint, *, after: Checkpoint | None) -> bool:
+        return True
 
 
 def say(*words: object) -> None:
@@ -296,8 +307,8 @@ async def _run(options: argparse.Namespace) -> None:
         step=timedelta(seconds=options.step),
         while_there=options.step_while,
     )
-    keeper = ForgetfulKeeper() if options.forgetful else None
-    async with open_services(settings, clock=clock, high_water=keeper) as services:
+    keeper, heads = (ForgetfulKeeper(), ForgetfulHeads()) if options.forgetful else (None, None)
+    async with open_services(settings, clock=clock, high_water=keeper, signed_heads=heads) as services:
         if twin is not None:
             services = _with_store(twin(services.store), settings, clock, services)
         if options.mode != "serve":

@@ -12,6 +12,7 @@ _ROWS = (
     ("status list", "SELECT list_id || ':' || seq, issued_at FROM status_list_versions"),
     ("document", "SELECT kind || ':' || sequence, issued_at FROM signed_documents"),
     ("receipt", "SELECT id, verified_at FROM verifications"),
+    ("checkpoint", "SELECT origin || ':' || size, published_at FROM log_checkpoints"),
     ("intent", "SELECT identifier, issued_at FROM intents"),
 )
 

@@ -102,6 +102,14 @@ def _signed_by_a_restored_service(register: Register, *twin: str) -> set[Signed]
     return signed_rows(register.database_url) - before
 
 
+def _wait_for_checkpoint(register: Register, *, of: str) -> None:
+    """Wait until a running worker has published a log; it learns of a new key within seconds."""
+    end = time.monotonic() + 60
+    while not any(one.kind == "checkpoint" and of in one.name for one in signed_rows(register.database_url)):
+        assert time.monotonic() < end, f"no checkpoint of {of}"
+        time.sleep(0.5)
+
+
 def test_a_restored_backup_signs_nothing_until_the_loss_is_accepted_and_then_uses_nothing_twice(
     register: Register, backups: Backups
 ) -> None:
@@ -122,9 +130,15 @@ def test_a_restored_backup_signs_nothing_until_the_loss_is_accepted_and_then_use
     work.wait_ready()
     work.wait_for("refused read_only rollback_detected")
     accepted = elicense(register, "recover", "--accept-loss")
-    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    assert accepted.returncode == 1, accepted.stdout + accepted.stderr
+    assert "keys publish-trust-list" in accepted.stdout, (
+        "the log that was signed longer needs its next origin"
+    )
     work.wait_for("signed")
+    published = elicense(register, "keys", "publish-trust-list")
+    assert published.returncode == 0, published.stdout + published.stderr
     work.wait_for("signed")
+    _wait_for_checkpoint(register, of="/log/2:")
     stop.touch()
     work.finish()
     stop.unlink()

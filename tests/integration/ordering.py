@@ -129,7 +129,7 @@ async def audit_of(installation: Installation, *subjects: str) -> list[tuple[str
 
 def set_clock(installation: Installation, moment: datetime) -> None:
     """Put the clock at a moment; it runs on from there."""
-    installation.clock.offset += moment - installation.clock.now()
+    installation.clock.advance(seconds=(moment - installation.clock.now()).total_seconds())
 
 
 def body_of(answer: Any) -> dict[str, Any]:

@@ -58,6 +58,7 @@ async def test_signed_documents_are_served_for_caches(service: HttpService) -> N
         "/v1/trust-root": "application/jose+json",
         "/v1/trust-root?version=1": "application/jose+json",
         "/v1/trust-list": "application/jose+json",
+        "/v1/trust-list?sequence=1": "application/jose+json",
         "/v1/freshness": "application/jwt",
         list_path: "application/statuslist+jwt",
         "/v1/bundle": "application/json",
@@ -88,6 +89,7 @@ async def test_the_bundle_over_http_is_enough_to_verify_offline(service: HttpSer
 async def test_what_is_not_published_is_not_found(service: HttpService, subtests: pytest.Subtests) -> None:
     cases: tuple[str, ...] = (
         "/v1/trust-root?version=2",
+        "/v1/trust-list?sequence=9",
         "/v1/status-lists/none",
         "/v1/license-types/none",
         "/types/none/1",
@@ -102,6 +104,8 @@ async def test_what_cannot_be_asked_is_refused(service: HttpService, subtests: p
     cases: tuple[str, ...] = (
         "/v1/trust-root?version=0",
         "/v1/trust-root?version=x",
+        "/v1/trust-list?sequence=0",
+        "/v1/trust-list?sequence=x",
         "/v1/trust-list?time=1",
         "/v1/areas?x=1",
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, not_, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor
 from app.adapters.db.license_numbers import hold_numbers
@@ -17,8 +17,9 @@ from app.adapters.db.license_rows import (
     version_values,
 )
 from app.adapters.db.session import Session
-from app.adapters.db.tables import license_history, license_versions, licenses
+from app.adapters.db.tables import license_history, license_versions, licenses, log_leaves
 from app.domain.errors import ConcurrentChange, DomainError, FieldError
+from app.domain.key_history import SignedVersion
 from app.domain.license import (
     ENDED,
     HistoryEntry,
@@ -30,6 +31,7 @@ from app.domain.license import (
     State,
 )
 from app.ports import LicenseSnapshot
+from elicense.log_entry import EntryKind
 
 _PAGE: Final = "licenses"
 _KEYS_PER_QUERY: Final = 1000
@@ -154,6 +156,56 @@ class SqlLicenses:
         statement = select(*_VERSION).where(license_versions.c.license_id == license_id)
         rows = await self._session.rows(statement.order_by(license_versions.c.version))
         return [version_from_row(row) for row in rows]
+
+    async def signed_after(
+        self, kid: str, *, log_origin: str | None, log_size: int, after: str | None, limit: int
+    ) -> Sequence[SignedVersion]:
+        """Return versions in force of live licenses that a key signed and that do not stand in a log below a size.
+
+        By license id, from `after` (excluded) on. A scan of what the key signed: asked when a key was lost, no sooner.
+        """
+        older = and_(log_leaves.c.origin == log_origin, log_leaves.c.idx < log_size)
+        statement = (
+            select(
+                licenses.c.id,
+                license_versions.c.identifier,
+                license_versions.c.kid,
+                log_leaves.c.origin,
+                log_leaves.c.idx,
+            )
+            .join(
+                license_versions,
+                and_(
+                    license_versions.c.license_id == licenses.c.id,
+                    license_versions.c.version == licenses.c.version,
+                ),
+            )
+            .outerjoin(
+                log_leaves,
+                and_(
+                    log_leaves.c.identifier == license_versions.c.identifier,
+                    log_leaves.c.kind == EntryKind.ISSUANCE.value,
+                ),
+            )
+            .where(
+                license_versions.c.kid == kid,
+                licenses.c.state.not_in([state.value for state in ENDED]),
+                licenses.c.id > (after or ""),
+                or_(log_leaves.c.idx.is_(None), not_(older)),
+            )
+            .order_by(licenses.c.id)
+            .limit(limit)
+        )
+        return [
+            SignedVersion(
+                license_id=row.id,
+                identifier=row.identifier,
+                kid=row.kid,
+                log_origin=row.origin,
+                log_index=row.idx,
+            )
+            for row in await self._session.rows(statement)
+        ]
 
     async def history(self, license_id: str) -> Sequence[HistoryEntry]:
         """Return what happened to a license, the first first."""

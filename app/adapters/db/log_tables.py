@@ -79,3 +79,15 @@ log_checkpoints = Table(
         postgresql_where=text("anchor_id IS NOT NULL"),
     ),
 )
+
+# What was once published of the part of a log that was cut away: never served again, kept as evidence.
+log_cut_checkpoints = Table(
+    "log_cut_checkpoints",
+    metadata,
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("published_at", UtcTime, nullable=False),
+    Column("witnessed_at", UtcTime),
+    PrimaryKeyConstraint("origin", "size", name="pk_log_cut_checkpoints"),
+)

@@ -6,6 +6,7 @@ sequences, no session state: the same statements run on SQLite and PostgreSQL.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 
 from app.adapters.db.log_tables import log_checkpoints as log_checkpoints
+from app.adapters.db.log_tables import log_cut_checkpoints as log_cut_checkpoints
 from app.adapters.db.log_tables import log_heads as log_heads
 from app.adapters.db.log_tables import log_tiles as log_tiles
 from app.adapters.db.metadata import metadata as metadata
@@ -293,7 +295,27 @@ service_keys = Table(
     Column("uri", Text, nullable=False),
     Column("valid_from", UtcTime, nullable=False),
     Column("valid_until", UtcTime, nullable=False),
+    Column("origin", Text),
     PrimaryKeyConstraint("kid", name="pk_service_keys"),
+)
+
+# Keys that may be in other hands. The statement is kept as the root signed it; the next root signs it again.
+key_compromises = Table(
+    "key_compromises",
+    metadata,
+    Column("kid", Text, nullable=False),
+    Column("use", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("log_origin", Text),
+    Column("log_size", BigInteger, nullable=False),
+    Column("log_root", LargeBinary),
+    Column("witnessed", Boolean, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("root_version", Integer, nullable=False),
+    Column("declared_at", UtcTime, nullable=False),
+    Column("reason", Text),
+    PrimaryKeyConstraint("kid", name="pk_key_compromises"),
+    ForeignKeyConstraint(["kid"], ["service_keys.kid"], name="fk_key_compromises_kid"),
 )
 
 api_clients = Table(

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, func, or_, select, update
 
 from app.adapters.db.session import Session, flat_values
-from app.adapters.db.tables import log_checkpoints, log_heads, log_leaves, log_tiles
+from app.adapters.db.tables import log_checkpoints, log_cut_checkpoints, log_heads, log_leaves, log_tiles
 from app.domain.errors import ConcurrentChange
 from app.domain.events import LogName
 from app.domain.transparency_log import (
@@ -19,10 +19,15 @@ from app.domain.transparency_log import (
     TileKey,
     WaitingLeaf,
 )
+from elicense.merkle import EMPTY_ROOT
+from elicense.signed_note import Checkpoint
 
 _OPEN: Final = log_heads.c.state == LogState.OPEN.value
 _HEADS: Final[Select[Any]] = select(log_heads)
 _CHECKPOINTS: Final[Select[Any]] = select(log_checkpoints)
+_SERVED: Final = and_(
+    log_heads.c.origin == log_checkpoints.c.origin, log_heads.c.published_size == log_checkpoints.c.size
+)
 
 
 class SqlTransparencyLog:
@@ -66,6 +71,38 @@ class SqlTransparencyLog:
         await self._swap(head, {"state": LogState.FROZEN.value, "size": size, "root": root})
         beyond = and_(log_leaves.c.origin == head.origin, log_leaves.c.idx >= size)
         await self._session.run(update(log_leaves).where(beyond).values(origin=None, idx=None))
+
+    async def cut(self, head: LogHead, keep: Checkpoint | None) -> None:
+        """Freeze a generation at an earlier state of itself (None: empty); what stood behind it waits for a new place.
+
+        Its wider tiles stay stored and its later checkpoints are put aside: they are evidence, and nothing of them is
+        served. Raises ConcurrentChange when the generation has changed since `head`.
+        """
+        size, root = (0, EMPTY_ROOT) if keep is None else (keep.size, keep.root)
+        frozen = (
+            update(log_heads)
+            .where(
+                log_heads.c.origin == head.origin,
+                log_heads.c.row_version == head.row_version,
+                log_heads.c.size >= size,
+            )
+            .values(
+                state=LogState.FROZEN.value,
+                size=size,
+                root=root,
+                published_size=size,
+                row_version=head.row_version + 1,
+            )
+        )
+        if await self._session.changed(frozen) != 1:
+            raise ConcurrentChange("this log was advanced by somebody else")
+        behind = update(log_leaves).where(log_leaves.c.origin == head.origin, log_leaves.c.idx >= size)
+        await self._session.run(behind.values(origin=None, idx=None))
+        later = and_(log_checkpoints.c.origin == head.origin, log_checkpoints.c.size > size)
+        kept = [column.name for column in log_cut_checkpoints.columns]
+        aside = select(*(log_checkpoints.c[name] for name in kept)).where(later)
+        await self._session.run(log_cut_checkpoints.insert().from_select(kept, aside))
+        await self._session.run(delete(log_checkpoints).where(later))
 
     async def claim(self, log: LogName) -> LogHead | None:
         """Return the open head to be advanced in this transaction, None when another sequencer is at it now.
@@ -166,24 +203,24 @@ class SqlTransparencyLog:
             raise ConcurrentChange("another checkpoint of this log was published first")
         await self._session.run(log_checkpoints.insert(), flat_values(checkpoint))
 
+    async def publish_empty(self, checkpoint: PublishedCheckpoint) -> None:
+        """Store and serve the checkpoint of a generation that has no leaf yet."""
+        await self._session.run(log_checkpoints.insert(), flat_values(checkpoint))
+
     async def checkpoint(self, origin: str, *, size: int | None = None) -> PublishedCheckpoint | None:
-        """Return the served checkpoint of an origin, or the one published with this size."""
-        of_origin = _CHECKPOINTS.where(log_checkpoints.c.origin == origin)
-        if size is not None:
-            return _checkpoint(await self._session.row(of_origin.where(log_checkpoints.c.size == size)))
-        return _checkpoint(
-            await self._session.row(of_origin.order_by(log_checkpoints.c.size.desc()).limit(1))
-        )
+        """Return the served checkpoint of an origin, or the one published with this size.
+
+        Of a log that was cut back, only what it keeps is served, whatever was published once.
+        """
+        if size is None:
+            served = _CHECKPOINTS.join(log_heads, _SERVED).where(log_heads.c.origin == origin)
+            return _checkpoint(await self._session.row(served))
+        named = _CHECKPOINTS.where(log_checkpoints.c.origin == origin, log_checkpoints.c.size == size)
+        return _checkpoint(await self._session.row(named))
 
     async def newest_checkpoint(self, log: LogName) -> PublishedCheckpoint | None:
         """Return the served checkpoint of the generation in force, None before its first."""
-        statement = _CHECKPOINTS.join(
-            log_heads,
-            and_(
-                log_heads.c.origin == log_checkpoints.c.origin,
-                log_heads.c.published_size == log_checkpoints.c.size,
-            ),
-        ).where(log_heads.c.log == log.value, _OPEN)
+        statement = _CHECKPOINTS.join(log_heads, _SERVED).where(log_heads.c.log == log.value, _OPEN)
         return _checkpoint(await self._session.row(statement))
 
     async def put_cosigned(self, checkpoint: PublishedCheckpoint, *, expected_note: str) -> None:
@@ -201,14 +238,32 @@ class SqlTransparencyLog:
             raise ConcurrentChange("another cosignature was added first")
 
     async def last_witnessed(
-        self, origin: str, *, before: datetime | None = None
+        self, origin: str, *, before: datetime | None = None, up_to: int | None = None
     ) -> PublishedCheckpoint | None:
-        """Return the largest checkpoint that a witness states to have seen before a moment (or ever)."""
+        """Return the largest checkpoint (of at most `up_to` leaves) that a witness states to have seen before a moment
+        (or ever)."""
         statement = _CHECKPOINTS.where(
             log_checkpoints.c.origin == origin, log_checkpoints.c.witnessed_at.is_not(None)
         )
         if before is not None:
             statement = statement.where(log_checkpoints.c.witnessed_at < before)
+        if up_to is not None:
+            statement = statement.where(log_checkpoints.c.size <= up_to)
+        return await self._largest(statement)
+
+    async def last_published(
+        self, origin: str, *, before: datetime, up_to: int
+    ) -> PublishedCheckpoint | None:
+        """Return the largest checkpoint of at most `up_to` leaves that was published before a moment."""
+        return await self._largest(
+            _CHECKPOINTS.where(
+                log_checkpoints.c.origin == origin,
+                log_checkpoints.c.size <= up_to,
+                log_checkpoints.c.published_at < before,
+            )
+        )
+
+    async def _largest(self, statement: Select[Any]) -> PublishedCheckpoint | None:
         return _checkpoint(
             await self._session.row(statement.order_by(log_checkpoints.c.size.desc()).limit(1))
         )
@@ -257,8 +312,12 @@ class SqlTransparencyLog:
 
     async def last_anchored(self, origin: str) -> PublishedCheckpoint | None:
         """Return the largest anchored checkpoint."""
-        statement = _anchored(origin).order_by(log_checkpoints.c.size.desc()).limit(1)
-        return _checkpoint(await self._session.row(statement))
+        return await self._largest(_anchored(origin))
+
+    async def anchored_below(self, origin: str, *, log_origin: str, size: int) -> PublishedCheckpoint | None:
+        """Return the largest checkpoint of a log that a leaf of another log fixes, with an index below `size`."""
+        fixed = _anchored(origin).join(log_leaves, log_leaves.c.id == log_checkpoints.c.anchor_id)
+        return await self._largest(fixed.where(log_leaves.c.origin == log_origin, log_leaves.c.idx < size))
 
     async def _swap(self, head: LogHead, values: Mapping[str, Any]) -> None:
         swap = (

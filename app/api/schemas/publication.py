@@ -60,15 +60,21 @@ class StatusListQuery(StrictModel):
         return self
 
 
+_Number = Annotated[
+    int,
+    Field(ge=1),
+    BeforeValidator(_parse_version),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999}),
+]
+
+
 class RootQuery(StrictModel):
     """Which version of the trust root; the latest when not given."""
 
-    version: (
-        Annotated[
-            int,
-            Field(ge=1),
-            BeforeValidator(_parse_version),
-            WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999}),
-        ]
-        | None
-    ) = None
+    version: _Number | None = None
+
+
+class TrustListQuery(StrictModel):
+    """Which trust list, by its sequence; the latest when not given."""
+
+    sequence: _Number | None = None

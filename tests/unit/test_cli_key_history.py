@@ -1,0 +1,34 @@
+"""`elicense keys rotate|compromise`: what cannot be meant is said before anything is opened."""
+
+from argparse import Namespace
+
+import pytest
+
+from app.cli import key_history
+from app.cli.common import USAGE
+
+ROTATE = {"use": "status", "at": None, "overlap": None, "authority": None, "list_keys": False}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"at": "tomorrow"}, "--at"),
+        ({"at": "2027-01-01T00:00:00"}, "zone"),
+        ({"overlap": "a day"}, "--overlap"),
+        ({"use": "root", "at": "2027-01-01"}, "--at"),
+        ({"use": "list", "authority": "X"}, "--authority"),
+        ({"list_keys": True}, "--list-keys"),
+        ({"use": "list", "list_keys": True}, "--list-keys"),
+    ],
+)
+def test_a_rotation_that_cannot_be_meant_is_wrong_usage(
+    changed: dict[str, object], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert key_history.rotate(Namespace(**{**ROTATE, **changed})) == USAGE
+    assert named in capsys.readouterr().err
+
+
+def test_a_compromise_needs_a_time_with_its_zone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert key_history.compromise(Namespace(since="2026-11-20T08:00:00", kid="x")) == USAGE
+    assert "--since" in capsys.readouterr().err
