@@ -43,6 +43,8 @@ def list_keys(arguments: argparse.Namespace) -> int:
     """List the public keys of the installation."""
 
     async def work(services: Services) -> int:
+        declared = await services.store.read(lambda unit: unit.keys.compromises())
+        lost = {one.kid: one.since for one in declared}
         rows: list[Mapping[str, str]] = [
             {
                 "kid": key.kid,
@@ -53,6 +55,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
                 "vkey": note_key(key),
                 "valid_from": key.valid_from.isoformat(timespec="seconds"),
                 "valid_until": key.valid_until.isoformat(timespec="seconds"),
+                "compromised": lost[key.kid].isoformat(timespec="seconds") if key.kid in lost else "",
             }
             for key in await services.ceremony.keys()
         ]
