@@ -33,8 +33,9 @@ class LogState(StrEnum):
 class LogHead:
     """How far one log has grown: `size` leaves under `root` are committed, the first `published_size` are served.
 
-    `origin` names the log in its checkpoints and is the name of its keys, the first of which is `kid`. `generation` counts the origins of one
-    log from 1; one of them is open. `row_version` grows with every change and is compared by each.
+    `origin` names the log in its checkpoints and is the name of its keys, the first of which is `kid`. `generation`
+    counts the origins of one log from 1; one of them is open. `row_version` grows with every change and is compared by
+    each.
     """
 
     origin: str
