@@ -55,7 +55,7 @@ class QuestionJudge:
         self._env = env
         self._lists = PastLists()
         # Remembers only that a signature was good; status, time and scope are judged anew each time.
-        self._memo = SignatureMemo(memo_size, recent=_READ_AHEAD)
+        self._memo = SignatureMemo(memo_size, ahead=_READ_AHEAD)
 
     async def judge(
         self, unit: UnitOfWork, questions: Sequence[tuple[AskedQuestion, Moment]]
@@ -83,7 +83,7 @@ class QuestionJudge:
         if token is None:
             return None
         try:
-            return self._memo.read(token)[0].credential
+            return self._memo.read_ahead(token).credential
         except FormatError:
             return None  # the judge reads the token again and says what is wrong with it
 

@@ -20,7 +20,6 @@ from elicense.by_reference import LicenseFacts
 from elicense.cn import normalize_code
 from elicense.credential import Credential
 from elicense.elements import HeldElements
-from elicense.encoding import sha256_hex
 from elicense.evidence import LiveStatus, RegisterEvidence, TrustEvidence
 from elicense.log_entry import EntryKind
 
@@ -174,7 +173,7 @@ async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[Licen
 def _is_ours(credential: Credential, version: LicenseVersion, issuer_url: str) -> bool:
     claims = credential.claims
     return (
-        version.signing_input_sha256 == sha256_hex(credential.signing_input)
+        version.signing_input_sha256 == credential.signed_digest.hex()
         and version.status_index == claims.status_index
         and list_uri(issuer_url, version.status_list_id) == claims.status_uri
     )

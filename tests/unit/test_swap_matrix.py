@@ -279,7 +279,7 @@ def every_variant(ours: Installation, theirs: Installation) -> list[Variant]:
         ),
         pytest.param(
             "verify.py",
-            "if not _signature_holds(credential, entry.key, memo, digest):",
+            "if not _signature_holds(credential, entry.key, memo):",
             "if False:",
             id="signature of the credential",
         ),

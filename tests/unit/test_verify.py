@@ -811,19 +811,32 @@ def test_a_memo_stays_within_its_size(installation: Installation) -> None:
     with pytest.raises(ValueError, match="at least one"):
         SignatureMemo(0)
     with pytest.raises(ValueError, match="at least one"):
-        SignatureMemo(recent=0)
+        SignatureMemo(ahead=0)
 
 
-def test_a_memo_keeps_a_reading_for_a_moment_and_for_long_once_the_token_comes_again(
+def test_a_memo_reads_ahead_for_a_moment_and_keeps_for_long_once_the_token_comes_again(
     installation: Installation,
 ) -> None:
-    memo = SignatureMemo(recent=1)
+    memo = SignatureMemo(ahead=1)
     token, other = (installation.credential(status_index=index) for index in (1, 2))
-    first, _ = memo.read(token)
-    assert memo.read(token)[0] is first
+    first = memo.read_ahead(token)
+    assert memo.read(token) is first
     assert judge(installation, token, memo=memo)
-    memo.read(other)
-    again, _ = memo.read(token)
+    memo.read_ahead(other)
+    again = memo.read(token)
     assert again is not first and again.credential.claims == first.credential.claims
-    memo.read(other)
-    assert memo.read(token)[0] is again
+    memo.read_ahead(other)
+    assert memo.read(token) is again
+
+
+def test_a_memo_does_not_lend_a_good_signature_to_other_claims(installation: Installation) -> None:
+    memo = SignatureMemo()
+    token, other = (installation.credential(status_index=index) for index in (1, 2))
+    for _ in range(3):
+        assert judge(installation, token, memo=memo)
+    header, payload, _ = other.split("~")[0].split(".")
+    signature = token.split("~")[0].split(".")[2]
+    swapped = "~".join((f"{header}.{payload}.{signature}", *other.split("~")[1:]))
+    for _ in range(2):
+        assert judge(installation, swapped, memo=memo).reason is Reason.SIGNATURE_INVALID
+    assert judge(installation, token, memo=memo)

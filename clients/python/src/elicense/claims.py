@@ -233,7 +233,12 @@ _times_of = itemgetter("iat", "nbf", "exp")
 _EPOCH = from_unix(0)
 _DAY = timedelta(days=1)
 _to_date = date.fromisoformat
-_to_time = datetime.fromtimestamp
+
+
+@lru_cache(maxsize=4096)
+def _to_time(seconds: int) -> datetime:
+    # Remembered because windows begin and end with days, and days are few.
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def read_claims(payload: dict[str, Any]) -> tuple[CredentialClaims, str]:
@@ -266,9 +271,9 @@ def read_claims(payload: dict[str, Any]) -> tuple[CredentialClaims, str]:
         _new_claims(
             issuer=issuer,
             vct=vct,
-            issued_at=_to_time(issued_at, UTC),
-            not_before=_to_time(not_before, UTC),
-            expires_at=_to_time(expires_at, UTC),
+            issued_at=_to_time(issued_at),
+            not_before=_to_time(not_before),
+            expires_at=_to_time(expires_at),
             status_uri=status_uri,
             status_index=status_index,
             subject=subject,

@@ -5,8 +5,7 @@ key-binding JWT at the end if its presenter added one. Parsing refuses every str
 does not define; it checks no signature and trusts nothing.
 """
 
-from binascii import Error as BinasciiError
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,9 +29,9 @@ from elicense.claims import (
 )
 from elicense.encoding import (
     STANDARD_TO_URL,
-    URL_TO_STANDARD,
     JsonValue,
     b64url_encode,
+    decode_groups,
     dump_json,
     malformed,
     parse_json_counted,
@@ -112,6 +111,7 @@ class Disclosure:
 class Credential:
     """Hold a parsed credential. Nothing in it has been verified.
 
+    `signed_digest` is the SHA-256 of `signing_input`: what the signature is over, and what register and log know it by.
     `elements` are the disclosed ones; `undisclosed_count` says how many digests stay closed.
     `key_binding` is the raw key-binding JWT.
     """
@@ -119,6 +119,7 @@ class Credential:
     header: Mapping[str, JsonValue]
     claims: CredentialClaims
     signing_input: bytes
+    signed_digest: bytes
     signature: bytes
     elements: Mapping[str, str]
     undisclosed_count: int
@@ -216,8 +217,7 @@ def parse_credential(token: str | bytes) -> Credential:
     claims missing or unknown, reserved or repeated element names, unreferenced or repeated
     disclosures, digests that repeat or are not text, and any digest algorithm but sha-256.
     """
-    raw = _ascii_token(token)
-    issuer_signed, *encoded = raw.split(b"~")
+    issuer_signed, *encoded = _ascii_token(token).split(b"~")
     if not encoded:
         raise malformed("credential does not end with a tilde")
     last = encoded.pop()
@@ -234,6 +234,7 @@ def parse_credential(token: str | bytes) -> Credential:
         header=header,
         claims=claims,
         signing_input=signing_input,
+        signed_digest=sha256(signing_input).digest(),
         signature=signature,
         elements=MappingProxyType(elements),
         undisclosed_count=len(digests) - len(elements),
@@ -320,10 +321,7 @@ def _decode_arrays(encoded: list[bytes]) -> list[Any]:
     # so the scanner itself finds text that is not canonical. The separator brings a line feed,
     # which may not stand inside a string: no string reaches from one disclosure into the next.
     filled = [part + _FILLING[len(part) & 3] for part in encoded]
-    try:
-        joined = a2b_base64(_SEPARATOR.join(filled).translate(URL_TO_STANDARD), strict_mode=True)
-    except BinasciiError:
-        raise malformed("disclosure is not base64url") from None
+    joined = decode_groups(_SEPARATOR.join(filled))
     arrays: Any = parse_json_texts(b"[" + joined + b"]")
     return arrays  # type: ignore[no-any-return]
 

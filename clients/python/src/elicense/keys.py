@@ -12,18 +12,19 @@ from typing import Protocol, TypeAlias
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from elicense.encoding import b64url_decode, b64url_encode, canonical_json, malformed, sha256
 from elicense.profiles import PROFILES, Profile
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_ES256 = ec.ECDSA(hashes.SHA256())
+_ES256 = ec.ECDSA(Prehashed(hashes.SHA256()))
 _COORDINATE_BYTES = 32
 _OPTIONAL_MEMBERS = frozenset({"kid", "alg", "use"})
 
-_Verify: TypeAlias = Callable[[bytes, bytes], bool]
+_Verify: TypeAlias = Callable[[bytes, bytes, bytes | None], bool]
+"""Signature, data, and the data's SHA-256 where the caller has made it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,13 @@ class PublicKey:
         jwk = {"kty": profile.kty, "crv": profile.crv, **encoded}
         return cls(profile, MappingProxyType(jwk), _thumbprint(jwk), verify)
 
-    def verify(self, signature: bytes, data: bytes) -> bool:
+    def verify(self, signature: bytes, data: bytes, *, digest: bytes | None = None) -> bool:
         """Return whether `signature` (raw, of the profile's exact length) is good over `data`.
 
+        `digest` is the SHA-256 of `data`, from a caller who has made it already: it saves making it again.
         Never raises: whatever is wrong with a signature, the answer is False.
         """
-        return len(signature) == self.profile.signature_bytes and self._verify(signature, data)
+        return len(signature) == self.profile.signature_bytes and self._verify(signature, data, digest)
 
 
 class Signer(Protocol):
@@ -127,12 +129,12 @@ def _load_p256(coordinates: Mapping[str, bytes]) -> _Verify:
         raise malformed("key is not a point of its curve") from None
     check = key.verify
 
-    def verify(signature: bytes, data: bytes) -> bool:
+    def verify(signature: bytes, data: bytes, digest: bytes | None) -> bool:
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
         if not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
             return False
         try:
-            check(encode_dss_signature(r, s), data, _ES256)
+            check(encode_dss_signature(r, s), sha256(data) if digest is None else digest, _ES256)
         except InvalidSignature:
             return False
         return True
@@ -146,7 +148,7 @@ def _load_ed25519(coordinates: Mapping[str, bytes]) -> _Verify:
     except ValueError:
         raise malformed("key is not a point of its curve") from None
 
-    def verify(signature: bytes, data: bytes) -> bool:
+    def verify(signature: bytes, data: bytes, digest: bytes | None) -> bool:
         try:
             check(signature, data)
         except InvalidSignature:

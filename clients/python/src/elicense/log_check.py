@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from elicense.credential import Credential
-from elicense.encoding import sha256_hex
 from elicense.evidence_parts import Evidence, TrustEvidence
 from elicense.log_proof import LogProof
 from elicense.log_trust import NO_CHECKPOINTS, LogKind, accept_inclusion, logged_before
@@ -42,7 +41,7 @@ def check_log_proof(
     try:
         place = accept_inclusion(
             proof.inclusion,
-            proof.entry(sha256_hex(credential.signing_input)),
+            proof.entry(credential.signed_digest.hex()),
             kind=LogKind.PUBLIC,
             trust_list=trust.trust_list,
             now=evidence.now,

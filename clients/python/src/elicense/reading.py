@@ -6,13 +6,12 @@ status, time or scope decide is ever remembered: those are judged anew each time
 
 from dataclasses import dataclass
 from datetime import date
-from hashlib import sha256
 from threading import Lock
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from elicense.claims import CredentialClaims, LicenseClaims, credential_window
 from elicense.credential import Credential, parse_credential
-from elicense.encoding import civil_today
+from elicense.encoding import civil_today, malformed
 from elicense.keys import PublicKey
 from elicense.problems import FormatError
 from elicense.records import quick_constructor
@@ -20,6 +19,7 @@ from elicense.records import quick_constructor
 _Value = TypeVar("_Value")
 
 _ROOT = "1.2.156.3005.2."
+_SIGNATURE_LENGTH = 86  # 64 bytes as base64url, at the end of the issuer-signed part
 _VERSION_OF_IDENTIFIER = slice(-5, -2)  # before the last dot and the check character
 _IDENTIFIER_PARTS = 10
 """The five arcs of the root, then type code, authority code, serial, version and check character."""
@@ -39,6 +39,7 @@ class Reading:
 
 
 _new_reading = quick_constructor(Reading)
+_Remembered: TypeAlias = tuple[bytes, Reading]
 
 
 def read_credential(token: str | bytes) -> Reading:
@@ -85,66 +86,72 @@ def _identifier_contradiction(license_claims: LicenseClaims) -> str:
 class SignatureMemo:
     """Remember readings and good signatures of tokens seen before, both bounded, oldest dropped first.
 
-    Both are kept by the SHA-256 of the whole token. At first sight only the key under which its signature is good
-    is kept for long, and the reading for a moment; the reading stays when the token comes again. So tokens shown
-    once, or signed by nobody we trust, take next to no room and drive nothing out. Safe to share between threads.
+    A signature is remembered with the digest of what it is over and the key under which it is good, so it vouches for
+    nothing else; a reading is remembered with the very bytes it was read from. A token seen for the first time leaves
+    only the former, and its reading stays when it comes again. So tokens shown once, or signed by nobody we trust,
+    take next to no room and drive nothing out. Safe to share between threads.
     """
 
-    __slots__ = ("_good", "_lock", "_maxsize", "_readings", "_recent", "_recent_size")
+    __slots__ = ("_ahead", "_ahead_size", "_good", "_lock", "_maxsize", "_readings")
 
-    def __init__(self, maxsize: int = 4096, *, recent: int = 16) -> None:
-        """Keep at most `maxsize` of each, and `recent` readings of tokens seen once; ValueError below 1.
-
-        A caller that reads many tokens before it judges the first says in `recent` how many.
-        """
-        if maxsize < 1 or recent < 1:
+    def __init__(self, maxsize: int = 4096, *, ahead: int = 16) -> None:
+        """Keep at most `maxsize` of each, and `ahead` readings made by `read_ahead`; ValueError below 1."""
+        if maxsize < 1 or ahead < 1:
             raise ValueError("a memo keeps at least one entry")
         self._maxsize = maxsize
-        self._recent_size = recent
+        self._ahead_size = ahead
         self._lock = Lock()
-        self._readings: dict[bytes, Reading] = {}
-        self._recent: dict[bytes, Reading] = {}
+        self._readings: dict[bytes, _Remembered] = {}
+        self._ahead: dict[bytes, _Remembered] = {}
         self._good: dict[bytes, PublicKey] = {}
 
-    def read(self, token: str | bytes) -> tuple[Reading, bytes | None]:
-        """Give a token's reading, remembered or made now, and its digest; FormatError as `read_credential`."""
-        try:
-            raw = token.encode("ascii") if isinstance(token, str) else token
-        except UnicodeEncodeError:
-            return read_credential(token), None
-        digest = sha256(raw).digest()
-        reading = self._readings.get(digest)
-        if reading is not None:
-            return reading, digest
-        reading = self._recent.get(digest)
-        if digest in self._good:
-            if reading is None:
-                reading = read_credential(raw)
-            self._keep(self._readings, digest, reading, self._maxsize)
-        elif reading is None:
-            reading = read_credential(raw)
-            self._keep(self._recent, digest, reading, self._recent_size)
-        return reading, digest
+    def read(self, token: str | bytes) -> Reading:
+        """Give a token's reading, remembered or made now; FormatError as `read_credential`."""
+        raw = token if isinstance(token, bytes) else _encode(token)
+        end = raw.find(b"~")
+        place = raw[end - _SIGNATURE_LENGTH : end]
+        found = self._readings.get(place)
+        if found is not None and found[0] == raw:
+            return found[1]
+        found = self._ahead.get(place) if self._ahead else None
+        reading = found[1] if found is not None and found[0] == raw else read_credential(raw)
+        credential = reading.credential
+        if credential.signature + credential.signed_digest in self._good:
+            self._keep(self._readings, place, (raw, reading), self._maxsize)
+        return reading
 
-    def verify(self, digest: bytes | None, credential: Credential, key: PublicKey) -> bool:
-        """Tell whether the issuer's signature holds under this key, remembering only good ones.
+    def read_ahead(self, token: str | bytes) -> Reading:
+        """Read a token that will be judged in a moment, and remember the reading until then; otherwise as `read`."""
+        raw = token if isinstance(token, bytes) else _encode(token)
+        reading = self.read(raw)
+        end = raw.find(b"~")
+        place = raw[end - _SIGNATURE_LENGTH : end]
+        if place not in self._readings:
+            self._keep(self._ahead, place, (raw, reading), self._ahead_size)
+        return reading
 
-        `digest` is the one `read` gave with this credential; nothing is remembered without one.
-        """
-        if digest is None:
-            return key.verify(credential.signature, credential.signing_input)
-        known = self._good.get(digest)
+    def verify(self, credential: Credential, key: PublicKey) -> bool:
+        """Tell whether the issuer's signature holds under this key, remembering only good ones."""
+        signature, digest = credential.signature, credential.signed_digest
+        known = self._good.get(signature + digest)
         # Equal keys have the same id and profile; being one object is the usual case and quicker to tell.
         if known is not None and (known is key or known == key):
             return True
-        good = key.verify(credential.signature, credential.signing_input)
+        good = key.verify(signature, credential.signing_input, digest=digest)
         if good:
-            self._keep(self._good, digest, key, self._maxsize)
+            self._keep(self._good, signature + digest, key, self._maxsize)
         return good
 
-    def _keep(self, kept: dict[bytes, _Value], digest: bytes, value: _Value, maxsize: int) -> None:
+    def _keep(self, kept: dict[bytes, _Value], name: bytes, value: _Value, maxsize: int) -> None:
         with self._lock:
-            kept[digest] = value
+            kept[name] = value
             while len(kept) > maxsize:
                 # A dict keeps the order of insertion: the first key is the oldest.
                 del kept[next(iter(kept))]
+
+
+def _encode(token: str) -> bytes:
+    try:
+        return token.encode("ascii")
+    except UnicodeEncodeError:
+        raise malformed("credential holds a character outside ASCII") from None

@@ -74,6 +74,11 @@ class ReceiptCheck:
     required: bool = True
     detail: str = ""
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether this check keeps the verdict from being valid: required, and not passed."""
+        return self.required and self.outcome is not Outcome.PASSED
+
     def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
         """Give the check as JSON, its title in one language."""
         shown: dict[str, JsonValue] = {

@@ -6,9 +6,10 @@ decided here, in one place, by the precedence of `elicense.problems`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -125,6 +126,11 @@ class Check:
     required: bool = True
     text: Text | None = None
     detail: str = ""
+    is_open: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note whether this check keeps a verdict from being valid: required, and not passed."""
+        object.__setattr__(self, "is_open", self.required and self.outcome is not Outcome.PASSED)
 
     def message(self, lang: Lang = "zh") -> str:
         """Say the outcome in one sentence for people."""
@@ -387,7 +393,7 @@ _FILE_FAILED = (CheckId.FORMAT, CheckId.CLAIMS, CheckId.REGISTER)
 _SIGNATURE_FAILED = (CheckId.ISSUER, CheckId.SIGNATURE, CheckId.KEY, CheckId.SCOPE)
 
 
-_PASSED = Outcome.PASSED
+_is_open = attrgetter("is_open")
 _VALID = (Verdict.VALID, Reason.OK)
 
 
@@ -395,11 +401,9 @@ class Judged(Protocol):
     """What a verdict needs to know of a check, of a credential or of a receipt."""
 
     @property
-    def outcome(self) -> Outcome: ...
-    @property
     def code(self) -> Reason: ...
     @property
-    def required(self) -> bool: ...
+    def is_open(self) -> bool: ...
 
 
 def decide(checks: Iterable[Judged]) -> tuple[Verdict, Reason]:
@@ -408,9 +412,7 @@ def decide(checks: Iterable[Judged]) -> tuple[Verdict, Reason]:
     Of all required checks that did not pass, the code of the highest precedence leads. A required check that
     was only skipped, with nothing failed to explain it, is `incomplete`: skipped is never passed.
     """
-    # Members of an enumeration are slow to reach, and this runs with every verification.
-    passed = _PASSED
-    open_checks = [check for check in checks if check.outcome is not passed and check.required]
+    open_checks = list(filter(_is_open, checks))
     if not open_checks:
         return _VALID
     codes = {check.code for check in open_checks} - {Reason.OK}

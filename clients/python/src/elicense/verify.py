@@ -91,9 +91,11 @@ _TRUST_PASSED = PASSED[CheckId.TRUST]
 _ISSUER_PASSED = PASSED[CheckId.ISSUER]
 _SIGNATURE_PASSED = PASSED[CheckId.SIGNATURE]
 _CLAIMS_PASSED = PASSED[CheckId.CLAIMS]
+_DATES_PASSED = PASSED[CheckId.DATES]
 _SCOPE_PASSED = PASSED[CheckId.SCOPE]
 _REGISTER_PASSED = PASSED[CheckId.REGISTER]
 _ALGORITHM_PASSED = PASSED[CheckId.ALGORITHM]
+_CLOCK_PASSED = PASSED[CheckId.CLOCK]
 _REGISTER_NOT_ASKED = NOT_ASKED[CheckId.REGISTER]
 _ELEMENTS_NOT_ASKED = NOT_ASKED[CheckId.ELEMENTS]
 _HOLDER_BINDING_NOT_ASKED = NOT_ASKED[CheckId.HOLDER_BINDING]
@@ -131,7 +133,7 @@ def verify_credential(
     case = _Case(evidence, policy, at, elements)
     # 1.
     try:
-        reading, digest = (read_credential(token), None) if memo is None else memo.read(token)
+        reading = read_credential(token) if memo is None else memo.read(token)
     except FormatError as refusal:
         return case.stop(Check(CheckId.FORMAT, Outcome.FAILED, refusal.reason, detail=refusal.detail))
     credential = reading.credential
@@ -149,7 +151,7 @@ def verify_credential(
         return case.stop(_FORMAT_PASSED, current, _issuer_unknown("kid is no key of this issuer"))
     issuer = _check_issuer(authority)
     # 4.
-    if not _signature_holds(credential, entry.key, memo, digest):
+    if not _signature_holds(credential, entry.key, memo):
         broken = Check(CheckId.SIGNATURE, Outcome.FAILED, Reason.SIGNATURE_INVALID)
         return case.stop(_FORMAT_PASSED, current, issuer, broken)
     # 9. 11. 13. first, because what they find is shown beside their checks, and the log tells about the key.
@@ -276,15 +278,13 @@ def _check_issuer(authority: Authority) -> Check:
     return _ISSUER_PASSED
 
 
-def _signature_holds(
-    credential: Credential, key: PublicKey, memo: SignatureMemo | None, digest: bytes | None
-) -> bool:
+def _signature_holds(credential: Credential, key: PublicKey, memo: SignatureMemo | None) -> bool:
     """4. The algorithm is the trusted key's; a token that names another one is refused before any arithmetic."""
     if credential.alg != key.profile.alg:
         return False
     if memo is not None:
-        return memo.verify(digest, credential, key)
-    return key.verify(credential.signature, credential.signing_input)
+        return memo.verify(credential, key)
+    return key.verify(credential.signature, credential.signing_input, digest=credential.signed_digest)
 
 
 def _check_claims(reading: Reading, authority: Authority, trust: TrustEvidence) -> Check:
@@ -334,7 +334,10 @@ def _check_register(register: RegisterEvidence | None) -> Check:
 
 def _check_credential_dates(credential: Credential, case: _Case) -> Check:
     """10. Judge the window, and refuse what was signed in the future; a clock that is behind makes nothing future."""
-    claims, known = credential.claims, case.evidence.known
+    claims = credential.claims
+    if claims.not_before <= case.moment < claims.expires_at and claims.issued_at <= case.judged:
+        return _DATES_PASSED
+    known = case.evidence.known
     check = check_dates(
         begins=claims.not_before, ends=claims.expires_at, moment=case.moment, now=case.now, known=known
     )
@@ -382,6 +385,8 @@ def _check_clock(
 ) -> Check:
     """15. Nothing that has been signed may lie in the future."""
     latest = trust.latest if source is None or source.as_of < trust.latest else source.as_of
+    if evidence.clock_reliable and latest <= evidence.now:
+        return _CLOCK_PASSED
     return check_clock(
         reliable=evidence.clock_reliable, latest_signed=latest, now=evidence.now, leeway=policy.leeway
     )
