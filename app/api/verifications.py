@@ -122,8 +122,9 @@ routes.add(
     "/v1/verifications",
     create_verification,
     summary="核验证照 · Verify a license",
-    description="Exactly one of `credential`, `license` and `code`; `elements` may accompany each. A license that is "
-    "not valid is a successful answer (200). `GET /v1/reasons` explains every reason.",
+    description="Exactly one of `credential`, `license` and `code`; `elements` may accompany each. A credential comes "
+    "alone or as the text that holds it with its log proof (`?proof=1`). A license that is not valid is a successful "
+    "answer (200). `GET /v1/reasons` explains every reason.",
     scope=Scope.VERIFICATIONS_WRITE,
     body=QuestionBody,
     answer=VerificationAnswerBody,

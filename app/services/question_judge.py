@@ -23,6 +23,7 @@ from elicense.by_reference import choose_license, verify_license
 from elicense.checks import not_compared
 from elicense.credential import Credential
 from elicense.evidence import Evidence, TrustEvidence
+from elicense.log_proof import LogProof
 from elicense.problems import FormatError, Reason
 from elicense.reading import SignatureMemo
 from elicense.report import (
@@ -33,6 +34,7 @@ from elicense.report import (
     VerificationReport,
     decide,
 )
+from elicense.stapled import take_apart
 from elicense.verify import verify_credential
 
 _JUDGED_AT_A_STRETCH = 20
@@ -45,6 +47,18 @@ class Moment:
 
     now: datetime
     trust: TrustEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a question about a file holds: the token, the log proof that came with it, the token's reading if any."""
+
+    token: str | bytes
+    proof: LogProof | None
+    credential: Credential | None
+
+
+_NO_FILE = _File("", None, None)
 
 
 class QuestionJudge:
@@ -61,42 +75,44 @@ class QuestionJudge:
         self, unit: UnitOfWork, questions: Sequence[tuple[AskedQuestion, Moment]]
     ) -> Sequence[Judged]:
         """Answer questions in their order from one snapshot of the register; never raises for what was asked."""
-        credentials = [self._read(asked) for asked, _ in questions]
-        identifiers = {item.claims.license.identifier for item in credentials if item is not None}
+        files = [self._take_apart(asked) for asked, _ in questions]
+        identifiers = {
+            file.credential.claims.license.identifier for file in files if file.credential is not None
+        }
         held = await unit.licenses.by_identifiers(sorted(identifiers))
         event_seq = await unit.journal.last_event_seq()
         judged = []
-        for position, ((asked, moment), credential) in enumerate(zip(questions, credentials, strict=True)):
+        for position, ((asked, moment), file) in enumerate(zip(questions, files, strict=True)):
             if asked.question.license is not None:
                 reference = asked.question.license
                 judged.append(await self._judge_reference(unit, asked, reference, moment, event_seq))
             elif asked.question.credential is not None:
-                judged.append(await self._judge_credential(unit, asked, credential, held, moment, event_seq))
+                judged.append(await self._judge_credential(unit, asked, file, held, moment, event_seq))
             else:
                 judged.append(make_judged(asked, self._unknown_code(asked, moment), None, ()))
             if position % _JUDGED_AT_A_STRETCH == _JUDGED_AT_A_STRETCH - 1:
                 await asyncio.sleep(0)  # let other callers of this process have their turn
         return judged
 
-    def _read(self, asked: AskedQuestion) -> Credential | None:
-        token = asked.question.credential
-        if token is None:
-            return None
+    def _take_apart(self, asked: AskedQuestion) -> "_File":
+        if asked.question.credential is None:
+            return _NO_FILE
+        token, proof = take_apart(asked.question.credential)
         try:
-            return self._memo.read_ahead(token).credential
+            return _File(token, proof, self._memo.read_ahead(token).credential)
         except FormatError:
-            return None  # the judge reads the token again and says what is wrong with it
+            return _File(token, proof, None)  # the judge reads it again and says what is wrong with it
 
     async def _judge_credential(
         self,
         unit: UnitOfWork,
         asked: AskedQuestion,
-        credential: Credential | None,
+        file: "_File",
         held: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
         moment: Moment,
         event_seq: int,
     ) -> Judged:
-        answer = UNKNOWN
+        answer, credential = UNKNOWN, file.credential
         if credential is not None:
             answer = await ask_register(
                 unit,
@@ -113,12 +129,13 @@ class QuestionJudge:
             now=moment.now, trust=moment.trust, status=answer.status, register=answer.register
         )
         report = verify_credential(
-            asked.question.credential or "",
+            file.token,
             evidence=evidence,
             policy=asked.policy,
             at=asked.at,
             elements=asked.question.elements,
             memo=self._memo,
+            proof=file.proof,
         )
         found = () if answer.license is None else (answer.license,)
         return make_judged(asked, report, answer.license, found)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from elicense.client._evidence import take_apart
 from elicense.credential import parse_credential
 from elicense.evidence import gather_offline
 from elicense.policy import policy_by_name
+from elicense.stapled import take_apart
 from elicense.verify import verify_credential
 from tests.e2e.demo_process import COMMAND, ROOT
 from tests.faults.key_drill import Drill, drill, judge_offline, witness_vkey

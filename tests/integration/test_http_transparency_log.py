@@ -1,6 +1,7 @@
 """The logs over HTTP: what is published, to whom, and that every proof leads where it says."""
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,29 @@ async def test_a_credential_comes_with_its_proof(service: HttpService) -> None:
     assert_problem(await service.call("authority", "GET", f"{path}?proof=0"), "invalid_request")
     plain = await service.call("authority", "GET", path)
     assert plain.headers["content-type"] == "application/dc+sd-jwt"
+
+
+async def test_the_file_with_its_proof_is_a_question_like_the_credential_alone(service: HttpService) -> None:
+    issued, other = await service.issue(), await service.issue()
+    await sequence(service)
+    texts = []
+    for one in (issued, other):
+        answer = await service.call("holder", "GET", f"/v1/licenses/{one['id']}/credential?proof=1")
+        texts.append(answer.text)
+    answer = await service.verify(credential=texts[0], policy="bank-strict")
+    assert (answer["verdict"], answer["license"]["identifier"]) == ("valid", issued["identifier"])
+    checks = {check["id"]: check["outcome"] for check in answer["checks"]}
+    assert (checks["register"], checks["log_proof"]) == ("passed", "passed")
+    exchanged = json.dumps({**json.loads(texts[0]), "proof": json.loads(texts[1])["proof"]})
+    assert (await service.verify(credential=exchanged))["reason"] == "log_proof_failed"
+    items = [{"credential": text} for text in (*texts, exchanged, "{}")]
+    batch = await service.call("platform", "POST", "/v1/verifications/batch", json={"items": items})
+    assert [result["reason"] for result in batch.json()["results"]] == [
+        "ok",
+        "ok",
+        "log_proof_failed",
+        "malformed",
+    ]
 
 
 async def test_only_who_holds_the_credential_gets_what_opens_its_entry(service: HttpService) -> None:

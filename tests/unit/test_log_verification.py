@@ -193,6 +193,19 @@ def test_online_the_registers_index_decides_about_a_compromised_key(
     assert verdict(report) == expected
 
 
+def test_online_a_proof_nobody_vouches_for_any_more_leaves_the_registers_word(
+    installation: Installation,
+) -> None:
+    token = installation.credential()
+    proof = installation.prove(token)
+    installation.compromise(installation.credential_signer, installation.log.checkpoint())
+    installation.change_log(installation.log.origin, valid_until=NOW)
+    known = online(installation, log_origin=installation.log.origin, log_index=proof.inclusion.index)
+    assert verdict(judge(installation, token, proof, evidence=known)) == GOOD
+    unknown = online(installation)
+    assert verdict(judge(installation, token, proof, evidence=unknown)) == MISSING
+
+
 # --- a compromised credential key
 
 

@@ -113,6 +113,7 @@ def make_verifier(arguments: argparse.Namespace) -> "OfflineVerifier | None":
 
     Raises ValueError for options that cannot be meant, TrustError for a root that is none.
     """
+    from elicense.client import _system
     from elicense.client._evidence import OfflineVerifier, choose_policy
 
     policy = choose_policy(arguments.policy or DEFAULT_POLICY, arguments.max_status_age)
@@ -124,7 +125,7 @@ def make_verifier(arguments: argparse.Namespace) -> "OfflineVerifier | None":
         )
         return None
     bundle = existing_bundle(arguments)
-    return OfflineVerifier(trust_root=arguments.trust_root, bundle=bundle, policy=policy)
+    return OfflineVerifier(trust_root=arguments.trust_root, bundle=bundle, policy=policy, clock=_system.now)
 
 
 def existing_bundle(arguments: argparse.Namespace) -> Path | None:
@@ -195,7 +196,8 @@ def _judge(
             report.save_evidence(arguments.save_evidence)
         return report
     from elicense.client import _system
-    from elicense.client._evidence import choose_policy, take_apart
+    from elicense.client._evidence import choose_policy
+    from elicense.stapled import take_apart
     from elicense.verify import gather_offline, verify_credential
 
     # Without a pinned root nothing can be trusted: the judge says so, and still refuses what is no credential.

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from elicense.credential import Credential
-from elicense.evidence_parts import Evidence, TrustEvidence
+from elicense.evidence_parts import Evidence, RegisterEvidence, TrustEvidence
 from elicense.log_proof import LogProof
 from elicense.log_trust import NO_CHECKPOINTS, LogKind, accept_inclusion, logged_before
 from elicense.problems import FormatError, Reason
@@ -26,14 +26,15 @@ def check_log_proof(
 ) -> tuple[Check, LogPlace | None]:
     """Judge the proof that the credential was logged, and return its place; a proof that is given is always checked.
 
-    Without one the register's own word is as good: it says where it logged exactly this credential. A proof that holds
+    Without one, or beside one that counts for nothing, the register's own word is as good: it says where it logged
+    exactly this credential. A proof that holds
     and that nobody vouches for any more (its log key was compromised, or is past its window) is worth as much as none:
     it fails nothing, and proves nothing where one is `needed`.
     """
+    known = _known_place(evidence.register)
     if proof is None:
-        register = evidence.register
-        if register is not None and register.log_origin is not None and register.log_index is not None:
-            return _PROOF_PASSED, LogPlace(register.log_origin, register.log_index)
+        if known is not None:
+            return _PROOF_PASSED, known
         return (_PROOF_MISSING if needed else _PROOF_NOT_ASKED), None
     if proof.env != trust.root.env:
         return _failed("env of the log proof and of the trust root disagree"), None
@@ -49,6 +50,8 @@ def check_log_proof(
         )
     except FormatError as refusal:
         if refusal.reason is Reason.LOG_PROOF_MISSING:
+            if known is not None:
+                return _PROOF_PASSED, known
             return _unknown(refusal, required=needed), None
         if refusal.reason is Reason.TRUST_STALE:
             return _unknown(refusal, required=True), None
@@ -80,6 +83,12 @@ def check_key(
     if place is None or not logged_before(place, compromise, trust_list):
         return Check(CheckId.KEY, Outcome.FAILED, Reason.KEY_COMPROMISED)
     return _KEY_PASSED
+
+
+def _known_place(register: RegisterEvidence | None) -> LogPlace | None:
+    if register is None or register.log_origin is None or register.log_index is None:
+        return None
+    return LogPlace(register.log_origin, register.log_index)
 
 
 def _failed(detail: str) -> Check:

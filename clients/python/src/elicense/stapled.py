@@ -12,6 +12,7 @@ from elicense.encoding import JsonValue, dump_json, malformed, parse_json_object
 from elicense.fields import Fields
 from elicense.jws import MAX_TOKEN_BYTES
 from elicense.log_proof import LogProof, parse_log_proof
+from elicense.problems import FormatError
 from elicense.signed_note import MAX_NOTE_BYTES
 
 STAPLED_FMT = 1
@@ -71,6 +72,17 @@ def split_stapled(source: str | bytes) -> tuple[str | bytes, LogProof | None]:
         return source, None
     stapled = parse_stapled(source)
     return stapled.credential, stapled.proof
+
+
+def take_apart(source: str | bytes) -> tuple[str | bytes, LogProof | None]:
+    """Give the credential in a text and its log proof, if one is stapled to it; whatever else it is stays whole."""
+    try:
+        return split_stapled(source)
+    except FormatError:
+        return (
+            source,
+            None,
+        )  # JSON that is no stapled credential: the judge says that it is no credential either
 
 
 def _utf8(text: str) -> bytes:

@@ -22,12 +22,12 @@ from elicense.evidence import (
 )
 from elicense.evidence_file import new_judgement
 from elicense.freshness import Freshness
-from elicense.log_proof import LogProof, parse_receipt_proof
+from elicense.log_proof import parse_receipt_proof
 from elicense.log_trust import NO_CHECKPOINTS
 from elicense.policy import Policy, parse_duration, policy_by_name, with_max_status_age
 from elicense.problems import FormatError
 from elicense.report import rfc3339
-from elicense.stapled import split_stapled
+from elicense.stapled import take_apart
 from elicense.trust_root import parse_trust_root
 from elicense.verify import SignatureMemo
 
@@ -248,17 +248,6 @@ def read_credential(source: Source) -> str | bytes:
         return source.rstrip()
     with Path(source).open("rb") as file:
         return file.read(MOST_TOKEN_BYTES + 1).rstrip()
-
-
-def take_apart(source: str | bytes) -> tuple[str | bytes, LogProof | None]:
-    """Give the credential in a text and its log proof, if one is stapled to it."""
-    try:
-        return split_stapled(source)
-    except FormatError:
-        return (
-            source,
-            None,
-        )  # JSON that is no stapled credential: the judge says that it is no credential either
 
 
 def _looks_like_token(text: str) -> bool:

@@ -1,0 +1,1 @@
+"""Test vectors: one JSON file per reason; `README.md` describes the format, `generate` makes the files anew."""
