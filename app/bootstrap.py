@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from app.adapters.clock import SystemClock
-from app.adapters.db import open_store
+from app.adapters.db import SqlAuditReader, open_store
 from app.adapters.high_water import HighWaterFile
 from app.adapters.signed_heads import SignedHeadsFile
 from app.adapters.signers.file_signers import FileSigners
@@ -36,6 +36,7 @@ from app.services.key_register import KeyRegister
 from app.services.key_rotation import KeyRotationService
 from app.services.licenses import LicenseService
 from app.services.lifecycle import PERFORMS, LifecycleService
+from app.services.log_audit import LogAuditService
 from app.services.log_keys import LogKeys
 from app.services.log_memory import LogMemory
 from app.services.log_proofs import LogProofService
@@ -101,6 +102,28 @@ async def open_services(
         yield services
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def open_log_audit(
+    settings: Settings, *, pinned_root: bytes | None = None, clock: Clock | None = None
+) -> AsyncIterator[LogAuditService]:
+    """Open the audit of the register the settings name: nothing but its rows is read, and no key is needed.
+
+    Raises DomainError `unavailable` when the database is out of reach or has another schema.
+    """
+    store = open_store(settings.database_url)
+    try:
+        await store.ready()
+    finally:
+        await store.close()
+    reader = SqlAuditReader(settings.database_url)
+    try:
+        yield LogAuditService(
+            reader=reader, clock=clock if clock is not None else SystemClock(), pinned_root=pinned_root
+        )
+    finally:
+        await reader.close()
 
 
 def open_root_keys(settings: Settings) -> RootKeyFolder:

@@ -1,8 +1,9 @@
 """What the inside needs of the transparency logs' storage, as `ports.py` says it of everything else."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from app.domain.events import LogName
 from app.domain.transparency_log import (
@@ -140,6 +141,13 @@ class TransparencyLogRepository(Protocol):
         """Note which leaf of the public log fixes a checkpoint. Raises ConcurrentChange when one does already."""
         ...
 
+    async def restate(self, checkpoint: PublishedCheckpoint, *, at: datetime) -> None:
+        """Note that another leaf of the public log states an anchored checkpoint again.
+
+        Raises ConcurrentChange when somebody else did since this checkpoint was read.
+        """
+        ...
+
     async def first_anchored(self, origin: str, *, above: int) -> PublishedCheckpoint | None:
         """Return the smallest anchored checkpoint with more than `above` leaves."""
         ...
@@ -147,4 +155,38 @@ class TransparencyLogRepository(Protocol):
     async def last_anchored(self, origin: str) -> PublishedCheckpoint | None: ...
     async def anchored_below(self, origin: str, *, log_origin: str, size: int) -> PublishedCheckpoint | None:
         """Return the largest checkpoint of a log that a leaf of another log fixes, with an index below `size`."""
+        ...
+
+
+UNREADABLE: Final = object()
+"""What stands in an `AuditRow` for a stored value that is not of its column's kind at all."""
+
+AuditRow = Mapping[str, Any]
+"""One stored row by column: times aware and in UTC, JSON parsed, bytes as they are."""
+
+
+class AuditSnapshot(Protocol):
+    """The whole register as it was at one moment, read as it is stored."""
+
+    def rows(
+        self,
+        table: str,
+        *,
+        order: Sequence[str] = (),
+        equal: Mapping[str, object] | None = None,
+        any_of: tuple[str, Sequence[str]] | None = None,
+        present: str | None = None,
+    ) -> AsyncIterator[AuditRow]:
+        """Stream a table's rows in an order (texts by code point), without ever holding all of them.
+
+        Only those with `equal` values (None: empty), with a column of `any_of`'s values, with `present` not empty.
+        """
+        ...
+
+
+class AuditReader(Protocol):
+    """Opens snapshots for the audit; nothing else reads through it, and it shares no query with those who write."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[AuditSnapshot]:
+        """Begin one transaction that reads. Raises DomainError `unavailable` when the database is out of reach."""
         ...

@@ -152,6 +152,12 @@ class LicenseRepository(Protocol):
         """Return licenses by number or by holder, of one type, live ones first."""
         ...
 
+    async def find_by_former_holder(
+        self, holder_code: str, *, type_code: str, limit: int = 1000
+    ) -> Sequence[LicenseSnapshot]:
+        """Return licenses of one type of which an earlier version names a holder by this code, live ones first."""
+        ...
+
     async def by_numbers(self, *, type_code: str, numbers: Sequence[str]) -> Mapping[str, License]: ...
     async def count_live(self, holder_code: str, *, today: date, besides: str) -> Mapping[str, int]:
         """Count a holder's licenses that are live on a civil day, one left out, by issuing authority."""

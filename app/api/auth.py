@@ -10,10 +10,9 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.requests import Request
 
 from app.api.arrival import arrival_of
-from app.api.errors import TooManyCalls
 from app.api.requests import services_of
 from app.domain.api_client import ApiClient, Caller, ClientKind, Scope
-from app.domain.errors import DomainError
+from app.domain.errors import DomainError, TooManyCalls
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([\x21-\x7e]{1,256})")
 

@@ -13,7 +13,7 @@ from starlette.routing import Match
 from app.api.arrival import arrival_of
 from app.api.language import Language
 from app.api.problems import problem_response
-from app.domain.errors import DomainError, FieldError, ServiceRefusal
+from app.domain.errors import DomainError, FieldError, ServiceRefusal, TooManyCalls
 from elicense.problems import FormatError
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "too_large"}
@@ -109,14 +109,6 @@ def problem_of(error: DomainError | InvalidShape, request: Request) -> Response:
         )
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyCalls) else None
     return problem_response(error.code, error.detail, arrival, errors=error.errors, headers=headers)
-
-
-class TooManyCalls(DomainError):
-    """Refuse a caller over its quota; `seconds` until the quota is whole again."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__("rate_limited", f"the quota is whole again in {seconds} seconds")
-        self.seconds = seconds
 
 
 async def _domain_error(request: Request, error: Exception) -> Response:

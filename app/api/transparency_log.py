@@ -173,8 +173,9 @@ routes.add(
     add_cosignature,
     summary="提交见证联署 · Hand in a witness's cosignature",
     description="The signed note of a published checkpoint with a cosignature/v1 (C2SP tlog-cosignature) of a witness "
-    "in the trust list. No API key: the signature says who calls.",
+    "in the trust list. No API key: the signature says who calls. Of each witness at most 120 new ones a minute for "
+    "each log, and 120 repeated ones; beyond that 429 with Retry-After.",
     body=CosignatureBody,
     answer=CosignaturesAnswer,
-    problems=("cosignature_refused", "not_found", "read_only"),
+    problems=("cosignature_refused", "not_found", "rate_limited", "read_only"),
 )

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from app.cli import key_commands
+from app.cli import key_commands, log_commands
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -427,6 +427,9 @@ def _add_log(commands: "Commands") -> None:
     often = witness.add_mutually_exclusive_group()
     often.add_argument("--once", action="store_true", help="只看一次 look once and end")
     often.add_argument("--every", metavar="AGE", default="60s", help="间隔 pause between looks (60s)")
+    log_commands.add(
+        lambda *words: _command(actions, words[0], words[1], _later("log_audit", words[2]), words[3])
+    )
 
 
 def _add_import(commands: "Commands") -> None:

@@ -1,4 +1,4 @@
-"""The words and options of `elicense keys rotate|compromise|re-sign`; what they do stands in `key_history`."""
+"""The words and options of `elicense keys rotate|compromise|re-sign|retire-witness`; `key_history` does the work."""
 
 import argparse
 from collections.abc import Callable
@@ -39,6 +39,15 @@ _RESIGN_HELP: Final = """\
 It can be run again, and goes on after an interruption: a new version of the same content, signed by the new key.
 """
 
+_RETIRE_HELP: Final = """\
+示例 example:
+  elicense keys retire-witness witness.example
+
+此后不再接受其新的联署;此前的联署仍然有效。之后可为该名称登记新密钥。密钥失窃请用 keys compromise。
+Its new cosignatures count no more, those it gave before stay good. The name may then get another key. For a key in
+other hands use keys compromise.
+"""
+
 Command = Callable[[str, str, str, str], argparse.ArgumentParser]
 """Make a command of a name, with what it does, the function behind it and its examples."""
 
@@ -73,6 +82,13 @@ def add(command: Command) -> None:
     )
     compromise.add_argument("--reason", metavar="TEXT", help="记录在案的原因 kept with the declaration")
     compromise.add_argument("--json", action="store_true", help=_JSON)
+    retire = command(
+        "retire-witness",
+        "停用日志见证方并发布信任列表 retire a witness of the log, then publish the trust list",
+        "retire_witness",
+        _RETIRE_HELP,
+    )
+    retire.add_argument("name", metavar="NAME", help="见证方名称 the witness's name")
     resign = command(
         "re-sign",
         "重新签发受影响的证照 sign again what a compromised key has left without worth",

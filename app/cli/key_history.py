@@ -1,4 +1,4 @@
-"""`elicense keys rotate|compromise|re-sign`: renewing keys, and what to do when one may be in other hands."""
+"""`elicense keys rotate|compromise|re-sign|retire-witness`: renewing keys, and what to do when one may be lost."""
 
 import argparse
 from collections.abc import Awaitable, Callable
@@ -32,6 +32,17 @@ def compromise(arguments: argparse.Namespace) -> int:
 def resign(arguments: argparse.Namespace) -> int:
     """Sign licenses again whose credential a compromised key has left without worth; exit 1 when some were refused."""
     return guarded(lambda: _resign(arguments))
+
+
+def retire_witness(arguments: argparse.Namespace) -> int:
+    """End the window of a witness's key and publish the list that says so."""
+
+    async def work(services: Services, settings: Settings) -> int:
+        document = await services.ceremony.retire_witness(arguments.name, root_keys=open_root_keys(settings))
+        say(f"已停用见证方 retired witness {arguments.name};信任列表 trust list {document.sequence}")
+        return DONE
+
+    return guarded(lambda: _run(arguments, work))
 
 
 def _rotate(arguments: argparse.Namespace) -> int:

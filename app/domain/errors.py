@@ -45,6 +45,14 @@ class ServiceRefusal(DomainError):
         self.detail_zh = f"{detail_zh} [{reason.value}]"
 
 
+class TooManyCalls(DomainError):
+    """Refuse a caller over its quota; `seconds` until the quota is whole again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("rate_limited", f"the quota is whole again in {seconds} seconds")
+        self.seconds = seconds
+
+
 class NumberTaken(DomainError):
     """Refuse a number that some license of this type has or once had."""
 

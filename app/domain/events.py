@@ -31,8 +31,8 @@ class LogLeaf:
     """A leaf of a transparency log before it has a place in it.
 
     `entry` is exactly what the log will hold (`elicense.log_entry`), without personal data. `subject` is the license's
-    id or the document's URI. Of a license's entry `event_sha256` (hex) and `salt` (base64url) open its digest; they
-    stay in the register.
+    id, the document's URI, or the issuer URL of a register that accepted a loss. Of a license's entry `event_sha256`
+    (hex) and `salt` (base64url) open its digest, of a loss `salt` does; they stay in the register.
     """
 
     id: str

@@ -64,7 +64,8 @@ class PublishedCheckpoint:
     """One checkpoint as served: the signed note, with the cosignatures it has got.
 
     `witnessed_at` is the earliest time a witness states to have seen it, None without one. `anchor_id` is the leaf of
-    the public log that fixes it (of the receipts' log alone), None while there is none.
+    the public log that first fixed it (of the receipts' log alone), None while there is none; `restated_at` when a
+    later leaf said again that this is still the state, None when none has.
     """
 
     origin: str
@@ -73,6 +74,7 @@ class PublishedCheckpoint:
     published_at: datetime
     witnessed_at: datetime | None = None
     anchor_id: str | None = None
+    restated_at: datetime | None = None
 
     @property
     def text(self) -> str:

@@ -6,19 +6,20 @@ without its row in the register is read and registered, a key registered without
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.domain.authority import AuthorityStatus
-from app.domain.errors import DomainError
+from app.domain.errors import DomainError, NotFound
+from app.domain.key_history import KeyChanges
 from app.domain.publication import DocumentKind, Installation, ServiceKey, SignedDocument
 from app.ports import KeyMaker, RootKeys, Store, UnitOfWork
 from app.services.directory import read_directory
 from app.services.journal_rows import make_audit
 from app.services.key_making import PROFILE, make_service_key
-from app.services.key_register import CREDENTIAL, FRESHNESS, RECEIPT, STATUS, KeyRegister
+from app.services.key_register import CREDENTIAL, FRESHNESS, RECEIPT, STATUS, WITNESS_SCHEME, KeyRegister
 from app.services.log_keys import LogKeys
 from app.services.signing_clock import SigningClock
-from app.services.trust_publication import TrustPublisher
+from app.services.trust_publication import TrustPublisher, TrustState
 from app.services.write_guard import WriteGuard
 from elicense.jws import sign_general
 from elicense.trust_root import TRUST_ROOT_TYP, TrustRoot, build_trust_root_payload, parse_trust_root
@@ -116,6 +117,29 @@ class CeremonyService:
         self._guard.require_writable()
         await self._logs.add_witness(name, vkey)
         return await self.publish_trust_list(root_keys=root_keys)
+
+    async def retire_witness(self, name: str, *, root_keys: RootKeys) -> SignedDocument:
+        """End the window of a witness's key now and publish the list that says so.
+
+        It cosigns nothing more here; what it cosigned before keeps its worth. The name may get another key then.
+        Raises NotFound for a name without a key in force, else as `publish_trust_list` and `conflict` when other
+        publications were faster again and again.
+        """
+        self._guard.require_writable()
+        installation = await self._store.read(lambda unit: unit.installation.get())
+        if installation is None:
+            raise DomainError("unavailable", "there is no trust root yet: run `elicense keys init`")
+
+        async def plan(state: TrustState, now: datetime) -> KeyChanges:
+            uri = f"{WITNESS_SCHEME}{name}"
+            ended = {key.kid: now for key in state.keys if key.uri == uri and key.in_window(now)}
+            if not ended:
+                raise NotFound("witness with a key in force")
+            return KeyChanges(ended=ended)
+
+        return await self._publisher.publish(
+            root_keys=root_keys, issuer_url=installation.issuer_url, plan=plan
+        )
 
     async def keys(self) -> Sequence[ServiceKey]:
         """Return every registered key (public parts)."""

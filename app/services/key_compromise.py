@@ -123,11 +123,11 @@ class KeyCompromiseService:
         )
 
     async def _last_state(self, key: ServiceKey, since: datetime, state: TrustState) -> LastState:
-        witnesses = {
-            name: public
-            for name, public in (await self._keys.all_witnesses()).items()
+        witnesses = [
+            (name, public)
+            for name, public in await self._keys.all_witnesses()
             if public.kid not in (key.kid, *state.compromises)
-        }
+        ]
 
         async def work(unit: UnitOfWork) -> LastState:
             if key.use == LOG_USES[LogName.REGISTER]:

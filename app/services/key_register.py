@@ -92,14 +92,14 @@ class KeyRegister:
             if key.use == WITNESS and key.in_window(now) and key.kid not in held.compromised
         }
 
-    async def all_witnesses(self) -> Mapping[str, PublicKey]:
-        """Return the keys of all witnesses ever registered, by their names; of one name the newest."""
+    async def all_witnesses(self) -> Sequence[tuple[str, PublicKey]]:
+        """Return name and key of all witnesses ever registered, retired ones included; a name may have several keys."""
         held = await self._recent.get()
-        return {
-            key.uri.removeprefix(WITNESS_SCHEME): self.public_key(key)
+        return [
+            (key.uri.removeprefix(WITNESS_SCHEME), self.public_key(key))
             for key in sorted(held.keys.values(), key=lambda key: (key.valid_from, key.kid))
             if key.use == WITNESS
-        }
+        ]
 
     def signer(self, key: ServiceKey) -> Signer:
         """Return the signer of a key. Raises DomainError `unavailable` when its private part is not here."""

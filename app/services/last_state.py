@@ -5,7 +5,7 @@ the register's own word is left that it published a checkpoint then; whoever dec
 of the two it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,18 +26,21 @@ class LastState:
 
 NOTHING = LastState(None, witnessed=False)
 
+Witnesses = Sequence[tuple[str, PublicKey]]
+"""Names and keys of witnesses; one name may have several keys, one after another."""
+
 
 async def public_state_before(
     unit: UnitOfWork,
     moment: datetime,
     *,
-    witnesses: Mapping[str, PublicKey],
+    witnesses: Witnesses,
     origin: str | None = None,
 ) -> LastState:
     """Return the public log's last state before a moment, of the newest generation that had one then.
 
-    `witnesses` are the sound ones by name; a frozen generation counts only as far as it was kept. `origin` asks about
-    one generation alone.
+    `witnesses` are the sound ones, those that were retired since included; a frozen generation counts only as far as it
+    was kept. `origin` asks about one generation alone.
     """
     heads = [head for head in await unit.transparency_log.heads() if head.log is LogName.REGISTER]
     asked = [head for head in reversed(heads) if origin in (None, head.origin)]
@@ -75,7 +78,7 @@ def _places(heads: Sequence[LogHead], newest: Checkpoint) -> list[Checkpoint]:
 
 
 async def _last_witnessed(
-    unit: UnitOfWork, head: LogHead, moment: datetime, witnesses: Mapping[str, PublicKey]
+    unit: UnitOfWork, head: LogHead, moment: datetime, witnesses: Witnesses
 ) -> PublishedCheckpoint | None:
     up_to = head.size
     while up_to > 0:
@@ -83,8 +86,9 @@ async def _last_witnessed(
         if found is None:
             return None
         # The stored time is the earliest of all cosignatures, those of a witness whose key was lost included.
-        times = cosigned_at(parse_note(found.note), witnesses=witnesses).values()
-        if any(time < moment for time in times):
+        note = parse_note(found.note)
+        times = [cosigned_at(note, witnesses={name: key}).get(name) for name, key in witnesses]
+        if any(time is not None and time < moment for time in times):
             return found
         up_to = found.size - 1
     return None

@@ -1,13 +1,21 @@
 """Leaves of the logs that speak of no license: published documents, receipts, states of the receipts' log."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.domain.events import LogLeaf, LogName
 from app.domain.ids import new_id
 from app.domain.publication import DocumentKind, PublishedStatusList, SignedDocument
 from app.domain.transparency_log import PublishedCheckpoint, document_key
-from elicense.encoding import sha256_hex
-from elicense.log_entry import EntryKind, document_entry, receipt_entry, receipts_entry
+from elicense.encoding import b64url_encode, sha256_hex
+from elicense.log_entry import (
+    AcceptedLoss,
+    EntryKind,
+    document_entry,
+    loss_digest,
+    receipt_entry,
+    receipts_entry,
+)
 from elicense.signed_note import parse_checkpoint_text
 
 _KINDS = {DocumentKind.TRUST_ROOT: EntryKind.TRUST_ROOT, DocumentKind.TRUST_LIST: EntryKind.TRUST_LIST}
@@ -79,6 +87,33 @@ def make_anchor_leaf(checkpoint: PublishedCheckpoint, *, env: str, at: datetime)
         entry=receipts_entry(env=env, checkpoint=state, stated_at=at),
         event_sha256=None,
         salt=None,
+        recorded_at=at,
+    )
+
+
+def make_loss_leaf(
+    lines: Sequence[str],
+    *,
+    since: datetime | None,
+    until: datetime,
+    salt: bytes,
+    issuer_url: str,
+    env: str,
+    at: datetime,
+) -> LogLeaf:
+    """Make the leaf that tells the public of a loss that was accepted; `lines` are those of the audit."""
+    loss = AcceptedLoss(
+        env=env, accepted_at=at, since=since, until=until, digest=loss_digest(lines, salt=salt)
+    )
+    return LogLeaf(
+        id=new_id(),
+        log=LogName.REGISTER,
+        kind=EntryKind.LOSS.value,
+        subject=issuer_url,
+        identifier=None,
+        entry=loss.entry,
+        event_sha256=None,
+        salt=b64url_encode(salt),
         recorded_at=at,
     )
 

@@ -31,6 +31,11 @@ from elicense.signed_note import add_signature, is_signed_by, parse_note, sign_n
 ANCHOR_EVERY = timedelta(seconds=30)
 """How long receipts may wait for the public log to fix the state of theirs."""
 
+RESTATE_EVERY = timedelta(minutes=55)
+"""How old the public log's last word about the receipts' state may get before the same state is stated again, so that
+it is at least hourly: whoever follows the public log alone sees that nothing was put in since, and nothing taken out.
+"""
+
 BATCH = 1000
 _BATCHES_PER_RUN = 20  # then the head is published, so that a large backlog does not hold back its beginning
 _EVENT_BATCH = 5000
@@ -150,7 +155,9 @@ class LogSequencer:
         return str(note)
 
     async def _anchor_receipts(self) -> None:
-        """Put the receipts' newest checkpoint into the public log, at most one each half minute."""
+        """Put the receipts' newest checkpoint into the public log: at most one each half minute while receipts are
+        given, and once an hour when there were none.
+        """
         now = self._signing_clock.signing_time()
         if await self._store.read(lambda unit: _to_anchor(unit, now)) is None:
             return
@@ -159,7 +166,12 @@ class LogSequencer:
             checkpoint = await _to_anchor(unit, now)
             if checkpoint is not None:
                 leaf = make_anchor_leaf(checkpoint, env=self._env, at=now)
-                await unit.transparency_log.anchor(checkpoint.origin, size=checkpoint.size, leaf_id=leaf.id)
+                if checkpoint.anchor_id is None:
+                    await unit.transparency_log.anchor(
+                        checkpoint.origin, size=checkpoint.size, leaf_id=leaf.id
+                    )
+                else:
+                    await unit.transparency_log.restate(checkpoint, at=now)
                 await unit.journal.add_leaves([leaf])
 
         try:
@@ -185,11 +197,17 @@ async def _take_batch(unit: UnitOfWork, name: LogName) -> int:
 
 
 async def _to_anchor(unit: UnitOfWork, now: datetime) -> PublishedCheckpoint | None:
-    """Return the receipts' checkpoint to fix now: it has grown since the last, which is old enough."""
+    """Return the receipts' checkpoint to state now: it has grown since the last, or that was stated long ago."""
     newest = await unit.transparency_log.newest_checkpoint(LogName.RECEIPTS)
-    if newest is None or newest.anchor_id is not None:
+    if newest is None:
         return None
     last = await unit.transparency_log.last_anchored(newest.origin)
-    leaf = await unit.transparency_log.leaf(last.anchor_id or "") if last is not None else None
-    recent = leaf is not None and abs(now - leaf.recorded_at) < ANCHOR_EVERY
+    if last is None:
+        return newest
+    leaf = await unit.transparency_log.leaf(last.anchor_id or "")
+    stated = last.restated_at or (leaf.recorded_at if leaf is not None else None)
+    changed = newest.anchor_id is None
+    if not changed and newest.size == 0:
+        return None  # of a generation without receipts there is nothing to say again
+    recent = stated is not None and abs(now - stated) < (ANCHOR_EVERY if changed else RESTATE_EVERY)
     return None if recent else newest

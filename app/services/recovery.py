@@ -1,8 +1,9 @@
 """Recovery of a database that lacks what was published: an operator accepts the loss, and every counter moves past it.
 
-One transaction names the loss in the audit, makes the lists that are gone, moves status indices, list versions,
-freshness and events past the mark, and sets to invalid every status index that was reserved and that no license of
-this database owns: credentials of the gap are vouched for by nobody any more, online (`not_registered`) or offline.
+One transaction names the loss in the audit and in the public log, makes the lists that are gone, moves status
+indices, list versions, freshness and events past the mark, and sets to invalid every status index that was reserved
+and that no license of this database owns: credentials of the gap are vouched for by nobody any more, online
+(`not_registered`) or offline.
 A bundle published in the gap, which any relying party has, also tells which revocations are lost (`lost_changes`).
 Publishing then goes its normal way, above the floors. A crash before the commit changes nothing, after it the mark
 and the database agree. Nothing here can be signed by an online key alone: a lost trust list is published anew by the
@@ -19,6 +20,7 @@ import structlog
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.events import AuditEntry
 from app.domain.high_water import HighWaterMark, KeptOutside, Missing, Part
+from app.domain.ids import new_salt
 from app.domain.publication import DocumentKind, SignedDocument, StatusListRow
 from app.domain.standing import Standing
 from app.ports import Store, UnitOfWork
@@ -26,6 +28,7 @@ from app.services.anchor import Anchor
 from app.services.freshness import FreshnessService
 from app.services.high_water import ACCEPT_TIME, HighWaterService
 from app.services.journal_rows import make_audit
+from app.services.log_leaves import make_loss_leaf
 from app.services.log_recovery import LogRecovery
 from app.services.lost_changes import LostChange, LostChanges
 from app.services.signing_clock import SigningClock
@@ -179,7 +182,21 @@ class RecoveryService:
             await unit.high_water.give_up(given_up, margin=MARGIN, event_margin=EVENT_MARGIN)
             voided = {row.id: await unit.high_water.void_unowned(row.id) for row in await unit.status.lists()}
             await self._lost_changes.hold(unit, held, actor=actor, at=at)
-            await unit.journal.add_audit(_audit_rows(loss, voided, actor=actor, at=at))
+            lines = _audit_lines(loss, voided)
+            await unit.journal.add_audit(
+                [make_audit(action=ACCEPT_LOSS, subject=line, actor=actor, at=at) for line in lines]
+            )
+            # In the log of now, or in the next generation's where that one was given up.
+            leaf = make_loss_leaf(
+                lines,
+                since=loss.since,
+                until=loss.until,
+                salt=new_salt(),
+                issuer_url=self._issuer_url,
+                env=self._env,
+                at=at,
+            )
+            await unit.journal.add_leaves([leaf])
             return voided, tuple(todo)
 
         voided, todo = await self._store.write(work)
@@ -245,7 +262,7 @@ class RecoveryService:
                 )
 
 
-def _audit_rows(loss: Loss, voided: Mapping[str, int], *, actor: str, at: datetime) -> list[AuditEntry]:
+def _audit_lines(loss: Loss, voided: Mapping[str, int]) -> list[str]:
     """Write the gap down: its time, every number lost, every list whose unowned indices became invalid."""
     since = "none" if loss.since is None else rfc3339(loss.since)
     subjects = [f"gap {since} -> {rfc3339(loss.until)}"]
@@ -255,7 +272,7 @@ def _audit_rows(loss: Loss, voided: Mapping[str, int], *, actor: str, at: dateti
     ]
     subjects += [f"rows {name} -{count}" for name, count in sorted(loss.rows.items())]
     subjects += [f"voided {list_id} {count}" for list_id, count in sorted(voided.items())]
-    return [make_audit(action=ACCEPT_LOSS, subject=subject, actor=actor, at=at) for subject in subjects]
+    return subjects
 
 
 def _forget_rows(kept: KeptOutside | None, before: HighWaterMark) -> KeptOutside:

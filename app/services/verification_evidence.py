@@ -126,8 +126,9 @@ async def find_then(
 ) -> Sequence[tuple[License, LicenseFacts]]:
     """Read every license that fits a reference, as facts of a past moment.
 
-    By number or holder each license answers by the version that was in force then; those issued later, or to be found
-    under another holder then, do not count beside those that were. Where all came later nothing of then is known.
+    By number or holder each license answers by the version that was in force then, and a holder's licenses are those
+    that named him then, whoever holds them since. Licenses issued later do not count beside those that were; where all
+    came later nothing of then is known.
     """
     if reference.identifier is not None:
         found = await unit.licenses.by_identifier(reference.identifier)
@@ -138,28 +139,20 @@ async def find_then(
         return ((snapshot.license, _facts_then(then, snapshot.license, version.identifier)),)
     existed: list[tuple[License, LicenseFacts]] = []
     later: list[tuple[License, LicenseFacts]] = []
-    for snapshot in await _find(unit, reference):
+    for snapshot in await _find_ever(unit, reference):
         license = snapshot.license
         then = await past.read(unit, license, None)
         facts = _facts_then(then, license, then.identifier)
         if not then.existed:
             later.append((license, facts))
-        elif reference.holder_code is None or _is_holder(facts, license):
+        elif reference.holder_code is None or facts.elements.get("holder_code") in _spellings(reference):
             existed.append((license, facts))
     return existed or later
 
 
-def _is_holder(facts: LicenseFacts, license: License) -> bool:
-    return facts.elements.get("holder_code") == license.holder.code
-
-
 async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
     type_code = reference.type_code or ""
-    asked = reference.holder_code or "" if reference.number is None else reference.number
-    normal = normalize_code(asked)
-    # Social credit codes, numbers of business licenses among them, are stored in normal form and written with
-    # spaces, hyphens or small letters by many: what was asked is looked for first, then its normal form.
-    for code in dict.fromkeys((asked, normal)):
+    for code in _spellings(reference):
         found = await (
             unit.licenses.find(holder_code=code, type_code=type_code)
             if reference.number is None
@@ -168,6 +161,27 @@ async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[Licen
         if found:
             return found
     return ()
+
+
+async def _find_ever(unit: UnitOfWork, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
+    """Find as `_find` does, by holder also the licenses that named him in an earlier version; each license once."""
+    found = {snapshot.license.id: snapshot for snapshot in await _find(unit, reference)}
+    if reference.number is None:
+        type_code = reference.type_code or ""
+        for code in _spellings(reference):
+            for snapshot in await unit.licenses.find_by_former_holder(code, type_code=type_code):
+                found.setdefault(snapshot.license.id, snapshot)
+    return tuple(found.values())
+
+
+def _spellings(reference: LicenseReference) -> Sequence[str]:
+    """Return the codes to look for, as asked and in normal form.
+
+    Social credit codes, numbers of business licenses among them, are stored in normal form and written with spaces,
+    hyphens or small letters by many: what was asked is looked for first, then its normal form.
+    """
+    asked = reference.holder_code or "" if reference.number is None else reference.number
+    return tuple(dict.fromkeys((asked, normalize_code(asked))))
 
 
 def _is_ours(credential: Credential, version: LicenseVersion, issuer_url: str) -> bool:

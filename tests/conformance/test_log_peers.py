@@ -20,6 +20,7 @@ from elicense.signed_note import parse_checkpoint_text, parse_note, verifier_key
 from elicense.tiles import TileName, tiles_of
 from elicense.trust_list import ServiceUse
 from tests.installation import ISSUER_URL
+from tests.integration.bystander import VKEY, add_witness, witness
 from tests.integration.http_service import HttpService, open_http
 
 # The databases do not differ in what is served; their own tests say so.
@@ -179,6 +180,48 @@ def _change_proof(copy: Path, kind: str) -> None:
     one = next(one for one in proofs[kind] if one["path"])
     one["path"][-1] = base64.b64encode(bytes(32)).decode()
     (copy / "proofs.json").write_text(json.dumps(proofs))
+
+
+async def test_go_verifies_the_cosignature_of_a_witness_by_its_own_reading(
+    database_url: str, tmp_path: Path, logcheck: Check, subtests: pytest.Subtests
+) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    async with open_http(database_url, tmp_path) as service:
+        await add_witness(service.installation)
+        size = await witness(service.installation)
+        note = (await _get(service, "/log/checkpoint")).text
+        await _download(service, served, name="log", sizes=[size])
+    checkpoint = served / f"checkpoint-{size}"
+    checkpoint.write_text(note, encoding="utf-8")
+    (served / "witness-vkey").write_text(VKEY)
+    (served / "proofs.json").write_text('{"inclusion": [], "consistency": []}')
+    done = logcheck(served)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 checkpoints, 0 inclusions, 0 consistencies\n1 cosignatures\n"
+
+    text, signatures = note.split("\n\n")
+    own, line = signatures.splitlines()
+    name, blob = line.rpartition(" ")[::2]
+    signed = bytearray(base64.b64decode(blob))
+    wrong = {
+        "another time": _line(name, signed, position=4 + 7),
+        "another signature": _line(name, signed, position=40),
+        "another key": _line(name, signed, position=0),
+        "none": "",
+    }
+    for case, bent in wrong.items():
+        with subtests.test(case=case):
+            lines = "".join(f"{one}\n" for one in (own, bent) if one)
+            checkpoint.write_text(f"{text}\n\n{lines}", encoding="utf-8")
+            done = logcheck(served)
+            assert done.returncode == 1 and "cosign" in done.stderr, "what was changed must be noticed"
+
+
+def _line(name: str, signed: bytearray, *, position: int) -> str:
+    bent = bytearray(signed)
+    bent[position] ^= 1
+    return f"{name} {base64.b64encode(bent).decode()}"
 
 
 async def test_go_opens_the_receipts_log(database_url: str, tmp_path: Path, logcheck: Check) -> None:

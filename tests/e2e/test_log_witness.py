@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from elicense.signed_note import cosigned_at, parse_note, parse_verifier_key
+from elicense.signed_note import (
+    NOTE_KEY_COSIGNATURE,
+    cosigned_at,
+    parse_note,
+    parse_verifier_key,
+    verifier_key,
+)
 from tests.e2e.demo_process import COMMAND, ROOT, RunningDemo, elicense, environment, running_demo
+from tests.simulated_signers import SimulatedSigner
 
 NAME = "witness.example"
 
@@ -58,6 +65,15 @@ def test_a_witness_watches_a_running_service(demo: RunningDemo, tmp_path: Path) 
     assert named.returncode == 0, named.stderr
     other_log = elicense(*once, "--log-key", vkey)
     assert other_log.returncode == 2, "a witness's key is no log's"
+
+
+def test_a_witness_is_retired_by_its_name(demo: RunningDemo) -> None:
+    name, where = "retired.example", ["--data-dir", demo.folder]
+    vkey = verifier_key(name, SimulatedSigner("eddsa").public_key, kind=NOTE_KEY_COSIGNATURE)
+    added = elicense("keys", "add-witness", name, vkey, *where)
+    assert added.returncode == 0, added.stderr
+    done = elicense("keys", "retire-witness", name, *where)
+    assert done.returncode == 0 and "retired witness retired.example" in done.stdout, done
 
 
 def _until_heard(once: list[str]) -> str:

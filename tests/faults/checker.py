@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from sqlalchemy import text
@@ -30,11 +30,16 @@ _TABLES = (
     "service_keys",
     "idempotency",
 )
+_SIGNED = ("identifier", "credential", "signing_input_sha256", "kid", "status_index")
+"""The columns a signature is held against."""
+
 Rows = list[dict[str, Any]]
 
 
-async def _read(database_url: str) -> dict[str, Rows]:
-    engine = create_async_engine(database_url)
+async def read_register(database_url: str) -> dict[str, Rows]:
+    """Read all rows as they were at one moment."""
+    options = {"isolation_level": "REPEATABLE READ"} if database_url.startswith("postgresql") else {}
+    engine = create_async_engine(database_url, **options)
     try:
         async with engine.connect() as connection:
             tables = {}
@@ -83,11 +88,10 @@ def _doubles(what: str, values: list[Any]) -> list[str]:
 
 def _row_faults(tables: dict[str, Rows]) -> list[str]:
     faults = []
-    versions: dict[str, Rows] = {}
-    for row in sorted(tables["license_versions"], key=lambda row: row["version"]):
-        versions.setdefault(row["license_id"], []).append(row)
+    versions = _by_license(tables["license_versions"], "version")
     numbers = {(row["type_code"], row["number"]): row["license_id"] for row in tables["license_numbers"]}
-    history = Counter(row["license_id"] for row in tables["license_history"])
+    history = _by_license(tables["license_history"], "row_version")
+    made = _made(tables)
     leaves = Counter(row["subject"] for row in tables["log_leaves"])
     events = Counter(row["license_id"] for row in tables["events"])
     audited = Counter(row["subject"] for row in tables["audit"] if row["outcome"] == "ok")
@@ -101,37 +105,54 @@ def _row_faults(tables: dict[str, Rows]) -> list[str]:
         if numbers.get((license_["type_code"], license_["number"])) != id_:
             faults.append(f"{name}: the number is not held by its license")
         expected = license_["row_version"]
+        if [row["row_version"] for row in history.get(id_, [])] != list(range(1, expected + 1)):
+            faults.append(f"{name}: the history has gaps, or other entries than {expected} changes")
         # A further version is one change of the license and two entries: one version ends, the next one begins. A
         # promise that was given up is an entry too.
         told = expected + len(held) - 1 + voided[id_]
-        for kind, counts, right in (
-            ("history entries", history, expected),
-            ("log leaves", leaves, told),
-            ("events", events, told),
-        ):
-            if counts[id_] != right:
-                faults.append(f"{name}: {counts[id_]} {kind} for {expected} changes, {right} expected")
+        for kind, counts in (("log leaves", leaves), ("events", events)):
+            if counts[id_] != told:
+                faults.append(f"{name}: {counts[id_]} {kind} for {expected} changes, {told} expected")
         if audited[id_] < expected:
             faults.append(f"{name}: {audited[id_]} audit entries for {expected} changes")
-        faults += _version_faults(license_, held, tables)
+        faults += _version_faults(license_, held, history.get(id_, []), made)
     return faults
 
 
-def _version_faults(license_: dict[str, Any], held: Rows, tables: dict[str, Rows]) -> list[str]:
+def _by_license(rows: Rows, order: str) -> dict[str, Rows]:
+    grouped: dict[str, Rows] = {}
+    for row in sorted(rows, key=lambda row: row[order]):
+        grouped.setdefault(row["license_id"], []).append(row)
+    return grouped
+
+
+class _Made(NamedTuple):
+    """What stands beside versions: values by status index, issuances in the log and events of ends by identifier."""
+
+    entries: dict[tuple[str, int], int]
+    issued: Counter[str]
+    ended: Counter[str]
+
+
+def _made(tables: dict[str, Rows]) -> _Made:
+    return _Made(
+        {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]},
+        Counter(row["identifier"] for row in tables["log_leaves"] if row["kind"] == "issuance"),
+        Counter(
+            _json(row["payload"])["identifier"]
+            for row in tables["events"]
+            if row["kind"] == "license.superseded"
+        ),
+    )
+
+
+def _version_faults(license_: dict[str, Any], held: Rows, history: Rows, made: _Made) -> list[str]:
     """Hold every version of a license against its state, status entry, history and log."""
     name, faults = license_["number"], []
-    entries = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
-    made = [
-        row["version"]
-        for row in sorted(tables["license_history"], key=lambda row: row["row_version"])
-        if row["license_id"] == license_["id"] and row["action"] in ("issue", "amend", "renew")
-    ]
-    if made != [version["version"] for version in held]:
-        faults.append(f"{name}: the history made versions {made}")
-    issued = Counter(row["identifier"] for row in tables["log_leaves"] if row["kind"] == "issuance")
-    ended = Counter(
-        _json(row["payload"])["identifier"] for row in tables["events"] if row["kind"] == "license.superseded"
-    )
+    entries, issued, ended = made
+    told = [row["version"] for row in history if row["action"] in ("issue", "amend", "renew")]
+    if told != [version["version"] for version in held]:
+        faults.append(f"{name}: the history made versions {told}")
     for version in held:
         current = version is held[-1]
         state = license_["state"] if current else "superseded"
@@ -147,12 +168,12 @@ def _version_faults(license_: dict[str, Any], held: Rows, tables: dict[str, Rows
     return faults
 
 
-def _intent_faults(tables: dict[str, Rows]) -> list[str]:
+def _intent_faults(tables: dict[str, Rows], *, promises_open: bool) -> list[str]:
     identifiers = {row["identifier"] for row in tables["license_versions"]}
     voided_values = {(row["list_id"], row["idx"]): row["value"] for row in tables["status_entries"]}
     faults = []
     for intent in tables["intents"]:
-        if intent["state"] == "open":
+        if intent["state"] == "open" and not promises_open:
             faults.append(f"{intent['identifier']}: the intent is still open")
         elif intent["state"] == "done" and intent["identifier"] not in identifiers:
             faults.append(f"{intent['identifier']}: done, but no license")
@@ -172,7 +193,23 @@ async def check_register(
     `acknowledged` maps the numbers that were answered to the newest identifier answered for each, `revoked` names those
     whose revocation was answered.
     """
-    tables = await _read(database_url)
+    return check_rows(await read_register(database_url), acknowledged, revoked)
+
+
+def check_rows(
+    tables: dict[str, Rows],
+    acknowledged: Mapping[str, str] | None = None,
+    revoked: Iterable[str] = (),
+    *,
+    promises_open: bool = False,
+    signed: set[str] | None = None,
+) -> list[str]:
+    """Return every inconsistency of a register's rows, as `check_register` does.
+
+    `promises_open` allows promises nobody has ended yet, as a killed server leaves them. `signed` remembers, from one
+    look to the next, credentials that were found well signed.
+    """
+    signed = set() if signed is None else signed
     keys = {
         row["kid"]: jwt.PyJWK(_json(row["jwk"]) | {"kty": "EC"}, algorithm="ES256").key
         for row in tables["service_keys"]
@@ -180,12 +217,18 @@ async def check_register(
     }
     faults = []
     for version in tables["license_versions"]:
-        faults += _signature_faults(version, keys)
+        seen = json.dumps([version[name] for name in _SIGNED])
+        if seen in signed:
+            continue
+        found = _signature_faults(version, keys)
+        faults += found
+        if not found:
+            signed.add(seen)
     faults += _doubles("number", [(row["type_code"], row["number"]) for row in tables["licenses"]])
     faults += _doubles("identifier", [row["identifier"] for row in tables["license_versions"]])
     indices = [(row["status_list_id"], row["status_index"]) for row in tables["license_versions"]]
     faults += _doubles("status index", indices)
-    faults += _row_faults(tables) + _intent_faults(tables)
+    faults += _row_faults(tables) + _intent_faults(tables, promises_open=promises_open)
     ids = {row["number"]: row["id"] for row in tables["licenses"]}
     made = {row["identifier"]: row["license_id"] for row in tables["license_versions"]}
     for number, identifier in (acknowledged or {}).items():

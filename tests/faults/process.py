@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -270,7 +271,8 @@ MODES = {
 }
 
 
-def _options() -> argparse.Namespace:
+def options_of(words: list[str]) -> argparse.Namespace:
+    """Read a command line: the mode and what it is to do."""
     parser = argparse.ArgumentParser()
     parser.add_argument("mode", choices=[*MODES, "serve"])
     parser.add_argument("--data-dir", type=Path, required=True)
@@ -292,10 +294,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-async def _run(options: argparse.Namespace) -> None:
+async def run(options: argparse.Namespace) -> None:
+    """Open the installation and do what the options say, to its end."""
     settings = load_settings(options.data_dir, default_environment="development")
     configure_logging(
         settings.log_level
@@ -314,14 +317,23 @@ async def _run(options: argparse.Namespace) -> None:
         if options.mode != "serve":
             await MODES[options.mode](services, options)
             return
-        # Imported here alone: the other modes start in half the time without a web framework.
-        import uvicorn
+        await _serve(services, replace(settings, host="127.0.0.1", port=options.port))
 
-        from app.main import create_app
 
-        app = create_app(settings, services=services)
-        config = uvicorn.Config(app, host="127.0.0.1", port=options.port, log_level="warning")
-        await uvicorn.Server(config).serve()
+async def _serve(services: Services, settings: Settings) -> None:
+    """Serve the API as `elicense serve` does, with a worker in the same process: killed together, at any moment."""
+    # Imported here alone: the other modes start in half the time without a web framework.
+    import uvicorn
+
+    from app.cli.processes import server_options
+    from app.main import create_app
+
+    stop = asyncio.Event()
+    worker = asyncio.create_task(run_with(services, stop))
+    config = uvicorn.Config(create_app(settings, services=services), **server_options(settings))
+    await uvicorn.Server(config).serve()
+    stop.set()
+    await worker
 
 
 def _with_store(store: Store, settings: Settings, clock: Clock, real: Services) -> Services:
@@ -339,4 +351,4 @@ def _with_store(store: Store, settings: Settings, clock: Clock, real: Services) 
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(_options()))
+    asyncio.run(run(options_of(sys.argv[1:])))

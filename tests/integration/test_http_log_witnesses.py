@@ -1,10 +1,13 @@
 """Witnesses over HTTP: whose cosignatures count, and what the register then knows."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -12,7 +15,9 @@ from app.adapters.signers.private_keys import PrivateKeySigner
 from app.api.schemas.transparency_log import CosignaturesAnswer
 from app.bootstrap import open_root_keys
 from app.domain.errors import DomainError
+from app.main import create_app
 from app.services.log_diagnosis import diagnose_logs
+from app.services.log_witnesses import LogWitnessService
 from elicense.signed_note import (
     NOTE_KEY_COSIGNATURE,
     Checkpoint,
@@ -20,6 +25,7 @@ from elicense.signed_note import (
     cosign,
     cosigned_at,
     parse_note,
+    sign_note,
     verifier_key,
 )
 from elicense.trust_list import ServiceUse
@@ -168,6 +174,68 @@ async def test_what_is_no_good_cosignature_is_refused(
     bad_key = {"Idempotency-Key": "\u00e9".encode("latin-1")}
     refused = await service.call(None, "POST", "/log/cosignature", json={"note": good}, headers=bad_key)
     assert_problem(refused, "idempotency_key_invalid")
+
+
+@asynccontextmanager
+async def two_a_minute(service: HttpService) -> AsyncIterator[HttpService]:
+    """Serve the same installation, but let each witness hand in two cosignatures a minute."""
+    services = service.installation.services
+    few = LogWitnessService(
+        store=services.store,
+        clock=service.installation.clock,
+        keys=services.log_sequencer._keys,
+        guard=services.guard,
+        per_minute=2,
+    )
+    app = create_app(service.installation.settings, services=replace(services, log_witnesses=few))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.example") as http:
+        yield HttpService(service.installation, http)
+
+
+async def test_too_many_cosignatures_in_a_minute_are_refused_with_the_time_to_wait(
+    service: HttpService,
+) -> None:
+    await add_witness(service)
+    clock = service.installation.clock
+    async with two_a_minute(service) as limited:
+
+        async def grown() -> str:
+            await service.installation.issue()
+            await sequence(service)
+            note = (await service.http.get("/log/checkpoint")).text
+            return cosign(note, name=NAME, signer=WITNESS, time=clock.now().replace(microsecond=0))
+
+        first, second, third = [await grown() for _ in range(3)]
+        # Replays of others, and cosignatures of other logs, do not use up what the witness itself may say.
+        assert (await hand_in(limited, first)).status_code == 200
+        foreign = Checkpoint("other.example/log", 5, bytes(32)).text
+        elsewhere = cosign(
+            sign_note(foreign, name="other.example/log", signer=STRANGER),
+            name=NAME,
+            signer=WITNESS,
+            time=clock.now(),
+        )
+        assert_problem(await hand_in(limited, elsewhere), "not_found")
+        assert (await hand_in(limited, first)).status_code == 200
+        for sent in (first, elsewhere):
+            refused = await hand_in(limited, sent)
+            assert_problem(refused, "rate_limited")
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert (await hand_in(limited, second)).status_code == 200
+        refused = await hand_in(limited, third)
+        assert_problem(refused, "rate_limited")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        # Of a stranger nothing is counted, and nothing looked up.
+        stranger = cosign(first, name="nobody.example", signer=STRANGER, time=clock.now())
+        nobody = add_signature(parse_note(first).text, parse_note(stranger).signatures[-1])
+        for _ in range(4):
+            assert_problem(await hand_in(limited, nobody), "cosignature_refused")
+        clock.advance(seconds=61)
+        assert (await hand_in(limited, third)).status_code == 200
+        assert (await hand_in(limited, first)).status_code == 200
+        huge = await hand_in(limited, third + "x" * (1 << 16))
+        assert_problem(huge, "invalid_request")
 
 
 async def test_a_witness_key_is_registered_once_and_only_if_it_is_one(

@@ -26,6 +26,7 @@ QUESTIONS: dict[str, Question] = {
     "license by identifier": lambda unit: unit.licenses.by_identifier("x"),
     "license by number": lambda unit: unit.licenses.find(number="x", type_code=TYPE_CODE),
     "license by holder": lambda unit: unit.licenses.find(holder_code="x", type_code=TYPE_CODE),
+    "license by former holder": lambda unit: unit.licenses.find_by_former_holder("x", type_code=TYPE_CODE),
     "licenses by numbers": lambda unit: unit.licenses.by_numbers(type_code=TYPE_CODE, numbers=["x", "y"]),
     "versions": lambda unit: unit.licenses.versions("x"),
     "history": lambda unit: unit.licenses.history("x"),

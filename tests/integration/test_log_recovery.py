@@ -15,6 +15,7 @@ from app.services.log_recovery import GIVE_UP
 from elicense.bundle import parse_bundle
 from elicense.client._evidence import update_bundle
 from elicense.evidence import gather_offline
+from elicense.log_entry import EntryKind, parse_entry
 from elicense.signed_note import Checkpoint, parse_note
 from tests.backups import Backups
 from tests.installation import ISSUER_URL, Installation, open_again, open_installation
@@ -91,6 +92,10 @@ async def test_a_restored_log_is_frozen_and_its_next_generation_begins_in_the_ce
         heads = await heads_of(restored)
         assert (heads[PUBLIC], heads[f"{PUBLIC}/2"].state) == (frozen, LogState.OPEN)
         assert heads[f"{PUBLIC}/2"].published_size == heads[f"{PUBLIC}/2"].size > 0
+        begun = await services.store.read(
+            lambda unit: unit.transparency_log.entries(f"{PUBLIC}/2", first=0, count=50)
+        )
+        assert [parse_entry(entry).kind for entry in begun].count(EntryKind.LOSS) == 1
         listed = (await services.trust_list.evidence()).trust_list.services
         assert {PUBLIC, f"{PUBLIC}/2", RECEIPTS} <= {service.origin for service in listed}
         assert await log_faults(database_url) == []

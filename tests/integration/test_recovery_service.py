@@ -11,15 +11,19 @@ from app.adapters.high_water import HighWaterFile
 from app.bootstrap import open_root_keys, open_services
 from app.domain.authority import SetupPlan
 from app.domain.errors import DomainError, ServiceRefusal
+from app.domain.events import LogName
 from app.domain.high_water import HighWaterMark, Part
 from app.domain.license import Action
 from app.domain.publication import DocumentKind, SignedDocument
+from app.domain.transparency_log import PlacedLeaf
 from app.ports import UnitOfWork
+from app.services.container import Services
 from app.services.recovery import ACCEPT_LOSS, MARGIN, RESTORE_ROOT
 from elicense import OfflineVerifier
 from elicense.client._evidence import update_bundle
-from elicense.encoding import sha256_hex
+from elicense.encoding import b64url_decode, sha256_hex
 from elicense.jws import sign_general
+from elicense.log_entry import EntryKind, loss_digest, parse_loss
 from elicense.trust_root import TRUST_ROOT_TYP, TrustRoot, build_trust_root_payload, parse_trust_root
 from tests.backups import Backups
 from tests.faults.checker import check_register
@@ -134,6 +138,37 @@ async def test_after_the_loss_was_accepted_nothing_is_used_twice_and_relying_par
             seqs = {row.id: row.seq for row in lists}
             after = await once_more.services.store.read(lambda unit: unit.status.lists())
             assert all(row.seq > seqs[row.id] + MARGIN for row in after)
+
+
+async def test_an_accepted_loss_is_told_by_the_public_log(
+    database_url: str, tmp_path: Path, backups: Backups
+) -> None:
+    """The entry says which time is gone; what is gone stays in the audit, which opens the entry's digest."""
+    async with installed(database_url, tmp_path, backups) as installation:
+        await go_on(installation)
+        backups.put_back()
+        async with open_again(installation) as restored:
+            services = restored.services
+            recovered = await services.recovery.accept_loss(actor="recover")
+            assert recovered is not None and recovered.loss.since is not None
+            await services.log_sequencer.run_until_done()
+            (leaf,) = await _placed_losses(services)
+            loss, salt = parse_loss(leaf.entry), b64url_decode(leaf.salt or "")
+            assert (loss.env, loss.since) == ("test", recovered.loss.since.replace(microsecond=0))
+            assert loss.since <= loss.until <= loss.accepted_at
+            entries, _ = await services.audit.page(cursor=None, limit=50)
+            lines = [entry.subject for entry in entries if entry.action == ACCEPT_LOSS]
+            assert loss.digest == loss_digest(lines, salt=salt) != loss_digest(lines[1:], salt=salt)
+
+
+async def _placed_losses(services: Services) -> list[PlacedLeaf]:
+    async def read(unit: UnitOfWork) -> list[PlacedLeaf]:
+        head = await unit.transparency_log.open_head(LogName.REGISTER)
+        assert head is not None
+        found = [await unit.transparency_log.leaf_at(head.origin, at) for at in range(head.published_size)]
+        return [leaf for leaf in found if leaf is not None and leaf.kind == EntryKind.LOSS]
+
+    return await services.store.read(read)
 
 
 async def test_a_backup_older_by_a_minute_without_any_publication_is_found(

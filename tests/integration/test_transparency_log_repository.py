@@ -259,6 +259,16 @@ async def test_a_checkpoint_is_anchored_once(store: SqlStore) -> None:
     assert [await first(above) for above in (0, 9, 10, 29, 30)] == [10, 10, 30, 30, None]
     last = await store.read(lambda unit: unit.transparency_log.last_anchored(ORIGIN))
     assert last is not None and last.anchor_id == "l30"
+    for seen, later in ((last, 1), (replace(last, restated_at=NOON + minutes(1)), 2)):
+        at = NOON + minutes(later)
+        await store.write(lambda unit, seen=seen, at=at: unit.transparency_log.restate(seen, at=at))
+        with pytest.raises(ConcurrentChange):
+            await store.write(lambda unit, seen=seen, at=at: unit.transparency_log.restate(seen, at=at))
+    again = await store.read(lambda unit: unit.transparency_log.last_anchored(ORIGIN))
+    assert again == replace(last, restated_at=NOON + minutes(2)), "the first leaf stays the one proofs use"
+    unfixed = replace(last, size=20, anchor_id=None)
+    with pytest.raises(ConcurrentChange):
+        await store.write(lambda unit: unit.transparency_log.restate(unfixed, at=NOON))
 
 
 async def test_sequencers_beside_writers_fork_nothing(

@@ -7,14 +7,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from app.adapters.signers.private_keys import PrivateKeySigner
+from elicense.encoding import canonical_json, parse_json_object
 from elicense.log_entry import (
+    AcceptedLoss,
     EntryKind,
     LicenseEvent,
     change_digest,
     document_entry,
     issuance_digest,
     license_entry,
+    loss_digest,
     parse_entry,
+    parse_loss,
     receipt_entry,
     receipts_entry,
 )
@@ -167,6 +171,44 @@ def test_documents_stand_in_clear() -> None:
         parse_entry(entry.replace(b"status_list", b"status_lisp"))
     with pytest.raises(FormatError):
         parse_entry(b" " + entry)
+
+
+LOSS = AcceptedLoss(env="test", accepted_at=NOW, since=None, until=NOW, digest="d" * 64)
+
+
+def test_an_accepted_loss_tells_its_times_and_hides_what_was_lost() -> None:
+    for loss in (LOSS, replace(LOSS, since=NOW)):
+        assert parse_loss(loss.entry) == loss
+        assert parse_entry(loss.entry).kind is EntryKind.LOSS
+    lines = ["rows licenses -5", "gap a -> b"]
+    digest = loss_digest(lines, salt=SALT)
+    assert digest == loss_digest(lines[::-1], salt=SALT), "the order of the audit's rows does not matter"
+    assert digest not in (loss_digest(lines[:1], salt=SALT), loss_digest(lines, salt=bytes(16)))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"digest": "D" * 64},
+        {"alg": "sha-1"},
+        {"iat": "0"},
+        {"iat": None},
+        {"until": None},
+        {"since": -1},
+        {"kind": "change"},
+        {"rows": 5},
+        {"fmt": 2},
+        {"env": "other"},
+    ],
+    ids=str,
+)
+def test_a_loss_of_any_other_shape_is_refused(members: dict[str, object]) -> None:
+    content = parse_json_object(LOSS.entry, max_bytes=4096)
+    with pytest.raises(FormatError):
+        parse_loss(canonical_json({**content, **members}))  # type: ignore[dict-item]
+    for name in content:
+        with pytest.raises(FormatError):
+            parse_loss(canonical_json({key: value for key, value in content.items() if key != name}))
 
 
 def test_a_receipt_is_proven_in_its_own_log_and_that_log_in_the_public_one() -> None:

@@ -1,10 +1,11 @@
 """The register's database: the only code that speaks SQL."""
 
+from app.adapters.db.audit_reader import SqlAuditReader
 from app.adapters.db.engine import open_transactions
 from app.adapters.db.migrate import migrate
 from app.adapters.db.unit_of_work import SqlStore, SqlUnitOfWork
 
-__all__ = ["SqlStore", "SqlUnitOfWork", "migrate", "open_store"]
+__all__ = ["SqlAuditReader", "SqlStore", "SqlUnitOfWork", "migrate", "open_store"]
 
 
 def open_store(database_url: str, *, pool_size: int = 10) -> SqlStore:

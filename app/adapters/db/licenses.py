@@ -56,6 +56,13 @@ _LIVE_FIRST: Final = (
 )
 _FIND_BY_NUMBER: Final = _LIVE_FIRST.where(licenses.c.number == bindparam("wanted_number"))
 _FIND_BY_HOLDER: Final = _LIVE_FIRST.where(licenses.c.holder_code == bindparam("wanted_holder"))
+_FIND_BY_FORMER_HOLDER: Final = _LIVE_FIRST.where(
+    licenses.c.id.in_(
+        select(license_versions.c.license_id).where(
+            license_versions.c.former_holder_code == bindparam("wanted_holder")
+        )
+    )
+)
 
 
 class SqlLicenses:
@@ -129,6 +136,13 @@ class SqlLicenses:
         if holder_code is not None:
             values["wanted_holder"] = holder_code
         return [_snapshot(row) for row in await self._session.rows(statement, values)]
+
+    async def find_by_former_holder(
+        self, holder_code: str, *, type_code: str, limit: int = 1000
+    ) -> Sequence[LicenseSnapshot]:
+        """Return licenses of one type with an earlier version under this holder's code, in the order of `find`."""
+        values = {"wanted_type": type_code, "wanted_holder": holder_code, "most": limit}
+        return [_snapshot(row) for row in await self._session.rows(_FIND_BY_FORMER_HOLDER, values)]
 
     async def by_numbers(self, *, type_code: str, numbers: Sequence[str]) -> Mapping[str, License]:
         """Return the licenses of one type that have these numbers, by number; numbers nobody has are left out."""
@@ -292,6 +306,7 @@ class SqlLicenses:
         values = license_values(license)
         for fixed in ("id", "state", "number", "type_code", "authority_code", "created_at", "revocation"):
             del values[fixed]
+        holder = await self._session.scalar(select(licenses.c.holder_code).where(licenses.c.id == license.id))
         moved = update(licenses).where(
             licenses.c.id == license.id,
             licenses.c.row_version == expected.row_version,
@@ -302,7 +317,7 @@ class SqlLicenses:
         before = update(license_versions).where(
             license_versions.c.license_id == license.id, license_versions.c.version == expected.version
         )
-        await self._session.run(before.values(state=State.SUPERSEDED.value))
+        await self._session.run(before.values(state=State.SUPERSEDED.value, former_holder_code=holder))
         await self._session.run(license_versions.insert(), version_values(version))
         await self._session.run(
             license_history.insert(), history_values(entry, row_version=license.row_version)

@@ -63,6 +63,7 @@ log_checkpoints = Table(
     Column("published_at", UtcTime, nullable=False),
     Column("witnessed_at", UtcTime),
     Column("anchor_id", Text),
+    Column("restated_at", UtcTime),
     PrimaryKeyConstraint("origin", "size", name="pk_log_checkpoints"),
     Index(
         "ix_log_checkpoints_witnessed",

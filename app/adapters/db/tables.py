@@ -115,6 +115,8 @@ licenses = Table(
     Index("ix_licenses_authority", "authority_code", "id"),
 )
 
+# `former_holder_code`: who held the license under a version that another took the place of; of the version in force the
+# license's own row says it.
 license_versions = Table(
     "license_versions",
     metadata,
@@ -129,10 +131,18 @@ license_versions = Table(
     Column("issued_at", UtcTime, nullable=False),
     Column("state", Text, nullable=False),
     Column("env", Text, nullable=False),
+    Column("former_holder_code", Text),
     PrimaryKeyConstraint("license_id", "version", name="pk_license_versions"),
     UniqueConstraint("identifier", name="uq_license_versions_identifier"),
     UniqueConstraint("status_list_id", "status_index", name="uq_license_versions_status_index"),
     ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_license_versions_license"),
+    Index(
+        "ix_license_versions_former_holder",
+        "former_holder_code",
+        "license_id",
+        sqlite_where=text("former_holder_code IS NOT NULL"),
+        postgresql_where=text("former_holder_code IS NOT NULL"),
+    ),
 )
 
 # `row_version` is the license's after the change: it orders the history whatever the clock did meanwhile.

@@ -305,6 +305,24 @@ class SqlTransparencyLog:
         if await self._session.changed(statement) != 1:
             raise ConcurrentChange("this checkpoint was anchored by somebody else")
 
+    async def restate(self, checkpoint: PublishedCheckpoint, *, at: datetime) -> None:
+        """Note that another leaf states an anchored checkpoint again. Raises ConcurrentChange when one does already.
+
+        The leaf that first fixed it stays the one proofs use: it is the oldest witness of the state.
+        """
+        seen = checkpoint.restated_at
+        unchanged = (
+            log_checkpoints.c.restated_at.is_(None) if seen is None else log_checkpoints.c.restated_at == seen
+        )
+        statement = update(log_checkpoints).where(
+            log_checkpoints.c.origin == checkpoint.origin,
+            log_checkpoints.c.size == checkpoint.size,
+            log_checkpoints.c.anchor_id.is_not(None),
+            unchanged,
+        )
+        if await self._session.changed(statement.values(restated_at=at)) != 1:
+            raise ConcurrentChange("this checkpoint was stated again by somebody else")
+
     async def first_anchored(self, origin: str, *, above: int) -> PublishedCheckpoint | None:
         """Return the smallest anchored checkpoint with more than `above` leaves."""
         statement = _anchored(origin).where(log_checkpoints.c.size > above)

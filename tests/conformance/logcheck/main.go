@@ -1,11 +1,16 @@
 // Logcheck opens a transparency log with the implementation of Go's checksum database, sharing nothing with ours:
-// the signed notes with golang.org/x/mod/sumdb/note, tiles and proofs with golang.org/x/mod/sumdb/tlog.
+// the signed notes with golang.org/x/mod/sumdb/note, tiles and proofs with golang.org/x/mod/sumdb/tlog, cosignatures
+// by its own reading of C2SP tlog-cosignature with crypto/ed25519.
 //
-// Usage: logcheck DIR. DIR holds vkey, checkpoint-<size> files, tile/… as served, and proofs.json. Exit 0 when all
-// of it holds, 1 with the first fault on stderr.
+// Usage: logcheck DIR. DIR holds vkey, checkpoint-<size> files, tile/… as served, and proofs.json; where witness-vkey
+// is there, at least one checkpoint must be cosigned by it, and every line that names it must hold. Exit 0 when all of
+// it holds, 1 with the first fault on stderr.
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -95,6 +100,84 @@ func check(dir string) error {
 	}
 	fmt.Printf("%d checkpoints, %d inclusions, %d consistencies\n",
 		len(trees), len(given.Inclusion), len(given.Consistency))
+	return checkWitness(dir)
+}
+
+// cosigner verifies cosignature/v1 lines: 8 bytes of big-endian Unix seconds, then an Ed25519 signature over
+// "cosignature/v1\ntime N\n" and the note's text.
+type cosigner struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (c cosigner) Name() string { return c.name }
+
+func (c cosigner) KeyHash() uint32 { return c.hash }
+
+func (c cosigner) Verify(message, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	seconds := binary.BigEndian.Uint64(signature)
+	signed := append([]byte(fmt.Sprintf("cosignature/v1\ntime %d\n", seconds)), message...)
+	return ed25519.Verify(c.key, signed, signature[8:])
+}
+
+// newCosigner reads name+hash+base64(0x04 || key). The hash is of name, newline, 0x04 and key.
+func newCosigner(vkey string) (cosigner, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return cosigner{}, fmt.Errorf("witness-vkey has another form")
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 0x04 {
+		return cosigner{}, fmt.Errorf("witness-vkey is no cosignature/v1 key")
+	}
+	sum := sha256.Sum256(bytes.Join([][]byte{[]byte(parts[0]), key}, []byte("\n")))
+	hash := binary.BigEndian.Uint32(sum[:4])
+	if fmt.Sprintf("%08x", hash) != parts[1] {
+		return cosigner{}, fmt.Errorf("witness-vkey has the hash of another key")
+	}
+	return cosigner{parts[0], hash, ed25519.PublicKey(key[1:])}, nil
+}
+
+func checkWitness(dir string) error {
+	vkey, err := os.ReadFile(filepath.Join(dir, "witness-vkey"))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	witness, err := newCosigner(strings.TrimSpace(string(vkey)))
+	if err != nil {
+		return err
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "checkpoint-*"))
+	if err != nil {
+		return err
+	}
+	cosigned := 0
+	for _, name := range names {
+		message, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(message, []byte("\n\u2014 "+witness.name+" ")) {
+			continue
+		}
+		// Open fails on a line of a known key that does not verify.
+		opened, err := note.Open(message, note.VerifierList(witness))
+		if err != nil {
+			return fmt.Errorf("cosignature of %s: %w", filepath.Base(name), err)
+		}
+		cosigned += len(opened.Sigs)
+	}
+	if cosigned == 0 {
+		return fmt.Errorf("no checkpoint is cosigned by %s", witness.name)
+	}
+	fmt.Printf("%d cosignatures\n", cosigned)
 	return nil
 }
 

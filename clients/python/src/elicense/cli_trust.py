@@ -35,6 +35,7 @@ since is fetched.
 
 --at 取得的名单留在包中,供 `elicense verify --at` 离线核验该时刻。
 What --at fetches stays in the bundle: `elicense verify --at` then judges that moment offline.
+签发密钥其后失窃的名单,连同其存证日志证明一并取得。Lists whose key was compromised since come with their log proofs.
 """
 
 

@@ -3,9 +3,11 @@
 An entry is the canonical JSON (RFC 8785) of a small object; its Merkle leaf is SHA-256(0x00 || entry). Entries about
 licenses hold a salted digest alone: of an issuance over the digest of the credential's signing input and of its event,
 of a change over its event. Published documents (status lists, trust lists, states of the receipts' log) stand in clear.
+An accepted loss tells in clear when it was accepted and which time is gone; what is gone stands in the register's
+audit, line by line, and here as the salted digest of those lines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -38,6 +40,7 @@ class EntryKind(StrEnum):
     TRUST_ROOT = "trust_root"
     RECEIPTS = "receipts"
     RECEIPT = "receipt"
+    LOSS = "loss"
 
 
 LICENSE_KINDS = frozenset({EntryKind.ISSUANCE, EntryKind.CHANGE})
@@ -147,6 +150,59 @@ def receipt_entry(*, env: str, receipt_sha256: str) -> bytes:
     return canonical_json({**_frame(env, EntryKind.RECEIPT), "alg": "sha-256", "digest": receipt_sha256})
 
 
+def loss_digest(lines: Sequence[str], *, salt: bytes) -> str:
+    """Commit to what a register lost: hex SHA-256 of the canonical JSON of the audit's lines, sorted, and the salt."""
+    return _salted({"lines": [*sorted(lines)]}, salt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedLoss:
+    """Say that a register went on without what it lost: members `fmt env kind alg digest iat since until`, no others.
+
+    `accepted_at` (`iat`) is when an operator accepted it, `since` the time of the last entry that was left (None in an
+    empty register), `until` the highest time known outside: what was done between the two may be gone. `digest` (hex)
+    is that of `loss_digest`. Times are whole Unix seconds.
+    """
+
+    env: str
+    accepted_at: datetime
+    since: datetime | None
+    until: datetime
+    digest: str
+
+    @property
+    def entry(self) -> bytes:
+        """Give the exact bytes of the entry."""
+        return canonical_json(
+            {
+                **_frame(self.env, EntryKind.LOSS),
+                "alg": "sha-256",
+                "digest": self.digest,
+                "iat": to_unix(self.accepted_at),
+                "since": to_unix(self.since) if self.since is not None else None,
+                "until": to_unix(self.until),
+            }
+        )
+
+
+def parse_loss(entry: bytes) -> AcceptedLoss:
+    """Parse the entry of an accepted loss; FormatError (malformed) for another kind or any other shape."""
+    parsed = parse_entry(entry)
+    fields = Fields(dict(parsed.content), "loss entry")
+    if parsed.kind is not EntryKind.LOSS or fields.text("alg") != "sha-256":
+        raise malformed("log entry is of no accepted loss")
+    loss = AcceptedLoss(
+        env=parsed.env,
+        accepted_at=fields.time("iat"),
+        since=fields.optional_time("since"),
+        until=fields.time("until"),
+        digest=fields.digest("digest"),
+    )
+    if loss.entry != entry:
+        raise malformed("loss entry has members of another shape")
+    return loss
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """Hold a parsed entry: its kind, environment, and all of its members."""
@@ -174,7 +230,7 @@ def _frame(env: str, kind: EntryKind) -> dict[str, JsonValue]:
     return {"fmt": LOG_FMT, "env": env, "kind": kind.value}
 
 
-def _salted(content: Mapping[str, str], salt: bytes) -> str:
+def _salted(content: Mapping[str, JsonValue], salt: bytes) -> str:
     if len(salt) < SALT_BYTES:
         raise ValueError(f"a log salt has at least {SALT_BYTES} bytes")
     return sha256_hex(canonical_json({**content, "fmt": LOG_FMT, "salt": b64url_encode(salt)}))

@@ -18,7 +18,7 @@ verification and the test vectors all run this one function. The plan:
 11. Elements: what was asked matches, and nothing the policy requires is missing.
 12. Holder binding: listed and not asked; valid speaks of the license, not of who shows it.
 13. Log proof: one that is given holds; one is there where the policy, or a compromised key, requires it.
-14. Algorithm: its profile's dates have not passed.
+14. Algorithm: its profile's dates have not passed, or a witness saw the credential in the log before they did.
 15. Clock: it is reliable, and not behind what has been signed already.
 
 Every check is always listed; the reason of highest precedence leads (`elicense.report.decide`).
@@ -180,7 +180,7 @@ def verify_credential(
         # 12. 13. 14. 15.
         _HOLDER_BINDING_NOT_ASKED,
         logged,
-        _check_algorithm(entry.key, credential, case.judged),
+        _check_algorithm(entry.key, credential, case, place),
         _check_clock(evidence, trust, source, policy),
     )
     shown = _show(credential, authority)
@@ -370,10 +370,16 @@ def _check_credential_elements(
     return check_elements(case.asked or {}, held, missing=missing)
 
 
-def _check_algorithm(key: PublicKey, credential: Credential, judged: datetime) -> Check:
-    """14. After its dates an algorithm proves nothing without a proof that the signature existed before."""
+def _check_algorithm(key: PublicKey, credential: Credential, case: _Case, place: LogPlace | None) -> Check:
+    """14. After its last date an algorithm proves nothing without a proof that the signature existed before.
+
+    Such a proof is a log state with the credential in it that a listed witness saw by then; the log's own word has no
+    time. Asking about a past moment unsays no date that has passed since.
+    """
     profile = key.profile
-    if (profile.verify_until is not None and judged > profile.verify_until) or (
+    last, known = profile.verify_until, max(case.judged, case.evidence.now)
+    seen = place.seen_at if place is not None else None
+    if (last is not None and known > last and (seen is None or seen > last)) or (
         profile.sign_until is not None and credential.claims.issued_at > profile.sign_until
     ):
         return Check(CheckId.ALGORITHM, Outcome.CANNOT_TELL, Reason.ALGORITHM_SUNSET)

@@ -6,11 +6,13 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from elicense.bundle import NOTHING, Bundle, dump_bundle, parse_bundle
+from elicense.client._list_proofs import Proofs, ProvenLists, prove_lists
 from elicense.client._trust import Trust
 from elicense.client.errors import NotFoundError, TrustError
+from elicense.encoding import sha256_hex
 from elicense.evidence import RefusedPart, gather_offline
-from elicense.evidence_parts import Archive, ListStatus
-from elicense.problems import FormatError
+from elicense.evidence_parts import Archive, ListStatus, TrustEvidence
+from elicense.problems import FormatError, Reason
 from elicense.status_list import parse_status_list
 
 Tokens = Mapping[str, tuple[str, ...]]
@@ -34,17 +36,26 @@ def without_archive(held: bytes) -> bytes:
         bundle = parse_bundle(held)
     except FormatError:
         return held  # `update_bundle` refuses it by its own name
-    return dump_bundle(replace(bundle, archive=NOTHING)) if bundle.archive else held
+    return dump_bundle(replace(bundle, archive=NOTHING, list_proofs=NOTHING)) if bundle.archive else held
 
 
-def archive_of(held: bytes | None) -> Tokens:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLists:
+    """The earlier lists of a held bundle by their URI, and their log proofs by the token's digest (hex)."""
+
+    lists: Tokens = field(default_factory=lambda: NOTHING)
+    proofs: Proofs = field(default_factory=lambda: NOTHING, repr=False)
+
+
+def archive_of(held: bytes | None) -> KeptLists:
     """Return the earlier lists of a held bundle."""
     if held is None:
-        return NOTHING
+        return KeptLists()
     try:
-        return parse_bundle(held).archive
+        bundle = parse_bundle(held)
     except FormatError:
-        return NOTHING  # `update_bundle` refuses it by its own name
+        return KeptLists()  # `update_bundle` refuses it by its own name
+    return KeptLists(lists=bundle.archive, proofs=bundle.list_proofs)
 
 
 def fetch_past_lists(service: Trust, bundle: bytes, *, at: datetime) -> PastLists:
@@ -82,42 +93,85 @@ class _Numbered:
     issued_at: datetime
 
 
-def with_archive(
-    content: bytes, kept: Tokens, fetched: PastLists | None, *, trust_root: bytes, now: datetime
-) -> bytes:
-    """Return a checked bundle with the earlier lists held so far and those just fetched.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """A bundle with its archive. `uncovered` counts the lists fetched that answer nothing, since a compromised key
+    signed them and the log does not show them to be older; `received` the bytes of proofs.
+    """
 
-    What was held and no longer counts (its key was compromised since) is left out: it would say nothing. Raises
-    TrustError when what was fetched does not count, or does not cover its moment.
+    content: bytes = field(repr=False)
+    uncovered: int = 0
+    received: int = 0
+
+
+def with_archive(
+    service: Trust,
+    content: bytes,
+    kept: KeptLists,
+    fetched: PastLists | None,
+    *,
+    trust_root: bytes,
+    now: datetime,
+) -> Archived:
+    """Return a checked bundle with the earlier lists held so far and those just fetched, and the log proofs of those
+    whose key was compromised since.
+
+    What was held and no longer counts is left out: it would say nothing. Raises TrustError when what was fetched does
+    not hold, or does not cover its moment, and the client's errors.
     """
     new = fetched.lists if fetched is not None else NOTHING
-    if not kept and not new:
-        return content
+    if not kept.lists and not new:
+        return Archived(content=content)
     bundle = parse_bundle(content)
-    uris = [uri for uri in sorted({*kept, *new}) if uri in bundle.status_lists]
-    archive = {uri: _merged(kept.get(uri, ()), new.get(uri, ())) for uri in uris}
+    trust = gather_offline(trust_root=trust_root, bundle=content, now=now).trust
+    if trust is None:
+        raise TrustError("trust_unavailable", "the bundle holds no trust list")
+    uris = [uri for uri in sorted({*kept.lists, *new}) if uri in bundle.status_lists]
+    archive = {uri: _merged(kept.lists.get(uri, ()), new.get(uri, ())) for uri in uris}
+    proven = _prove(service, archive, kept.proofs, trust=trust)
+    bundle = replace(bundle, list_proofs={**bundle.list_proofs, **proven.proofs})
+    archive = {uri: _remaining(tokens, proven) for uri, tokens in archive.items()}
     found = _accepted(bundle, archive, trust_root=trust_root, now=now)
+    uncovered = 0
     for uri in new:
         part = found.get(uri)
         if isinstance(part, RefusedPart):
             # One of those held may be at fault.
-            archive[uri] = new[uri]
-            part = _accepted(bundle, {uri: new[uri]}, trust_root=trust_root, now=now)[uri]
+            archive[uri] = _remaining(new[uri], proven)
+            part = _accepted(bundle, {uri: archive[uri]}, trust_root=trust_root, now=now)[uri]
             found = {**found, uri: part}
         if isinstance(part, RefusedPart):
             raise TrustError(part.reason.value, part.detail)
-        if fetched is not None and not any(version.covers(fetched.at) for version in part or ()):
+        if fetched is None or any(version.covers(fetched.at) for version in part or ()):
+            continue
+        if len(_remaining(new[uri], proven)) == len(new[uri]):
             raise TrustError(
                 "status_unavailable", "archive: the lists fetched do not cover the moment asked about"
             )
-    good = {uri: tokens for uri, tokens in archive.items() if not isinstance(found[uri], RefusedPart)}
-    return dump_bundle(replace(bundle, archive=good)) if good else content
+        uncovered += 1
+    good = {
+        uri: tokens for uri, tokens in archive.items() if tokens and not isinstance(found[uri], RefusedPart)
+    }
+    whole = dump_bundle(replace(bundle, archive=good)) if good else content
+    return Archived(content=whole, uncovered=uncovered, received=proven.received)
+
+
+def _prove(service: Trust, archive: Tokens, held: Proofs, *, trust: TrustEvidence) -> ProvenLists:
+    tokens = ((uri, token) for uri, tokens in archive.items() for token in tokens)
+    return prove_lists(service, tokens, held, trust=trust)
+
+
+def _remaining(tokens: Sequence[str], proven: ProvenLists) -> tuple[str, ...]:
+    """Leave out the lists of a compromised key that the log does not show to be older than the theft."""
+    return tuple(token for token in tokens if sha256_hex(token.encode("utf-8")) not in proven.lost)
 
 
 def _accepted(bundle: Bundle, archive: Tokens, *, trust_root: bytes, now: datetime) -> Mapping[str, Archive]:
     joined = dump_bundle(replace(bundle, archive=archive))
     status = gather_offline(trust_root=trust_root, bundle=joined, now=now).status
-    return status.archive if isinstance(status, ListStatus) else {}
+    if isinstance(status, ListStatus):
+        return status.archive
+    return {uri: RefusedPart(Reason.STATUS_UNAVAILABLE, "no status list") for uri in archive}
 
 
 def _merged(*parts: Sequence[str]) -> tuple[str, ...]:

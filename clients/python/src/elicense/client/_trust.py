@@ -29,6 +29,12 @@ class Trust:
         sizes: dict[str, int] = {"from": old_size, "to": new_size}
         return json_object(self._fetch(["v1", "log", "consistency"], origin=origin, **sizes))
 
+    def status_list_proof(self, uri: str, seq: int) -> bytes:
+        """Fetch the proof (JSON) that a version of a status list stands in the log. Raises NotFoundError,
+        NotLoggedYetError.
+        """
+        return self._fetch(["v1", "log", "proof"], status_list=uri, seq=seq).body
+
     def root(self) -> bytes:
         """Fetch the trust root. Compare it with one obtained by another way before pinning it."""
         return self._fetch(["v1", "trust-root"]).body

@@ -23,20 +23,23 @@ def fetch_update(
     """Fetch the service's bundle and check it as `update_bundle` does, by a delta from the one held where there is one.
 
     Whatever is wrong with a delta or with what it makes, the whole bundle is fetched and decides. For a past `at` the
-    status lists of then are fetched, too; those held for other moments are kept. Raises TrustError and the client's
+    status lists of then are fetched, too; those held for other moments are kept. Lists whose key was
+    compromised since come with the proof that they were logged before. Raises TrustError and the client's
     errors.
     """
     published = without_archive(held) if held is not None else None
     update = _fetch_published(service, trust_root=trust_root, held=published, now=now)
     fetched = fetch_past_lists(service, update.content, at=at) if at is not None else None
-    content = with_archive(update.content, archive_of(held), fetched, trust_root=trust_root, now=now)
+    archived = with_archive(
+        service, update.content, archive_of(held), fetched, trust_root=trust_root, now=now
+    )
     more = sum(len(token) for tokens in fetched.lists.values() for token in tokens) if fetched else 0
     return replace(
         update,
-        content=content,
-        changed=content != held,
-        received=update.received + more,
-        uncovered=len(fetched.uncovered) if fetched is not None else 0,
+        content=archived.content,
+        changed=archived.content != held,
+        received=update.received + more + archived.received,
+        uncovered=archived.uncovered + (len(fetched.uncovered) if fetched is not None else 0),
     )
 
 

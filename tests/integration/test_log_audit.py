@@ -1,0 +1,255 @@
+"""The audit of a whole register: clean whatever has happened to it, and no changed bit passes."""
+
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+
+from app.adapters.db import SqlAuditReader, open_store
+from app.adapters.db.tables import metadata
+from app.domain.errors import DomainError
+from app.services import log_audit_licenses
+from app.services.log_audit import ALL, AuditReport, Part
+from app.services.log_audit_columns import EXCEPTIONS
+from elicense.cli import main
+from tests.amending import BrokenSigners, crash_while_amending
+from tests.audited import audit, fill, lines, lose_keys, publish
+from tests.backups import Backups
+from tests.bit_flips import Flipper, derivable, places
+from tests.databases import PostgreSQL
+from tests.installation import Installation, open_again, open_installation, services_over
+from tests.integration.restored import go_on, installed
+
+pytestmark = pytest.mark.anyio
+
+# On PostgreSQL as well: each kind of column, and every part of the audit.
+ON_BOTH = (
+    "licenses.holder_name",
+    "licenses.valid_from",
+    "license_versions.credential",
+    "license_versions.status_index",
+    "license_history.reason",
+    "license_history.recorded_at",
+    "license_numbers.number",
+    "intents.signing_input",
+    "status_entries.value",
+    "status_list_versions.token",
+    "service_keys.jwk",
+    "log_leaves.entry",
+    "log_leaves.idx",
+    "log_tiles.hashes",
+    "log_checkpoints.note",
+    "events.payload",
+    "events.seq",
+    "verifications.verdict",
+    "audit.actor",
+)
+# What only one part of the audit looks at.
+ONE_PART = {
+    Part.KEYS: "service_keys.jwk",
+    Part.SUBJECTS: "licenses.holder_name",
+    Part.PROMISES: "intents.kid",
+    Part.LISTS: "status_entries.value",
+    Part.DOCUMENTS: "log_checkpoints.anchor_id",
+    Part.TREES: "log_tiles.hashes",
+    Part.SEQUENCE: "events.seq",
+}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def filled(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Installation]:
+    """Give one register on SQLite to all tests of this module; each leaves it as it was."""
+    folder = tmp_path_factory.mktemp("audited")
+    shutil.copyfile(sqlite_template, folder / "register.db")
+    async with open_installation(f"sqlite+aiosqlite:///{folder / 'register.db'}", folder) as installation:
+        await fill(installation, licenses=6)
+        await lose_keys(installation)
+        yield installation
+
+
+@pytest.fixture(scope="module")
+async def reader(filled: Installation) -> AsyncIterator[SqlAuditReader]:
+    opened = SqlAuditReader(filled.settings.database_url)
+    yield opened
+    await opened.close()
+
+
+async def test_a_register_with_everything_in_it_is_clean_on_either_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await fill(installation, licenses=6)
+        report = await audit(installation)
+        assert lines(report) == [] and report.pending == ()
+        await lose_keys(installation)
+        report = await audit(installation)
+        assert lines(report) == [] and report.clean
+        if database_url.startswith("postgresql"):
+            flipper, reader = Flipper(database_url), SqlAuditReader(database_url)
+            missed = await flipper.missed(places(*ON_BOTH), lambda: audit(installation, reader=reader))
+            assert missed == []
+            await flipper.close()
+            await reader.close()
+
+
+async def test_every_changed_bit_is_found_with_its_license_and_column(
+    filled: Installation, reader: SqlAuditReader
+) -> None:
+    flipper = Flipper(filled.settings.database_url)
+    assert await flipper.missed(derivable(), lambda: audit(filled, reader=reader)) == []
+    await flipper.close()
+    assert (await audit(filled)).clean, "every bit was put back"
+
+
+async def test_an_audit_that_leaves_a_part_out_misses_its_bits(filled: Installation) -> None:
+    flipper = Flipper(filled.settings.database_url)
+    for part, name in ONE_PART.items():
+        (missed,) = await flipper.missed(places(name), lambda part=part: audit(filled, parts=ALL - {part}))
+        assert missed.startswith(name)
+    await flipper.close()
+
+
+async def test_an_audit_that_skips_one_check_misses_its_bits(
+    filled: Installation, reader: SqlAuditReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_audit_licenses, "_check_numbers", lambda *_: None)
+    flipper = Flipper(filled.settings.database_url)
+    looked_at = [place for place in derivable() if place.table in ("licenses", "license_numbers")]
+    missed = await flipper.missed(looked_at, lambda: audit(filled, reader=reader))
+    await flipper.close()
+    assert {one.partition(" ")[0] for one in missed} == {
+        "license_numbers.type_code",
+        "license_numbers.number",
+        "license_numbers.license_id",
+    }
+
+
+def test_every_column_is_derivable_or_listed_with_a_reason() -> None:
+    known = {f"{table.name}.{column.name}" for table in metadata.tables.values() for column in table.columns}
+    known |= {f"{table}.*" for table in metadata.tables}
+    assert EXCEPTIONS.keys() <= known, "no column that is no more"
+    assert all(one.why.zh and one.why.en for one in EXCEPTIONS.values())
+    assert {place.table for place in derivable()} >= {"licenses", "license_history", "log_leaves", "events"}
+
+
+async def test_what_is_young_is_pending_and_what_is_old_a_fault(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        await publish(installation)
+        await crash_while_amending(installation, license.id)
+        await installation.issue()
+        young = await audit(installation)
+        assert lines(young) == []
+        assert {one.where for one in young.pending} == {"intents.state", "events.seq", "log_leaves.idx"}
+        installation.clock.advance(seconds=61)
+        old = await audit(installation)
+        assert {one.where for one in old.faults} == {"intents.state", "events.seq", "log_leaves.idx"}
+        await installation.services.issuing.recover()
+        await publish(installation)
+        assert lines(await audit(installation)) == []
+
+
+async def test_a_promise_given_up_before_it_was_a_license_is_clean(filled: Installation) -> None:
+    store = open_store(filled.settings.database_url)
+    dying = replace(filled, services=services_over(filled, store, BrokenSigners()))
+    with pytest.raises(DomainError, match="unavailable"):
+        await dying.issue()
+    await store.close()
+    filled.clock.advance(days=2)
+    await filled.services.issuing.recover()
+    await publish(filled)
+    report = await audit(filled)
+    assert lines(report) == [] and report.checked["intents"] > report.checked["license_versions"]
+
+
+@pytest.mark.parametrize("with_bundle", [False, True])
+async def test_a_register_that_accepted_a_loss_is_clean(
+    database_url: str, tmp_path: Path, backups: Backups, with_bundle: bool
+) -> None:
+    async with installed(database_url, tmp_path, backups) as installation:
+        installation.clock.advance(seconds=5)
+        lost = await go_on(installation)
+        backups.put_back()
+        async with open_again(installation) as restored:
+            bundle = lost.bundle if with_bundle else None
+            assert await restored.services.recovery.accept_loss(actor="test", bundle=bundle) is not None
+            await restored.issue()
+            await publish(restored)
+            restored.clock.advance(seconds=61)
+            report = await audit(restored)
+            assert lines(report) == [] and report.pending == ()
+
+
+async def test_a_root_of_another_installation_is_refused(filled: Installation) -> None:
+    root = (await filled.services.trust_list.root()).content
+    assert (await audit(filled, pinned_root=root + b"\n")).clean
+    report = await audit(filled, pinned_root=root.replace(b"a", b"b"))
+    assert [one.where for one in report.faults] == ["signed_documents.content"]
+
+
+async def test_the_command_prints_what_was_found(
+    filled: Installation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("DATABASE_URL", filled.settings.database_url), ("ENV", "development")):
+        monkeypatch.setenv(f"ELICENSE_{name}", value)
+    monkeypatch.setattr("app.bootstrap.SystemClock", lambda: filled.clock)
+    folder = filled.settings.keys_dir.parent
+    flipper, seen = Flipper(filled.settings.database_url), []
+
+    async def look() -> AuditReport:
+        for words in (["--json"], ["--lang", "en"]):
+            code = await to_thread.run_sync(main, ["log", "audit", "--data-dir", str(folder), *words])
+            seen.append((code, capsys.readouterr()))
+        return await audit(filled)
+
+    assert await flipper.missed(places("licenses.holder_name"), look) == []
+    await flipper.close()
+    (code, printed), (again, told) = seen
+    found = json.loads(printed.out)
+    assert (code, again, found["fmt"], found["clean"], found["pending"]) == (1, 1, 1, False, [])
+    (fault,) = found["faults"]
+    assert fault.keys() == {"license", "identifier", "where", "expected"}
+    assert fault["where"] == "licenses.holder_name" and found["checked"]["licenses"] > 6
+    assert told.out.startswith(
+        f"{fault['identifier']} {fault['license']} licenses.holder_name expected: what"
+    )
+    assert "示例" not in told.out, "a fault never shows what is stored"
+    assert await to_thread.run_sync(main, ["log", "audit", "--data-dir", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["clean"] is True
+
+
+@pytest.mark.soak
+async def test_every_changed_bit_is_found_on_postgresql_too(
+    postgresql_server: PostgreSQL, postgresql_template: str, tmp_path: Path
+) -> None:
+    url = postgresql_server.create(template=postgresql_template)
+    async with open_installation(url, tmp_path) as installation:
+        await fill(installation, licenses=6)
+        await lose_keys(installation)
+        flipper = Flipper(url)
+        assert await flipper.missed(derivable(), lambda: audit(installation), rows=3) == []
+        await flipper.close()
+
+
+@pytest.mark.soak
+async def test_ten_thousand_licenses_are_audited_in_well_under_two_minutes(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await fill(installation, licenses=10_000)
+        begun = time.monotonic()
+        report = await audit(installation)
+        assert time.monotonic() - begun < 60
+        assert lines(report) == [] and report.checked["licenses"] > 10_000
