@@ -133,13 +133,14 @@ class SignatureMemo:
     def verify(self, credential: Credential, key: PublicKey) -> bool:
         """Tell whether the issuer's signature holds under this key, remembering only good ones."""
         signature, digest = credential.signature, credential.signed_digest
-        known = self._good.get(signature + digest)
+        name = signature + digest
+        known = self._good.get(name)
         # Equal keys have the same id and profile; being one object is the usual case and quicker to tell.
         if known is not None and (known is key or known == key):
             return True
         good = key.verify(signature, credential.signing_input, digest=digest)
         if good:
-            self._keep(self._good, signature + digest, key, self._maxsize)
+            self._keep(self._good, name, key, self._maxsize)
         return good
 
     def _keep(self, kept: dict[bytes, _Value], name: bytes, value: _Value, maxsize: int) -> None:
