@@ -12,6 +12,7 @@ from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFileError, KeyFolder
 from app.adapters.signers.root_folder import RootKeyFolder
 from app.domain.errors import DomainError
+from app.domain.guessing import GuessingTerms
 from app.log_ports import SignedHeads
 from app.ports import Clock, HighWaterKeeper, KeyMaker, Signers, Store
 from app.services.amending import AmendingService
@@ -28,6 +29,7 @@ from app.services.directory import DirectoryService
 from app.services.due_changes import DueChangeService
 from app.services.finishing import IntentFinisher
 from app.services.freshness import FreshnessService, FreshnessWriter
+from app.services.guessing import GuessingService
 from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
@@ -43,14 +45,22 @@ from app.services.log_proofs import LogProofService
 from app.services.log_recovery import LogRecovery
 from app.services.log_sequencer import LogSequencer
 from app.services.log_witnesses import LogWitnessService
+from app.services.oauth import OAuthService
 from app.services.orders import OrderService
 from app.services.performing import Performers
+from app.services.plans import PlanService
+from app.services.policies import PolicyService
+from app.services.policy_dry_run import PolicyDryRunService
+from app.services.presentation_nonces import PresentationNonceService
 from app.services.previews import PreviewService
 from app.services.proposals import ProposalService
 from app.services.question_judge import QuestionJudge
+from app.services.quotas import QuotaService
 from app.services.receipts import ReceiptService
 from app.services.recovery import RecoveryService
+from app.services.request_log import RequestLogService
 from app.services.resigning import ResigningService
+from app.services.retention import RetentionService
 from app.services.root_rotation import RootRotation
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
@@ -97,6 +107,8 @@ async def open_services(
             issuer_url=issuer_url,
             env=settings.token_env,
             key_lead=timedelta(seconds=settings.key_lead_seconds),
+            guessing=settings.guessing,
+            request_log_days=settings.request_log_days,
         )
         await services.high_water.compare()
         yield services
@@ -142,6 +154,8 @@ def build_services(
     issuer_url: str,
     env: str,
     key_lead: timedelta = timedelta(seconds=KEY_LEAD_SECONDS["development"]),
+    guessing: GuessingTerms = GuessingTerms(),  # noqa: B008 -- frozen: it cannot change between calls
+    request_log_days: int = 30,
 ) -> Services:
     """Join services and adapters. Only the high-water mark and the recovery get the store unguarded."""
     signing_clock, guard = SigningClock(clock), WriteGuard()
@@ -193,11 +207,13 @@ def build_services(
     publisher = TrustPublisher(
         store=store, signing_clock=signing_clock, keys=keys, trust_list=trust_list, anchor=anchor, env=env
     )
+    guesses = GuessingService(store, clock, terms=guessing)
     indices = StatusIndices(store, anchor=anchor, guard=guard, issuer_url=issuer_url)
     maker = CredentialMaker(issuer_url=issuer_url, env=env)
     finisher = IntentFinisher(store=store, signing_clock=signing_clock, keys=keys, maker=maker)
     receipts = ReceiptService(keys=keys, log=transparency_log, issuer_url=issuer_url, env=env)
     lifecycle = LifecycleService(store=store, signing_clock=signing_clock, guard=guard)
+    presentation_nonces = PresentationNonceService(store, clock)
     # Who performs which order. Proposals, scheduled changes and previews know orders by these names alone.
     performers: Performers = {action.value: lifecycle for action in PERFORMS}
     scheduled = ScheduledChangeService(
@@ -227,6 +243,8 @@ def build_services(
         finisher=finisher,
         guard=guard,
     )
+    api_clients = ApiClientService(store, clock)
+    policies = PolicyService(store=store, signing_clock=signing_clock, directory=directory, guard=guard)
     roots = RootRotation(publisher=publisher, env=env)
     return Services(
         store=store,
@@ -270,17 +288,26 @@ def build_services(
             store=store,
             signing_clock=signing_clock,
             trust_list=trust_list,
+            directory=directory,
             receipts=receipts,
-            judge=QuestionJudge(issuer_url=issuer_url, env=env),
+            judge=QuestionJudge(issuer_url=issuer_url, env=env, guessing=guesses),
+            guessing=guesses,
+            nonces=presentation_nonces,
+            policies=policies,
             guard=guard,
             env=env,
         ),
+        guessing=guesses,
+        presentation_nonces=presentation_nonces,
+        policies=policies,
+        retention=RetentionService(store=store, signing_clock=signing_clock, guard=guard),
+        policy_dry_run=PolicyDryRunService(store=store, signing_clock=signing_clock, policies=policies),
         receipts=receipts,
         status_lists=status_lists,
         freshness=freshness,
         bundle_deltas=BundleDeltaService(store=store, freshness=freshness, env=env),
         trust_list=trust_list,
-        api_clients=ApiClientService(store, clock),
+        api_clients=api_clients,
         idempotency=IdempotencyService(store, clock),
         ceremony=CeremonyService(
             store=store,
@@ -334,6 +361,10 @@ def build_services(
             env=env,
         ),
         resigning=ResigningService(store=store, trust_list=trust_list, amending=amending, guard=guard),
+        quotas=QuotaService(store, clock),
+        plans=PlanService(store, clock),
+        oauth=OAuthService(store=store, clock=clock, api_clients=api_clients, issuer_url=issuer_url),
+        request_log=RequestLogService(store, clock, days=request_log_days),
         log_witnesses=LogWitnessService(store=store, clock=clock, keys=keys, guard=guard),
     )
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
+from app.caller_ports import OAuthRepository, PlanRepository, RequestLogRepository
 from app.domain.api_client import ApiClient, ApiKey, ClientWithKeys
 from app.domain.authority import Area, Authority, LicenseType
 from app.domain.events import AuditEntry, Event, LogLeaf
+from app.domain.guessing import Guesses, GuessingAlarm
 from app.domain.high_water import Floors, HighWaterMark, KeptOutside
 from app.domain.key_history import KeyCompromise, SignedVersion
 from app.domain.license import (
@@ -25,6 +27,8 @@ from app.domain.license import (
     RevocationKind,
     State,
 )
+from app.domain.policy import OwnPolicy
+from app.domain.presentation_nonce import NonceUse
 from app.domain.proposal import Proposal, ProposalStatus
 from app.domain.publication import (
     DocumentKind,
@@ -348,6 +352,9 @@ class ApiClientRepository(Protocol):
     async def add_key(self, key: ApiKey) -> None: ...
     async def by_handle(self, handle: str) -> tuple[ApiClient, ApiKey] | None: ...
     async def expire_keys(self, client_id: str, *, expires_at: datetime, except_handle: str) -> None: ...
+    async def keys_of(self, client_id: str) -> Sequence[ApiKey]: ...
+    async def end_key(self, handle: str, *, at: datetime) -> None: ...
+    async def set_networks(self, client_id: str, networks: Sequence[str]) -> None: ...
     async def revoke(self, client_id: str, *, at: datetime) -> bool: ...
 
 
@@ -415,6 +422,14 @@ class IdempotencyRepository(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptVerifications:
+    """How many verifications are kept for a purpose, and when the oldest was made."""
+
+    count: int
+    oldest: datetime
+
+
 class VerificationRepository(Protocol):
     """Verifications made."""
 
@@ -429,8 +444,91 @@ class VerificationRepository(Protocol):
         cursor: str | None,
         limit: int,
     ) -> tuple[Sequence[VerificationRecord], str | None]: ...
+    async def between(
+        self, *, client_id: str, since: datetime, until: datetime, cursor: str | None, limit: int
+    ) -> tuple[Sequence[VerificationRecord], str | None]:
+        """Return a client's verifications of a span (`until` excluded), newest first, and the cursor of the next page.
+
+        Raises DomainError `invalid_request` for a cursor that is not ours.
+        """
+        ...
+
+    async def count_between(self, *, client_id: str, since: datetime, until: datetime) -> int: ...
+    async def is_kept_before(self, client_id: str, purpose: str, *, before: datetime) -> bool:
+        """Tell whether a client has verifications for a purpose made before a moment."""
+        ...
+
+    async def remove_before(self, client_id: str, purpose: str, *, before: datetime, limit: int) -> int:
+        """Remove at most `limit` of them, the oldest first; return how many."""
+        ...
+
+    async def kept_by_purpose(self) -> Mapping[str, KeptVerifications]: ...
     async def count_relying_parties(self, license_id: str, *, due_after: datetime) -> int:
         """Count the clients that verified a license and are to verify it again after a moment."""
+        ...
+
+
+class GuessingRepository(Protocol):
+    """Wrong guesses by caller and subject, and the alarms about them."""
+
+    async def get(self, client_id: str, subject: str) -> Guesses | None: ...
+    async def near_budget(self, client_ids: Sequence[str], *, least: int) -> frozenset[str]:
+        """Return those clients that have at least so many wrong guesses about some subject."""
+        ...
+
+    async def add(
+        self, client_id: str, subject: str, *, times: int, at: datetime, before: datetime
+    ) -> Guesses:
+        """Count wrong guesses (negative: give back) in one statement; a window begun by `before` begins anew."""
+        ...
+
+    async def total(self, subject: str, *, since: datetime) -> tuple[int, int]:
+        """Return the wrong guesses of all callers in windows begun after `since`, and how many callers."""
+        ...
+
+    async def lower(self, subject: str, *, since: datetime, until: datetime) -> None:
+        """Lower the budget of everybody who guessed at a subject since."""
+        ...
+
+    async def raise_alarm(self, alarm: GuessingAlarm, *, since: datetime) -> bool:
+        """Store an alarm, or raise the figures of the license's one since; tell whether it is new."""
+        ...
+
+    async def alarms(
+        self, *, authority_code: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[GuessingAlarm], str | None]: ...
+    async def sweep(self, *, now: datetime, before: datetime) -> int:
+        """Delete counts whose window began by `before` and whose budget is not lowered; return how many."""
+        ...
+
+
+class PresentationNonceRepository(Protocol):
+    """Nonces that were used."""
+
+    async def use(self, uses: Sequence[NonceUse]) -> None:
+        """Store uses; of a nonce that its client has used already nothing changes."""
+        ...
+
+    async def users(self, client_id: str, nonces: Sequence[str]) -> Mapping[str, str]:
+        """Return by whom a client's nonces (digests) were used; those nobody used are left out."""
+        ...
+
+    async def sweep(self, *, before: datetime) -> int: ...
+
+
+class PolicyRepository(Protocol):
+    """Policies of relying parties, every version as it was made."""
+
+    async def add(self, own: OwnPolicy) -> None:
+        """Store a version. Raises ConcurrentChange when this version has been made by somebody else."""
+        ...
+
+    async def get(self, client_id: str, name: str, *, version: int | None = None) -> OwnPolicy | None:
+        """Return one version of a client's policy, the newest when none is named."""
+        ...
+
+    async def page(self, client_id: str, *, after: str, limit: int) -> Sequence[OwnPolicy]:
+        """Return the newest version of each of a client's policies, by name, from `after` (excluded) on."""
         ...
 
 
@@ -569,12 +667,18 @@ class UnitOfWork(Protocol):
     api_clients: ApiClientRepository
     idempotency: IdempotencyRepository
     verifications: VerificationRepository
+    guessing: GuessingRepository
+    presentation_nonces: PresentationNonceRepository
+    policies: PolicyRepository
     scheduled_changes: ScheduledChangeRepository
     proposals: ProposalRepository
     journal: JournalRepository
     transparency_log: TransparencyLogRepository
     installation: InstallationRepository
     high_water: HighWaterRepository
+    plans: PlanRepository
+    oauth: OAuthRepository
+    request_log: RequestLogRepository
 
 
 class Store(Protocol):

@@ -3,9 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
+
+from app.domain.guessing import GuessingTerms
 
 Environment = Literal["development", "production"]
 
@@ -30,7 +33,9 @@ class Settings:
 
     `issuer_url` may be None after the first init: the stored one counts then, and a different one is refused.
     `root_keys_dir` is opened by the `keys` commands only. Sizes are bytes. `metrics_token` opens /metrics; without
-    one it is not served. `key_lead_seconds` is how long a new key stands in the trust list before it signs.
+    one it is not served. `key_lead_seconds` is how long a new key stands in the trust list before it signs. The
+    `guess_…` settings are wrong guesses an hour, as in `GuessingTerms`. `trusted_proxies` (CIDR) are believed what they
+    write into X-Forwarded-For. Callers' request logs are kept for `request_log_days`.
     """
 
     data_dir: Path
@@ -47,6 +52,18 @@ class Settings:
     max_batch_bytes: int = 16 << 20
     metrics_token: str | None = None
     key_lead_seconds: int = 8 * 86400
+    trusted_proxies: tuple[str, ...] = ()
+    request_log_days: int = 30
+    guess_budget: int = 20
+    guess_budget_lowered: int = 5
+    guess_alarm: int = 60
+
+    @property
+    def guessing(self) -> GuessingTerms:
+        """Return how many wrong guesses are borne."""
+        return GuessingTerms(
+            budget=self.guess_budget, lowered=self.guess_budget_lowered, alarm=self.guess_alarm
+        )
 
     @property
     def token_env(self) -> str:
@@ -69,6 +86,11 @@ class Settings:
             "max_body_bytes": str(self.max_body_bytes),
             "max_batch_bytes": str(self.max_batch_bytes),
             "key_lead_seconds": str(self.key_lead_seconds),
+            "guess_budget": str(self.guess_budget),
+            "guess_budget_lowered": str(self.guess_budget_lowered),
+            "guess_alarm": str(self.guess_alarm),
+            "trusted_proxies": ", ".join(self.trusted_proxies) or "none",
+            "request_log_days": str(self.request_log_days),
             "metrics": "served to the token's holder" if self.metrics_token else "not served",
         }
 
@@ -105,7 +127,12 @@ def load_settings(
         key_lead_seconds=reader.number(
             "key_lead_seconds", KEY_LEAD_SECONDS[environment], low=1, high=90 * 86400
         ),
+        guess_budget=reader.number("guess_budget", 20, low=1, high=10_000),
+        guess_budget_lowered=reader.number("guess_budget_lowered", 5, low=1, high=10_000),
+        guess_alarm=reader.number("guess_alarm", 60, low=1, high=1_000_000),
         metrics_token=reader.secret("metrics_token", at_least=16),
+        trusted_proxies=reader.networks("trusted_proxies"),
+        request_log_days=reader.number("request_log_days", 30, low=1, high=3660),
     )
     reader.refuse_unknown(set(Settings.__dataclass_fields__))
     if reader.problems:
@@ -170,6 +197,17 @@ class _Reader:
             self.problems.append(f"ELICENSE_{field.upper()} must be a whole number from {low} to {high}")
             return default
         return int(text)
+
+    def networks(self, field: str) -> tuple[str, ...]:
+        value = self._raw(field, field)
+        if value is None:
+            return ()
+        texts = value if isinstance(value, tuple) else str(value).split(",")
+        try:
+            return tuple(str(ip_network(text.strip())) for text in texts)
+        except ValueError:
+            self.problems.append(f"ELICENSE_{field.upper()} must be networks (CIDR) with commas between them")
+            return ()
 
     def database_url(self, default: str) -> str:
         value = self.text("database_url", default)

@@ -22,6 +22,7 @@ FRESHNESS_SECONDS = 5.0
 SCHEDULE_SECONDS = 1.0
 RECOVERY_SECONDS = 2.0
 SWEEP_SECONDS = 60.0
+RETENTION_SECONDS = 600.0
 LOOK_SECONDS = 5.0
 MARK_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -47,6 +48,11 @@ def duties_of(services: Services) -> tuple[Duty, ...]:
         Duty("publish_freshness", services.freshness.publish_due, FRESHNESS_SECONDS),
         Duty("recover_intents", services.issuing.recover, RECOVERY_SECONDS),
         Duty("sweep_idempotency", services.idempotency.sweep, SWEEP_SECONDS),
+        Duty("forget_guesses", services.guessing.sweep, SWEEP_SECONDS),
+        Duty("sweep_access_tokens", services.oauth.sweep, SWEEP_SECONDS),
+        Duty("sweep_request_log", services.request_log.sweep, 10 * SWEEP_SECONDS),
+        Duty("sweep_presentation_nonces", services.presentation_nonces.sweep, SWEEP_SECONDS),
+        Duty("purge_verifications", services.retention.purge, RETENTION_SECONDS),
         Duty("watch_clock_and_anchor", services.high_water.review, LOOK_SECONDS),
         Duty("keep_high_water_mark", services.high_water.keep, MARK_SECONDS),
     )

@@ -244,11 +244,14 @@ def services_over(
 
 @asynccontextmanager
 async def open_installation(
-    database_url: str, folder: Path, *, clock: MovableClock | None = None
+    database_url: str, folder: Path, *, clock: MovableClock | None = None, **options: object
 ) -> AsyncIterator[Installation]:
-    """Initialise and open an installation on a migrated, empty database; keys live under `folder`."""
+    """Initialise and open an installation on a migrated, empty database; keys live under `folder`.
+
+    `options` are settings that differ from those of a test.
+    """
     clock = clock or MovableClock()
-    settings = test_settings(database_url, folder)
+    settings = test_settings(database_url, folder, **options)
     async with open_services(settings, uninitialised=True, clock=clock) as services:
         await services.directory.apply(test_plan(), dry_run=False, actor="test")
         await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=ISSUER_URL)
@@ -266,8 +269,8 @@ async def open_again(of: Installation) -> AsyncIterator[Installation]:
         yield replace(of, services=services)
 
 
-def test_settings(database_url: str, folder: Path) -> Settings:
-    """Return development settings over a database and a folder."""
+def test_settings(database_url: str, folder: Path, **options: object) -> Settings:
+    """Return development settings over a database and a folder, some of them as `options` say."""
     return load_settings(
         folder,
         environ={},
@@ -275,6 +278,7 @@ def test_settings(database_url: str, folder: Path) -> Settings:
         database_url=database_url,
         issuer_url=ISSUER_URL,
         keys_dir=folder / "keys",
+        **options,
     )
 
 

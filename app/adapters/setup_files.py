@@ -20,6 +20,7 @@ from app.domain.authority import (
 from app.domain.order import ORDERS
 from elicense.cn import uscc_problem
 from elicense.credential import is_element_name
+from elicense.element_kinds import kind_of
 
 T = TypeVar("T")
 _AREA = re.compile(r"[0-9]{6}")
@@ -195,7 +196,7 @@ def _element(table: _Table) -> ElementDefinition:
             f"{table.where}.name: 小写字母、数字和下划线,不得与声明同名 "
             "lower-case letters, digits, underscores; not the name of a claim"
         )
-    kind = table.text("kind", ElementKind.TEXT.value)
+    kind = table.text("kind", kind_of(name).value)
     if kind not in set(ElementKind):
         raise _Refused(f"{table.where}.kind: {', '.join(ElementKind)}")
     return ElementDefinition(
@@ -206,6 +207,7 @@ def _element(table: _Table) -> ElementDefinition:
         required=table.flag("required"),
         disclosable=table.flag("disclosable", default=True),
         max_length=table.number("max_length", 4000),
+        personal=table.flag("personal"),
     )
 
 

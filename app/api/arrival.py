@@ -1,6 +1,6 @@
 """What the front door learned about one request, kept on the ASGI scope for all later code."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -10,6 +10,9 @@ from elicense.encoding import JsonValue
 
 ARRIVAL = "elicense.arrival"
 """The scope's key of the `Arrival`."""
+
+CALL = "elicense.call"
+"""The scope's key of the `Call`, there once a request is known to be somebody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,17 @@ class Arrival:
     def language(self) -> Language:
         """Return the language of people-facing text for this caller."""
         return choose_language(self.header(b"accept-language"))
+
+
+@dataclass(slots=True)
+class Call:
+    """Whose call this is: the fields its answer carries, and what is to be told when it has been answered.
+
+    `finish` gets the status, the route's template and the seconds it took.
+    """
+
+    finish: Callable[[int, str, float], None]
+    fields: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def arrival_of(request: Request) -> Arrival:

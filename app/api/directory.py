@@ -19,7 +19,7 @@ from app.api.schemas.answers import (
 )
 from app.domain.authority import Area, Authority, LicenseType
 from app.domain.errors import NotFound
-from app.domain.verification import PURPOSES
+from app.domain.purpose import PURPOSES
 from elicense.import_reasons import IMPORT_REASONS
 from elicense.problems import INDETERMINATE, PROBLEMS, REASONS, Reason, Text
 from elicense.service_reasons import SERVICE_REASONS
@@ -64,6 +64,7 @@ async def list_purposes(request: Request) -> Response:
                 "code": purpose.code,
                 "text": {"zh": purpose.text_zh, "en": purpose.text_en},
                 "legal_basis": purpose.legal_basis,
+                "elements": list(purpose.elements),
                 "retention_days": purpose.retention_days,
             }
             for purpose in PURPOSES.values()
@@ -111,6 +112,7 @@ def _type_json(one: LicenseType) -> dict[str, object]:
                 "required": element.required,
                 "disclosable": element.disclosable,
                 "max_length": element.max_length,
+                "personal": element.is_personal,
             }
             for element in one.elements
         ],

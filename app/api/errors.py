@@ -14,6 +14,7 @@ from app.api.arrival import arrival_of
 from app.api.language import Language
 from app.api.problems import problem_response
 from app.domain.errors import DomainError, FieldError, ServiceRefusal, TooManyCalls
+from app.domain.guessing import GuessingLimited
 from elicense.problems import FormatError
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "too_large"}
@@ -48,6 +49,10 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     "one_question": (
         "credential、license、code 须恰好给出一个",
         "exactly one of credential, license and code must be given",
+    ),
+    "binding_of_nothing": (
+        "key_binding 只能与 credential 同用",
+        "key_binding goes with a credential",
     ),
     "one_reference": (
         "须恰好为 holder_code+type_code、identifier、number+type_code 三者之一",
@@ -107,7 +112,9 @@ def problem_of(error: DomainError | InvalidShape, request: Request) -> Response:
         return problem_response(
             error.code, error.detail, arrival, reason=error.reason, detail_zh=error.detail_zh
         )
-    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyCalls) else None
+    headers = (
+        {"Retry-After": str(error.seconds)} if isinstance(error, TooManyCalls | GuessingLimited) else None
+    )
     return problem_response(error.code, error.detail, arrival, errors=error.errors, headers=headers)
 
 

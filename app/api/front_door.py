@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.arrival import ARRIVAL, Arrival
+from app.api.arrival import ARRIVAL, CALL, Arrival, Call
 from app.api.problems import problem_response
 from app.domain.errors import DomainError
 from app.domain.ids import new_id
@@ -37,6 +37,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _JSON_TYPE = re.compile(
     rb'application/json[ \t]*(;[ \t]*charset[ \t]*=[ \t]*("utf-8"|utf-8)[ \t]*)?', re.IGNORECASE
+)
+_FORM_TYPE = re.compile(
+    rb'application/x-www-form-urlencoded[ \t]*(;[ \t]*charset[ \t]*=[ \t]*("utf-8"|utf-8)[ \t]*)?',
+    re.IGNORECASE,
 )
 _MEDIA_RANGE = re.compile(r"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(;.*)?")
 _ZERO_QUALITY = re.compile(r";[ \t]*q[ \t]*=[ \t]*0(\.0{0,3})?[ \t]*(;|$)", re.IGNORECASE)
@@ -75,12 +79,14 @@ class FrontDoor:
         max_body_bytes: int,
         large_body_bytes: Mapping[str, int],
         metrics: Metrics,
+        form_paths: frozenset[str] = frozenset(),
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._large_body_bytes = large_body_bytes
         self._metrics = metrics
+        self._form_paths = form_paths
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +100,7 @@ class FrontDoor:
         outgoing = _Outgoing(send, request_id, with_body=scope["method"] != "HEAD")
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the answer of GET without its body (RFC 9110 §9.3.2)
+        outgoing.scope = scope
         try:
             body, value = await self._admit(scope, receive, headers, header_bytes)
         except _Disconnected:
@@ -104,7 +111,11 @@ class FrontDoor:
         else:
             scope[ARRIVAL] = Arrival(request_id, headers, body, value)
             await self._serve(scope, receive, outgoing)
-        self._metrics.observe_request(scope, status=outgoing.status, seconds=perf_counter() - started)
+        seconds = perf_counter() - started
+        self._metrics.observe_request(scope, status=outgoing.status, seconds=seconds)
+        call: Call | None = scope.get(CALL)
+        if call is not None:
+            call.finish(outgoing.status, getattr(scope.get("route"), "path", "(none)"), seconds)
 
     async def _serve(self, scope: Scope, receive: Receive, outgoing: "_Outgoing") -> None:
         try:
@@ -136,7 +147,14 @@ class FrontDoor:
             )
         if scope["method"] not in _BODY_METHODS:
             return b"", None
-        if _JSON_TYPE.fullmatch(headers.get(b"content-type", b"")) is None:
+        content_type = headers.get(b"content-type", b"")
+        if scope["path"] in self._form_paths:
+            if _FORM_TYPE.fullmatch(content_type) is None:
+                raise DomainError(
+                    "unsupported_media_type", "Content-Type must be application/x-www-form-urlencoded"
+                )
+            return await _read_body(receive, limit, self._body_seconds), None
+        if _JSON_TYPE.fullmatch(content_type) is None:
             raise DomainError("unsupported_media_type", "Content-Type must be application/json in UTF-8")
         seconds = self._body_seconds if limit <= self._max_body_bytes else LARGE_BODY_SECONDS
         body = await _read_body(receive, limit, seconds)
@@ -146,18 +164,22 @@ class FrontDoor:
 class _Outgoing:
     """Add the headers every answer carries, and remember whether an answer has begun."""
 
-    __slots__ = ("_request_id", "_send", "_with_body", "status")
+    __slots__ = ("_request_id", "_send", "_with_body", "scope", "status")
 
     def __init__(self, send: Send, request_id: str, *, with_body: bool) -> None:
         self._send = send
         self._with_body = with_body
         self._request_id = request_id.encode("ascii")
         self.status = 0
+        self.scope: Scope = {}
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message["headers"], (b"x-request-id", self._request_id), _NO_SNIFFING]
+            call: Call | None = self.scope.get(CALL)
+            if call is not None:
+                headers.extend(call.fields)
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
             message["headers"] = headers

@@ -1,7 +1,10 @@
-"""The HTTP connection itself: how long and how large the head of a request may be before any application sees it.
+"""The HTTP connection itself: how long and how large the head of a request may be before any application sees it, and
+how long a connection is kept for a caller that does not go on.
 
 uvicorn waits for the head of a request for ever and keeps all of it. A caller that opens many connections and sends
-a byte now and then would hold them all; one that never ends its headers would fill the memory.
+a byte now and then would hold them all; one that never ends its headers would fill the memory. After an answer any
+byte, of a body that nobody waits for or of empty lines, makes uvicorn wait anew; and what a caller does not take of
+its answer stays in memory.
 """
 
 import asyncio
@@ -14,24 +17,32 @@ from app.api.problems import PROBLEM_TYPE, problem_response
 from app.domain.ids import new_id
 
 HEAD_SECONDS = 10.0
+LINGER_SECONDS = 5.0
 MAX_HEAD_BYTES = 128 * 1024
 
 
 class StrictHttpProtocol(HttpToolsProtocol):
-    """Close connections whose next request has no complete head in time, and answer what is no HTTP as a problem."""
+    """Close connections whose next request has no complete head in time, and answer what is no HTTP as a problem.
+
+    After an answer the time is that of a kept connection and of a head together, or `linger_seconds` when the request
+    answered has not come to its end: long enough to read the refusal. As long as a caller takes some of its answer it
+    is given time again.
+    """
 
     head_seconds = HEAD_SECONDS
+    linger_seconds = LINGER_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self._wait_for_head(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -50,10 +61,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the head of this request, however many came before on the connection."""
         super().on_message_begin()
+        if not self._in_head:  # else it is the first one: its time runs since the connection was made
+            self._stop_waiting()
+            self._wait_for_head(self.head_seconds)
         self._in_head = True
         self._head_bytes = 0
-        if self._head_timer is None:
-            self._wait_for_head()
 
     def on_headers_complete(self) -> None:
         """Hand the request on; from here the front door limits time and size."""
@@ -61,12 +73,21 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, unless one is being read or answered already."""
+        super().on_response_complete()
+        self._unsent = self.transport.get_write_buffer_size() + 1
+        if self._head_timer is None and self.cycle.response_complete:
+            whole = not self.cycle.more_body
+            idle = self.config.timeout_keep_alive + self.head_seconds
+            self._wait_for_head(idle if whole else self.linger_seconds)
+
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no HTTP request."""
         self._refuse("not_json", "this is not an HTTP request")
 
-    def _wait_for_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+    def _wait_for_head(self, seconds: float) -> None:
+        self._head_timer = self.loop.call_later(seconds, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._head_timer is not None:
@@ -75,8 +96,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._head_timer = None
-        if not self.transport.is_closing():
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if self._unsent == 0:
             self.transport.close()
+        elif self._unsent < before:
+            self._wait_for_head(self.head_seconds)
+        else:
+            self.transport.abort()  # to close would wait until the rest is taken
 
     def _refuse(self, code: str, detail: str) -> None:
         """Write a whole answer and close: the parser's state is worth nothing after this."""

@@ -11,12 +11,32 @@ from starlette.responses import Response
 
 from app.api.caching import DIRECTORY_SECONDS, public_json
 from app.api.routing import Routes
-from app.api.schemas import answers, orders, transparency_log
+from app.api.schemas import (
+    answers,
+    callers,
+    guessing,
+    orders,
+    policies,
+    presentation_nonces,
+    transparency_log,
+)
 from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
 from app.api.schemas.answers import JsonObject
+from app.api.schemas.callers import (
+    AllowListBody,
+    ClientPlanBody,
+    JwkBody,
+    NewClientBody,
+    NoBody,
+    PlanBody,
+    RotateBody,
+    TokenForm,
+)
 from app.api.schemas.fields import StrictModel
 from app.api.schemas.licenses import ChangeBody, NewLicenseBody, RevokeBody
 from app.api.schemas.orders import ApprovalBody, EndingBody
+from app.api.schemas.policies import DryRunBody, PolicyBody
+from app.api.schemas.presentation_nonces import NonceBody
 from app.api.schemas.transparency_log import CosignatureBody
 from app.api.schemas.verifications import BatchBody, QuestionBody
 
@@ -31,14 +51,25 @@ REQUEST_MODELS: tuple[type[BaseModel], ...] = (
     EndingBody,
     QuestionBody,
     BatchBody,
+    PolicyBody,
+    DryRunBody,
     CosignatureBody,
+    NewClientBody,
+    RotateBody,
+    NoBody,
+    ClientPlanBody,
+    AllowListBody,
+    JwkBody,
+    PlanBody,
+    TokenForm,
+    NonceBody,
 )
 ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(
     model
-    for module in (answers, orders, transparency_log)
+    for module in (answers, callers, guessing, orders, policies, presentation_nonces, transparency_log)
     for model in vars(module).values()
     if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
-    if not issubclass(model, StrictModel)
+    if not issubclass(model, StrictModel) and model is not TokenForm
 )
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\
@@ -75,7 +106,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(_schemas())
         document["components"]["securitySchemes"] = {
-            "apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "elk_live_<id>_<secret>"}
+            "apiKey": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "elk_live_<id>_<secret> or elk_at_<id>_<secret>",
+            }
         }
         app.openapi_schema = document
     return app.openapi_schema

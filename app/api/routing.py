@@ -46,10 +46,18 @@ KEY_PROBLEMS = (
     "key_expired",
     "key_revoked",
     "wrong_environment",
+    "address_not_allowed",
     "forbidden",
     "rate_limited",
 )
 """What any request that needs a key may be answered with."""
+
+
+QUOTA_FIELDS = {
+    "RateLimit": "What is left of the quotas now: r calls, t seconds until they are whole again.",
+    "RateLimit-Policy": "The quotas: q calls in w seconds.",
+}
+"""The fields of every answer to a caller that is known (draft-ietf-httpapi-ratelimit-headers)."""
 
 
 class PlainRoute(APIRoute):
@@ -91,22 +99,27 @@ def operation(
     description: str = "",
     scope: Scope | None = None,
     body: type[BaseModel] | None = None,
+    form: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     answer: type[BaseModel] | str,
     also: Sequence[str] = (),
     other_answer: type[BaseModel] | None = None,
     status: int = 200,
+    also_ok: bool = False,
     accepted: Sequence[type[BaseModel]] = (),
     problems: Sequence[str] = (),
+    refusals: Mapping[int, type[BaseModel]] | None = None,
     headers: Mapping[str, str] | None = None,
     cacheable: bool = False,
 ) -> dict[str, Any]:
     """Describe an operation as FastAPI's route options.
 
     `answer` is a model (JSON) or a media type, `also` names media types it may have instead, `other_answer` the model
-    of what can be asked for instead; `accepted` are the models of which one is answered with 202 when the order is
-    kept for later; `problems` are the codes beyond those the front door, a key and a body always bring; `headers`
-    names headers of the answer with their meaning.
+    of what can be asked for instead; `also_ok` says that what is there already is answered with 200; `accepted` are
+    the models of which one is answered with 202 when the order is kept for later; `form` is the model of a body that
+    is a form; `problems` are the codes beyond those the front door, a key and a body always bring; `refusals` are
+    answers to refused requests that another standard shapes, by status; `headers` names headers of the answer with
+    their meaning.
     """
     codes = list(FRONT_DOOR_PROBLEMS)
     codes += KEY_PROBLEMS if scope else ()
@@ -121,17 +134,35 @@ def operation(
             "required": True,
             "content": {"application/json": {"schema": _reference(body)}},
         }
+    if form is not None:
+        extra["requestBody"] = {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": _reference(form)}},
+        }
     if scope is not None:
         extra["security"] = [{"apiKey": []}]
         extra["x-required-scope"] = scope.value
     responses: dict[int | str, dict[str, Any]] = {
-        status: _success(answer, also, other_answer, headers or {}, replayable=body is not None)
+        status: _success(
+            answer,
+            also,
+            other_answer,
+            {**(headers or {}), **(QUOTA_FIELDS if scope else {})},
+            replayable=body is not None,
+        )
     }
+    if also_ok:
+        responses[200] = {**responses[status], "description": "This was there already."}
     if accepted:
         responses[202] = _accepted(accepted)
     if cacheable:
         responses[304] = {"description": "Not modified: the ETag in If-None-Match is the current one."}
     responses.update(_problem_responses(codes))
+    for refused, model in (refusals or {}).items():
+        shaped = responses.setdefault(
+            refused, {"description": "Refused as the standard says.", "content": {}}
+        )
+        shaped["content"]["application/json"] = {"schema": _reference(model)}
     return {
         "operation_id": operation_id,
         "summary": summary,
@@ -163,10 +194,10 @@ def _success(
         )
     content: dict[str, Any]
     if isinstance(answer, str):
-        content = {answer: {"schema": {"type": "string"}}}
+        content = {answer: _raw(answer)}
     else:
         content = {"application/json": {"schema": _reference(answer)}}
-    content.update({media_type: {"schema": {"type": "string"}} for media_type in also})
+    content.update({media_type: _raw(media_type) for media_type in also})
     if other_answer is not None:
         content["application/json"] = {"schema": _reference(other_answer)}
     return {
@@ -176,6 +207,11 @@ def _success(
             name: {"description": text, "schema": {"type": "string"}} for name, text in named.items()
         },
     }
+
+
+def _raw(media_type: str) -> dict[str, Any]:
+    """Describe content that no model stands for: a JSON object where the media type says so, else text."""
+    return {"schema": {"type": "object" if media_type.endswith("+json") else "string"}}
 
 
 def _accepted(models: Sequence[type[BaseModel]]) -> dict[str, Any]:

@@ -124,7 +124,11 @@ routes.add(
     summary="核验证照 · Verify a license",
     description="Exactly one of `credential`, `license` and `code`; `elements` may accompany each. A credential comes "
     "alone or as the text that holds it with its log proof (`?proof=1`). A license that is not valid is a successful "
-    "answer (200). `GET /v1/reasons` explains every reason.",
+    "answer (200). `GET /v1/reasons` explains every reason. Wrong elements are counted for "
+    "each caller and license; when they are used up (20 an hour unless set otherwise) questions with elements about "
+    "that license are refused with 429 and Retry-After. A credential is never refused: its elements are then "
+    "compared with what it discloses itself alone. `key_binding` asks the presenter of a credential to prove to be its "
+    "holder; a nonce counts once per client.",
     scope=Scope.VERIFICATIONS_WRITE,
     body=QuestionBody,
     answer=VerificationAnswerBody,
@@ -136,7 +140,8 @@ routes.add(
     create_verification_batch,
     summary="批量核验 · Verify up to 1,000 licenses",
     description="Each item is a question as for one verification; an item of wrong shape answers `malformed` with its "
-    "errors. One signed receipt over a Merkle root; each result carries its path.",
+    "errors. One signed receipt over a Merkle root; each result carries its path. An item whose budget of wrong "
+    "guesses is spent answers `incomplete` with the warning `guess_budget_spent`.",
     scope=Scope.VERIFICATIONS_WRITE,
     body=BatchBody,
     answer=BatchAnswerBody,

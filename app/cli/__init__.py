@@ -6,12 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from app.cli import key_commands, log_commands
+from app.cli import client_commands, key_commands, log_commands
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-CLIENT_KINDS: Final = ("operator", "authority", "platform", "bank", "holder")
 _EXITS: Final = (
     "退出码 exit codes: 0  完成 done   1  未通过 refused   2  用法错误 usage   4  运行错误 error\n"
 )
@@ -201,10 +200,6 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="端口 port (8000)")
 
 
-def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="调用方名称 the client's name")
-
-
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="以 JSON 输出 print JSON")
 
@@ -301,57 +296,20 @@ def _add_setup(commands: "Commands") -> None:
 
 
 def _add_clients(commands: "Commands") -> None:
-    actions = _group(commands, "clients", "接口调用方及其密钥 API clients and their keys")
-    create = _command(
-        actions,
-        "create",
-        "新建调用方,密钥只显示一次 create a client; its secret is shown once",
-        _later("clients", "create"),
-        _examples(
-            "elicense clients create nanjing-market --kind authority --authority 11320100MA0T…",
-            "elicense clients create a-platform --kind platform --purpose merchant_onboarding "
-            "--default-purpose merchant_onboarding",
-            "elicense clients create a-bank --kind bank --json",
-        ),
+    client_commands.add(
+        _group(commands, "clients", "接口调用方及其密钥 API clients and their keys"), _make_for("clients")
     )
-    _add_name(create)
-    create.add_argument("--kind", choices=CLIENT_KINDS, required=True, help="调用方类别 what it is")
-    create.add_argument("--authority", metavar="USCC", help="所属颁发机构 for kind authority")
-    create.add_argument("--holder", metavar="USCC", help="所属持证主体 for kind holder")
-    create.add_argument(
-        "--scope", action="append", metavar="SCOPE", help="权限,可重复 repeatable; default by kind"
-    )
-    create.add_argument("--purpose", action="append", metavar="CODE", help="许可用途,可重复 repeatable")
-    create.add_argument("--default-purpose", metavar="CODE", help="未说明时的用途 where a call names none")
-    create.add_argument("--calls-per-minute", type=int, metavar="N", help="每分钟调用上限 quota of calls")
-    create.add_argument("--batch-limit", type=int, metavar="N", help="批量核验上限 most questions of a batch")
-    _add_json(create)
-    listing = _command(
-        actions,
-        "list",
-        "列出调用方 list clients",
-        _later("clients", "list_clients"),
-        _examples("elicense clients list", "elicense clients list --json"),
-    )
-    _add_json(listing)
-    rotate = _command(
-        actions,
-        "rotate",
-        "更换密钥,旧密钥限时有效 new secret, the old one ends later",
-        _later("clients", "rotate"),
-        _examples("elicense clients rotate a-bank", "elicense clients rotate a-bank --overlap 1h"),
-    )
-    _add_name(rotate)
-    rotate.add_argument("--overlap", default="24h", metavar="AGE", help="旧密钥仍有效的时间 e.g. 24h")
-    _add_json(rotate)
-    revoke = _command(
-        actions,
-        "revoke",
-        "停用调用方 revoke a client and its keys",
-        _later("clients", "revoke"),
-        _examples("elicense clients revoke a-platform"),
-    )
-    _add_name(revoke)
+    plans = _group(commands, "plans", "调用方套餐 plans: named quotas of clients")
+    client_commands.add_plans(plans, _make_for("plans"))
+
+
+def _make_for(module: str) -> client_commands.Command:
+    def make(
+        actions: "Commands", name: str, text: str, function: str, examples: tuple[str, ...]
+    ) -> argparse.ArgumentParser:
+        return _command(actions, name, text, _later(module, function), _examples(*examples))
+
+    return make
 
 
 def _add_keys(commands: "Commands") -> None:

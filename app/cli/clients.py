@@ -16,10 +16,12 @@ from app.cli.common import (
     with_services,
 )
 from app.domain.api_client import RELYING_PARTIES, ApiClient, ClientKind, Scope
-from app.domain.verification import PURPOSES
+from app.domain.purpose import PURPOSES
 from app.services.api_clients import NewKey
 from app.services.container import Services
+from elicense.encoding import parse_json_object
 from elicense.policy import parse_duration
+from elicense.problems import FormatError
 
 _ACTOR = "cli"
 
@@ -59,8 +61,10 @@ def _checked_options(arguments: argparse.Namespace) -> dict[str, Any]:
         scopes=_scopes(arguments.scope),
         purposes=tuple(arguments.purpose) if arguments.purpose else None,
         default_purpose=arguments.default_purpose,
+        plan=arguments.plan,
         calls_per_minute=arguments.calls_per_minute,
         batch_limit=arguments.batch_limit,
+        allowed_networks=arguments.network,
     )
 
 
@@ -82,9 +86,19 @@ def list_clients(arguments: argparse.Namespace) -> int:
 
     async def work(services: Services) -> int:
         rows: list[Mapping[str, str]] = []
+        registered = await services.oauth.jwks_of_all()
         for entry in await services.api_clients.list():
-            live = [key.handle for key in entry.keys if key.revoked_at is None]
-            rows.append(_client_row(entry.client) | {"keys": ",".join(live)})
+            live = [key for key in entry.keys if key.is_live(services.clock.now())]
+            jwks = [jwk.kid for jwk in registered.get(entry.client.id, ()) if jwk.ended_at is None]
+            used = [key.last_used_at for key in entry.keys if key.last_used_at is not None]
+            rows.append(
+                _client_row(entry.client)
+                | {
+                    "keys": ",".join(key.handle for key in live),
+                    "jwks": ",".join(jwks),
+                    "last_used_at": max(used).isoformat(timespec="seconds") if used else "",
+                }
+            )
         if arguments.json:
             say_json(rows)
         else:
@@ -100,6 +114,8 @@ def _client_row(client: ApiClient) -> dict[str, str]:
         "kind": client.kind.value,
         "bound_to": client.authority_code or client.holder_code or "",
         "scopes": ",".join(sorted(client.scopes)),
+        "plan": client.plan,
+        "networks": ",".join(client.allowed_networks),
         "created_at": client.created_at.isoformat(timespec="seconds"),
         "revoked_at": "" if client.revoked_at is None else client.revoked_at.isoformat(timespec="seconds"),
     }
@@ -130,6 +146,59 @@ def revoke(arguments: argparse.Namespace) -> int:
     async def work(services: Services) -> int:
         client = await services.api_clients.revoke(arguments.name, actor=_ACTOR)
         say(f"已停用 revoked: {client.name}")
+        return DONE
+
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+
+
+def give_plan(arguments: argparse.Namespace) -> int:
+    """Put a client on a plan."""
+
+    async def work(services: Services) -> int:
+        client = await services.plans.give(arguments.name, arguments.plan, actor=_ACTOR)
+        say(f"已设定套餐 on plan {client.plan}: {client.name}")
+        return DONE
+
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+
+
+def allow_from(arguments: argparse.Namespace) -> int:
+    """Say from where a client may call."""
+
+    async def work(services: Services) -> int:
+        networks = arguments.network or ()
+        client = await services.api_clients.allow_from(arguments.name, networks, actor=_ACTOR)
+        say(f"已设定来源 may call from: {', '.join(client.allowed_networks) or '不限 anywhere'}")
+        return DONE
+
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+
+
+def add_jwk(arguments: argparse.Namespace) -> int:
+    """Register a client's public key for private_key_jwt."""
+
+    def command() -> int:
+        try:
+            jwk = parse_json_object(arguments.file.read_bytes(), max_bytes=65536)
+        except FormatError as error:
+            raise UsageError(f"{arguments.file}: {error.detail}") from error
+
+        async def work(services: Services) -> int:
+            made = await services.oauth.register_jwk(arguments.name, jwk, actor=_ACTOR)
+            say(f"已登记 registered: client_id {made.client_id} kid {made.kid}")
+            return DONE
+
+        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+
+    return guarded(command)
+
+
+def end_jwk(arguments: argparse.Namespace) -> int:
+    """End a client's public key and the access tokens it got."""
+
+    async def work(services: Services) -> int:
+        client = await services.oauth.end_jwk(arguments.name, arguments.kid, actor=_ACTOR)
+        say(f"已停用公钥 ended: {client.name} {arguments.kid}")
         return DONE
 
     return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))

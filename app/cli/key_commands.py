@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
+from elicense.cli_common import key_id
+
 KEY_USES: Final = ("credential", "status", "receipt", "freshness", "log", "receipt_log", "list", "root")
 _JSON: Final = "以 JSON 输出 print JSON"
 _ROTATE_HELP: Final = """\
@@ -76,7 +78,9 @@ def add(command: Command) -> None:
         "compromise",
         _COMPROMISE_HELP,
     )
-    compromise.add_argument("kid", metavar="KID", help="密钥标识 the key (see elicense keys list)")
+    compromise.add_argument(
+        "kid", metavar="KID", type=key_id, help="密钥标识 the key (see elicense keys list)"
+    )
     compromise.add_argument(
         "--since", metavar="TIME", required=True, help="自何时起可能失密 from when it may have been lost"
     )
@@ -95,6 +99,6 @@ def add(command: Command) -> None:
         "resign",
         _RESIGN_HELP,
     )
-    resign.add_argument("--kid", metavar="KID", help="仅此密钥 only what this key signed")
+    resign.add_argument("--kid", metavar="KID", type=key_id, help="仅此密钥 only what this key signed")
     resign.add_argument("--dry-run", action="store_true", help="只计数 only count")
     resign.add_argument("--json", action="store_true", help=_JSON)

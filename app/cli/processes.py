@@ -29,6 +29,7 @@ from app.services.container import Services
 from app.services.diagnosis import Finding, diagnose
 from app.services.key_diagnosis import diagnose_keys
 from app.services.log_diagnosis import diagnose_logs
+from app.services.retention_diagnosis import diagnose_retention
 from app.settings import Settings, load_settings
 from app.worker import run as run_worker
 from elicense.report import rfc3339
@@ -76,6 +77,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "log_level": settings.log_level,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,  # whom to believe about addresses is said by our own settings alone
         "http": StrictHttpProtocol,
         "ws": "none",
         "timeout_keep_alive": SECONDS_TO_KEEP_ALIVE,
@@ -175,4 +177,5 @@ async def diagnose_services(services: Services) -> list[Finding]:
         ),
         *await diagnose_logs(store=store, clock=clock),
         *await diagnose_keys(services.resigning),
+        *await diagnose_retention(store=store, clock=clock),
     ]

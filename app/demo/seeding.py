@@ -197,8 +197,6 @@ async def seed_clients(
                 kind=kind,
                 authority_code=authority_code if kind is ClientKind.AUTHORITY else None,
                 holder_code=holder_code if kind is ClientKind.HOLDER else None,
-                calls_per_minute=2000,
-                batch_limit=1000,
                 actor="demo",
             )
         keys[kind.value] = made.secret

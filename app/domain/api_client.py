@@ -33,16 +33,25 @@ class Scope(StrEnum):
     CLIENTS_WRITE = "clients:write"
     AUDIT_READ = "audit:read"
     CONFIGURATION_READ = "configuration:read"
+    REQUESTS_READ = "requests:read"
 
 
 DEFAULT_SCOPES: dict[ClientKind, frozenset[Scope]] = {
     ClientKind.OPERATOR: frozenset(
-        {Scope.CLIENTS_READ, Scope.CLIENTS_WRITE, Scope.AUDIT_READ, Scope.CONFIGURATION_READ}
+        {
+            Scope.CLIENTS_READ,
+            Scope.CLIENTS_WRITE,
+            Scope.AUDIT_READ,
+            Scope.CONFIGURATION_READ,
+            Scope.REQUESTS_READ,
+        }
     ),
-    ClientKind.AUTHORITY: frozenset({Scope.LICENSES_READ, Scope.LICENSES_WRITE}),
-    ClientKind.PLATFORM: frozenset({Scope.VERIFICATIONS_READ, Scope.VERIFICATIONS_WRITE}),
-    ClientKind.BANK: frozenset({Scope.VERIFICATIONS_READ, Scope.VERIFICATIONS_WRITE}),
-    ClientKind.HOLDER: frozenset({Scope.HOLDINGS_READ, Scope.LICENSES_READ}),
+    ClientKind.AUTHORITY: frozenset({Scope.LICENSES_READ, Scope.LICENSES_WRITE, Scope.REQUESTS_READ}),
+    ClientKind.PLATFORM: frozenset(
+        {Scope.VERIFICATIONS_READ, Scope.VERIFICATIONS_WRITE, Scope.REQUESTS_READ}
+    ),
+    ClientKind.BANK: frozenset({Scope.VERIFICATIONS_READ, Scope.VERIFICATIONS_WRITE, Scope.REQUESTS_READ}),
+    ClientKind.HOLDER: frozenset({Scope.HOLDINGS_READ, Scope.LICENSES_READ, Scope.REQUESTS_READ}),
 }
 
 
@@ -50,7 +59,9 @@ DEFAULT_SCOPES: dict[ClientKind, frozenset[Scope]] = {
 class ApiClient:
     """A caller: bound to an authority (`authority_code`) or a holder (`holder_code`) where its kind says so.
 
-    `calls_per_minute` and `batch_limit` are its quotas; purposes are those of its verifications.
+    `calls_per_minute`, `burst` (None: as many at once), `calls_per_day` (None: no limit) and `batch_limit` are its
+    quotas, those of its `plan` unless they are its own (`custom`); purposes are those of its verifications. It may
+    call from the `allowed_networks` (CIDR), from anywhere without any.
     """
 
     id: ClientId
@@ -65,11 +76,18 @@ class ApiClient:
     batch_limit: int
     created_at: datetime
     revoked_at: datetime | None = None
+    plan: str = "custom"
+    burst: int | None = None
+    calls_per_day: int | None = None
+    allowed_networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """One live secret of a client. Only its SHA-256 (hex) is stored; `handle` is the public part of the key."""
+    """One secret of a client. Only its SHA-256 (hex) is stored; `handle` is the public part of the key.
+
+    `last_used_at` is kept in passing: after a crash it may be some seconds behind.
+    """
 
     handle: str
     client_id: ClientId
@@ -78,6 +96,11 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def is_live(self, now: datetime) -> bool:
+        """Tell whether the key still counts at a moment."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from elicense.element_kinds import ElementKind as ElementKind
+
 
 class AuthorityStatus(StrEnum):
     """States of an authority in the trust list."""
@@ -60,22 +62,13 @@ class Authority:
         )
 
 
-class ElementKind(StrEnum):
-    """What an element holds; it decides how a comparison folds it."""
-
-    TEXT = "text"
-    NAME = "name"
-    PERSON_NAME = "person_name"
-    CODE = "code"
-    DATE = "date"
-    AMOUNT = "amount"
-    ADDRESS = "address"
-    SCOPE = "scope"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementDefinition:
-    """One element of a license type: its stable name, the label people see, its kind, whether it is required."""
+    """One element of a license type: its stable name, the label people see, its kind, whether it is required.
+
+    The kind is the normalisation a comparison uses (`elicense.element_match`). `personal` marks what speaks of a person
+    (a phone number, say): asked only for a purpose that names it. Names of persons are personal whatever the mark.
+    """
 
     name: str
     label: str
@@ -84,6 +77,12 @@ class ElementDefinition:
     required: bool = False
     disclosable: bool = True
     max_length: int = 4000
+    personal: bool = False
+
+    @property
+    def is_personal(self) -> bool:
+        """Tell whether this element speaks of a person."""
+        return self.personal or self.kind is ElementKind.PERSON_NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +106,11 @@ class LicenseType:
     def element(self, name: str) -> ElementDefinition | None:
         """Return the definition of one element, or None."""
         return next((element for element in self.elements if element.name == name), None)
+
+    @property
+    def kinds(self) -> Mapping[str, ElementKind]:
+        """Return the kind of each element by name."""
+        return {element.name: element.kind for element in self.elements}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,10 +46,10 @@ class ServiceRefusal(DomainError):
 
 
 class TooManyCalls(DomainError):
-    """Refuse a caller over its quota; `seconds` until the quota is whole again."""
+    """Refuse a caller over its quota; in `seconds` it may call again."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__("rate_limited", f"the quota is whole again in {seconds} seconds")
+        super().__init__("rate_limited", f"this quota allows another call in {seconds} seconds")
         self.seconds = seconds
 
 

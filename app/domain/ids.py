@@ -38,6 +38,11 @@ def new_salt() -> bytes:
     return secrets.token_bytes(16)
 
 
+def new_nonce() -> str:
+    """Make a nonce for one presenter: 128 random bits, URL-safe text of 22 characters."""
+    return secrets.token_urlsafe(16)
+
+
 def new_secret() -> str:
     """Make an API secret: 256 random bits, URL-safe text of 43 characters."""
     return secrets.token_urlsafe(32)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from app.domain.license import HistoryEntry, License
 from app.ports import StoredAnswer
-from elicense.encoding import dump_json
+from elicense.encoding import dump_json, rfc3339
 from elicense.report import Lang
 
 JSON = "application/json"
@@ -31,7 +31,7 @@ class Holding:
 
 def utc_text(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC with whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(moment)
 
 
 def license_json(license: License, *, today: date) -> dict[str, object]:

@@ -4,9 +4,10 @@ import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from app.domain.address import MOST_NETWORKS, parse_networks
 from app.domain.api_client import (
     DEFAULT_SCOPES,
     RELYING_PARTIES,
@@ -19,25 +20,36 @@ from app.domain.api_client import (
 from app.domain.errors import DomainError, FieldError, NotFound
 from app.domain.ids import ClientId, new_id, new_public_handle, new_secret
 from app.domain.license import stored_holder_code
-from app.domain.verification import PURPOSES
+from app.domain.plan import CUSTOM_PLAN, STANDARD_PLAN, require_sound_quotas
+from app.domain.purpose import PURPOSES
 from app.ports import Clock, Store, UnitOfWork
 from app.services.journal_rows import make_audit
+from app.services.once import Once, write_once
+from app.services.plans import plan_named
 from elicense.encoding import sha256_hex
 
 PREFIX = "elk_live_"
 OTHER_PREFIX = "elk_test_"
 CACHE_AGE = timedelta(seconds=1)
 _CACHE_SIZE = 4096
+ACCESS_MARK = "elk_at_"
+MOST_LIVE_KEYS = 2
 _KEY = re.compile(r"elk_(live|test)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_TOKEN = re.compile(r"elk_at_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _DEFAULT_PURPOSE = {ClientKind.BANK: "account_opening"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticated:
-    """The client a key belongs to, and the public handle of the key."""
+    """The client a key or access token belongs to, the public handle of it, and what it may do.
+
+    `kid` names the registered public key that an access token was got with; None for an API key.
+    """
 
     client: ApiClient
     handle: str
+    scopes: frozenset[Scope]
+    kid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +72,32 @@ class ApiClientService:
         self._recent: OrderedDict[str, tuple[datetime, Authenticated]] = OrderedDict()
 
     async def authenticate(self, bearer: str) -> Authenticated:
-        """Return whose key this is.
+        """Return whose API key or access token this is.
 
         Raises DomainError unauthenticated, wrong_environment, key_revoked, key_expired; all of them 401. The last two
         are told only to who knows the secret.
         """
-        found = _KEY.fullmatch(bearer)
-        if found is None:
-            raise DomainError("unauthenticated", "this is no API key")
-        if found[1] != "live":
+        found, token = _KEY.fullmatch(bearer), _TOKEN.fullmatch(bearer)
+        if found is None and token is None:
+            raise DomainError("unauthenticated", "this is no API key and no access token")
+        if found is not None and found[1] != "live":
             raise DomainError("wrong_environment", "sandbox keys are not accepted here")
         digest, now = sha256_hex(bearer.encode("ascii")), self._clock.now()
         recent = self._recent.get(digest)
         if recent is not None and abs(now - recent[0]) < CACHE_AGE:
             return recent[1]
-        handle = found[2]
+        authenticated = (
+            await self._by_key(found[2], digest, now=now)
+            if found is not None
+            else await self._by_token(token[1] if token is not None else "", digest, now=now)
+        )
+        self._recent[digest] = (now, authenticated)
+        self._recent.move_to_end(digest)
+        if len(self._recent) > _CACHE_SIZE:
+            self._recent.popitem(last=False)
+        return authenticated
+
+    async def _by_key(self, handle: str, digest: str, *, now: datetime) -> Authenticated:
         held = await self._store.read(lambda unit: unit.api_clients.by_handle(handle))
         # Compared in constant time, and against something even when the handle is unknown.
         expected = held[1].secret_sha256 if held is not None else sha256_hex(b"no such key")
@@ -83,14 +106,27 @@ class ApiClientService:
         client, key = held
         if client.revoked_at is not None or key.revoked_at is not None:
             raise DomainError("key_revoked", "this API key was revoked")
-        if key.expires_at is not None and now >= key.expires_at:
+        if not key.is_live(now):
             raise DomainError("key_expired", "this API key has expired")
-        authenticated = Authenticated(client=client, handle=handle)
-        self._recent[digest] = (now, authenticated)
-        self._recent.move_to_end(digest)
-        if len(self._recent) > _CACHE_SIZE:
-            self._recent.popitem(last=False)
-        return authenticated
+        return Authenticated(client=client, handle=handle, scopes=client.scopes)
+
+    async def _by_token(self, handle: str, digest: str, *, now: datetime) -> Authenticated:
+        held = await self._store.read(lambda unit: unit.oauth.by_handle(handle))
+        expected = held[1].secret_sha256 if held is not None else sha256_hex(b"no such token")
+        if not hmac.compare_digest(expected, digest) or held is None:
+            raise DomainError("unauthenticated", "this access token is not known, or no longer")
+        client, token = held
+        if client.revoked_at is not None:
+            raise DomainError("key_revoked", "the client of this access token was revoked")
+        if now >= token.expires_at:
+            raise DomainError("key_expired", "this access token has expired")
+        # A client that has lost a scope since has lost it in its tokens too.
+        scopes = token.scopes & client.scopes
+        return Authenticated(client=client, handle=handle, scopes=scopes, kid=token.kid)
+
+    def forget_recent(self) -> None:
+        """Look at the database for every key from now on: something has changed."""
+        self._recent.clear()
 
     async def create(
         self,
@@ -102,11 +138,14 @@ class ApiClientService:
         scopes: Iterable[Scope] | None = None,
         purposes: Sequence[str] | None = None,
         default_purpose: str | None = None,
-        calls_per_minute: int = 2000,
-        batch_limit: int = 1000,
+        plan: str | None = None,
+        calls_per_minute: int | None = None,
+        batch_limit: int | None = None,
+        allowed_networks: Sequence[str] = (),
         actor: str,
+        once: Once | None = None,
     ) -> NewKey:
-        """Create a client with its first key.
+        """Create a client with its first key, on a plan (the standard one) or with figures of its own.
 
         Raises DomainError `conflict` for a name in use, `invalid_request` for a binding, scope or purpose that does
         not fit the kind.
@@ -121,52 +160,94 @@ class ApiClientService:
             scopes=frozenset(scopes) if scopes is not None else DEFAULT_SCOPES[kind],
             purposes=allowed if kind in RELYING_PARTIES else (),
             default_purpose=default_purpose or _default_purpose(kind, allowed),
-            calls_per_minute=calls_per_minute,
-            batch_limit=batch_limit,
+            plan=CUSTOM_PLAN,
+            calls_per_minute=STANDARD_PLAN.calls_per_minute if calls_per_minute is None else calls_per_minute,
+            batch_limit=STANDARD_PLAN.batch_limit if batch_limit is None else batch_limit,
+            allowed_networks=sound_networks(allowed_networks),
             created_at=self._clock.now(),
         )
+        own_figures = calls_per_minute is not None or batch_limit is not None
+        if own_figures and plan is not None:
+            raise _invalid("/plan", "give a plan or figures of its own, not both")
         _require_sound(client)
         key, secret = self._make_key(client)
 
-        async def work(unit: UnitOfWork) -> None:
+        async def work(unit: UnitOfWork) -> NewKey:
             if await unit.api_clients.by_name(name) is not None:
                 raise DomainError("conflict", "a client of this name exists")
             if authority_code is not None:
                 codes = {authority.code for authority in await unit.directory.authorities()}
                 if authority_code not in codes:
                     raise _invalid("/authority_code", "names no defined authority")
-            await unit.api_clients.add(client)
+            made = client
+            if not own_figures:
+                named = await plan_named(unit, plan or STANDARD_PLAN.name)
+                made = replace(
+                    client,
+                    plan=named.name,
+                    calls_per_minute=named.calls_per_minute,
+                    burst=named.burst,
+                    calls_per_day=named.calls_per_day,
+                    batch_limit=named.batch_limit,
+                )
+            await unit.api_clients.add(made)
             await unit.api_clients.add_key(key)
-            await self._audit(unit, "client.create", client, actor)
+            await self._audit(unit, "client.create", made, actor)
+            return NewKey(client=made, key=key, secret=secret)
 
-        await self._store.write(work)
-        return NewKey(client=client, key=key, secret=secret)
+        return await write_once(self._store, work, once, now=self._clock.now())
 
     async def list(self) -> Sequence[ClientWithKeys]:
         """Return all clients with their keys, no secrets."""
         return await self._store.read(lambda unit: unit.api_clients.all())
 
-    async def rotate(self, name: str, *, overlap: timedelta = timedelta(hours=24), actor: str) -> NewKey:
-        """Give a client another key; its earlier ones end after `overlap`. Raises NotFound, `conflict` if revoked."""
+    async def get(self, client_id: str) -> ClientWithKeys:
+        """Return one client with its keys. Raises NotFound."""
+
+        async def work(unit: UnitOfWork) -> ClientWithKeys:
+            client = await unit.api_clients.get(client_id)
+            if client is None:
+                raise NotFound("client")
+            return ClientWithKeys(client=client, keys=await unit.api_clients.keys_of(client_id))
+
+        return await self._store.read(work)
+
+    async def rotate(
+        self,
+        name: str,
+        *,
+        overlap: timedelta = timedelta(hours=24),
+        actor: str,
+        once: Once | None = None,
+    ) -> NewKey:
+        """Give a client another key; the one before ends after `overlap`, any older one now.
+
+        Never more than two count. Raises NotFound, `conflict` if the client was revoked, `invalid_request` for an
+        overlap below zero or beyond 90 days.
+        """
+        if not timedelta(0) <= overlap <= timedelta(days=90):
+            raise _invalid("/overlap_seconds", "must be 0 to 7776000")
+        now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> NewKey:
             client = await _by_name(unit, name)
             if client.revoked_at is not None:
                 raise DomainError("conflict", "this client was revoked")
+            live = [key for key in await unit.api_clients.keys_of(client.id) if key.is_live(now)]
             key, secret = self._make_key(client)
             await unit.api_clients.add_key(key)
-            await unit.api_clients.expire_keys(
-                client.id, expires_at=self._clock.now() + overlap, except_handle=key.handle
-            )
+            for older in live[MOST_LIVE_KEYS - 1 :]:
+                await unit.api_clients.end_key(older.handle, at=now)
+            await unit.api_clients.expire_keys(client.id, expires_at=now + overlap, except_handle=key.handle)
             await self._audit(unit, "client.rotate", client, actor)
             return NewKey(client=client, key=key, secret=secret)
 
-        made = await self._store.write(work)
+        made = await write_once(self._store, work, once, now=now)
         self._recent.clear()
         return made
 
-    async def revoke(self, name: str, *, actor: str) -> ApiClient:
-        """Revoke a client and every key of it, within a second everywhere. Raises NotFound."""
+    async def revoke(self, name: str, *, actor: str, once: Once | None = None) -> ApiClient:
+        """Revoke a client, every key and every access token of it, within a second everywhere. Raises NotFound."""
 
         async def work(unit: UnitOfWork) -> ApiClient:
             client = await _by_name(unit, name)
@@ -174,9 +255,28 @@ class ApiClientService:
                 await self._audit(unit, "client.revoke", client, actor)
             return await unit.api_clients.get(client.id) or client
 
-        revoked = await self._store.write(work)
+        revoked = await write_once(self._store, work, once, now=self._clock.now())
         self._recent.clear()
         return revoked
+
+    async def allow_from(
+        self, name: str, networks: Sequence[str], *, actor: str, once: Once | None = None
+    ) -> ApiClient:
+        """Let a client call from these networks only; from anywhere when there are none.
+
+        Raises NotFound, DomainError `invalid_request` for what is no network.
+        """
+        allowed = sound_networks(networks)
+
+        async def work(unit: UnitOfWork) -> ApiClient:
+            client = await _by_name(unit, name)
+            await unit.api_clients.set_networks(client.id, allowed)
+            await self._audit(unit, "client.allow_from", client, actor)
+            return replace(client, allowed_networks=allowed)
+
+        changed = await write_once(self._store, work, once, now=self._clock.now())
+        self._recent.clear()
+        return changed
 
     def _make_key(self, client: ApiClient) -> tuple[ApiKey, str]:
         handle = new_public_handle()
@@ -220,8 +320,26 @@ def _require_sound(client: ApiClient) -> None:
         raise _invalid("/purposes", f"unknown: {', '.join(sorted(unknown))}")
     if client.kind in RELYING_PARTIES and client.default_purpose not in client.purposes:
         raise _invalid("/default_purpose", "must be one of the client's purposes")
-    if not 1 <= client.calls_per_minute <= 1_000_000 or not 1 <= client.batch_limit <= 1000:
-        raise _invalid("/quotas", "calls a minute 1 to 1000000, batch 1 to 1000")
+    require_sound_quotas(
+        calls_per_minute=client.calls_per_minute,
+        burst=client.burst,
+        calls_per_day=client.calls_per_day,
+        batch_limit=client.batch_limit,
+    )
+
+
+def sound_networks(networks: Sequence[str]) -> tuple[str, ...]:
+    """Return CIDR blocks in their one form, each once. Raises DomainError `invalid_request` naming the wrong one."""
+    if len(networks) > MOST_NETWORKS:
+        raise _invalid("/networks", f"at most {MOST_NETWORKS}")
+    found: dict[str, None] = {}
+    for index, text in enumerate(networks):
+        try:
+            (network,) = parse_networks([text])
+        except ValueError:
+            raise _invalid(f"/networks/{index}", "must be a CIDR block or an address") from None
+        found[str(network)] = None
+    return tuple(found)
 
 
 def _invalid(pointer: str, detail: str) -> DomainError:

@@ -60,11 +60,15 @@ class BundleDeltaService:
         if task is None:
             if len(self._making) >= AT_ONCE:
                 return None
-            task = asyncio.create_task(self._make(statement_sha256, wanted, deflate))
+            task = asyncio.create_task(self._make_and_keep(key, wanted, deflate))
             self._making[key] = task
             task.add_done_callback(lambda _: self._making.pop(key, None))
         # A caller that goes away must not take the answer of all others with it.
-        delta = await asyncio.shield(task)
+        return await asyncio.shield(task)
+
+    async def _make_and_keep(self, key: _Key, wanted: bytes, deflate: str | None) -> bytes | None:
+        # Kept before the task ends: whoever comes as it ends finds the one or the other.
+        delta = await self._make(key[0], wanted, deflate)
         self._keep(key, delta)
         return delta
 

@@ -12,6 +12,7 @@ from app.services.credentials import CredentialService
 from app.services.directory import DirectoryService
 from app.services.due_changes import DueChangeService
 from app.services.freshness import FreshnessService
+from app.services.guessing import GuessingService
 from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
@@ -24,12 +25,20 @@ from app.services.log_memory import LogMemory
 from app.services.log_proofs import LogProofService
 from app.services.log_sequencer import LogSequencer
 from app.services.log_witnesses import LogWitnessService
+from app.services.oauth import OAuthService
 from app.services.orders import OrderService
+from app.services.plans import PlanService
+from app.services.policies import PolicyService
+from app.services.policy_dry_run import PolicyDryRunService
+from app.services.presentation_nonces import PresentationNonceService
 from app.services.previews import PreviewService
 from app.services.proposals import ProposalService
+from app.services.quotas import QuotaService
 from app.services.receipts import ReceiptService
 from app.services.recovery import RecoveryService
+from app.services.request_log import RequestLogService
 from app.services.resigning import ResigningService
+from app.services.retention import RetentionService
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_lists import StatusListService
@@ -63,6 +72,11 @@ class Services:
     licenses: LicenseService
     credentials: CredentialService
     verification: VerificationService
+    guessing: GuessingService
+    presentation_nonces: PresentationNonceService
+    policies: PolicyService
+    retention: RetentionService
+    policy_dry_run: PolicyDryRunService
     receipts: ReceiptService
     status_lists: StatusListService
     freshness: FreshnessService
@@ -83,3 +97,7 @@ class Services:
     key_rotation: KeyRotationService
     key_compromise: KeyCompromiseService
     resigning: ResigningService
+    quotas: QuotaService
+    plans: PlanService
+    oauth: OAuthService
+    request_log: RequestLogService

@@ -18,7 +18,7 @@ from app.services.log_audit_licenses import Group, check_license
 from app.services.log_audit_lists import check_lists, merged
 from app.services.log_audit_orders import check_orders, check_successors
 from app.services.log_audit_promises import check_number_of_promise, check_promises, unkept_promises
-from app.services.log_audit_receipts import check_verifications
+from app.services.log_audit_receipts import check_verifications, last_purges
 from app.services.log_audit_report import About, Expected, Fault, Findings, Pending
 from app.services.log_audit_trees import check_places, check_trees
 from app.services.log_audit_trust import Trust, check_keys, check_unknown_documents, load_trust
@@ -156,9 +156,11 @@ class _Subjects:
         self._owners: dict[str, str | None] = {}
         self._opened: Mapping[str, list[AuditRow]] = {}
         self._voided: Mapping[str, list[AuditRow]] = {}
+        self._purged: Mapping[str, datetime] = {}
 
     async def check(self) -> None:
         """Check every license, given-up promise and verification."""
+        self._purged = await last_purges(self._snapshot)
         self._opened, self._voided = await unkept_promises(self._snapshot, self._findings)
         met: set[str] = set()
         streams = {name: (self._rows(name), (column,)) for name, (_, column) in _SUBJECTS.items()}
@@ -185,7 +187,7 @@ class _Subjects:
         if group.of("licenses"):
             await self._check_license(group, voided)
         elif group.of("singles") or group.of("batches") or self._is_receipt(group, kinds):
-            await check_verifications(group, self._trust, self._findings, self._owner_of)
+            await check_verifications(group, self._trust, self._findings, self._owner_of, self._purged)
         else:
             self._check_orphans(group)
             check_given_up(group, voided, self._trust, self._findings)

@@ -46,6 +46,8 @@ _ORDER = _none(
     "尚待执行或已了结的指令本身即为输入", "an order is input itself; only its effect can be checked"
 )
 _DONE_ORDER = _part("仅已执行的指令,与历史核对", "of orders carried out alone, against the history")
+_COUNTED = _none("对未保存的提问的计数", "counts of questions that are not kept")
+_ALLOWANCE = _none("短期的额度与令牌,到期删除", "what may be called for a while, deleted when it ends")
 _BOOKS = _none("发布进度的记录", "how far publishing has come")
 _OWN_TIME = _none("本登记库自己的记述,无签名", "the register's own word, signed nowhere")
 _SECONDS = _part("签名只含整秒", "what is signed counts whole seconds")
@@ -91,12 +93,24 @@ EXCEPTIONS: Final[Mapping[str, Limit]] = MappingProxyType(
         "key_compromises.reason": _OWN_TIME,
         "api_clients.*": _CLIENT,
         "api_keys.*": _CLIENT,
+        "plans.*": _CLIENT,
+        "policies.*": _none("用证方自定的输入", "input, as relying parties make it"),
+        "client_jwks.*": _CLIENT,
+        "client_quotas.*": _ALLOWANCE,
+        "access_tokens.*": _ALLOWANCE,
+        "used_assertions.*": _ALLOWANCE,
+        "presentation_nonces.*": _ALLOWANCE,
+        "request_log.*": _none(
+            "供调用方查阅的记录,不作证据", "for callers to look things up in; evidence of nothing"
+        ),
         "idempotency.*": _REPEAT,
         "verifications.kind": _none("问题本身不保存", "the question itself is not kept"),
         "verifications.license_id": _part("答复示出证照时", "where the answer shows the license"),
         "verifications.verified_at": _SECONDS,
         "verifications.next_check_due": _SECONDS,
         "verifications.answer": _part("回执及其所述", "the receipt and what it states"),
+        "guesses.*": _COUNTED,
+        "guessing_alarms.*": _COUNTED,
         "scheduled_changes.*": _ORDER,
         "scheduled_changes.id": _DONE_ORDER,
         "scheduled_changes.license_id": _DONE_ORDER,

@@ -1,9 +1,10 @@
 """Hold every verification against its signed receipt, its entry in the receipts' log and its audit entry."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from app.log_ports import AuditRow
+from app.log_ports import AuditRow, AuditSnapshot
 from app.services.log_audit_licenses import Group
 from app.services.log_audit_report import About, Expected, Findings
 from app.services.log_audit_trust import Trust, parsed
@@ -16,13 +17,28 @@ from elicense.report import rfc3339
 from elicense.trust_entries import ServiceUse
 
 _TABLE: Final = "verifications"
-_CREATE, _BATCH = "verification.create", "verification.batch"
+_CREATE, _BATCH, _PURGE = "verification.create", "verification.batch", "verification.purge"
+SHORTEST_RETENTION: Final = timedelta(days=1095)
+"""No purpose keeps a verification for less."""
 OwnerOf = Callable[[str], Awaitable[str | None]]
 """Return the id of the license that a version's identifier names."""
 
 
-async def check_verifications(group: Group, trust: Trust, findings: Findings, owner_of: OwnerOf) -> None:
-    """Check the verifications under one receipt: a single one, or those of a batch."""
+async def last_purges(snapshot: AuditSnapshot) -> Mapping[str, datetime]:
+    """Return when each client's verifications past their time were last removed."""
+    purges: dict[str, datetime] = {}
+    async for row in snapshot.rows("audit", equal={"action": _PURGE}):
+        purges[row["subject"]] = max(row["at"], purges.get(row["subject"], row["at"]))
+    return purges
+
+
+async def check_verifications(
+    group: Group, trust: Trust, findings: Findings, owner_of: OwnerOf, purged: Mapping[str, datetime]
+) -> None:
+    """Check the verifications under one receipt: a single one, or those of a batch.
+
+    `purged` tells when a client's verifications were last removed for their age: older ones may be gone.
+    """
     rows = [*group.of("singles"), *group.of("batches")]
     token: str | None = None
     receipt: Receipt | None = None
@@ -37,7 +53,7 @@ async def check_verifications(group: Group, trust: Trust, findings: Findings, ow
         token = held
         await _check_row(row, receipt, one, findings, owner_of)
     _check_leaf(group, token, trust, findings)
-    _check_entry(group, rows, receipt, findings)
+    _check_entry(group, rows, receipt, findings, purged)
 
 
 def _signed_receipt(token: Any, trust: Trust) -> Receipt | None:
@@ -116,7 +132,13 @@ def _check_leaf(group: Group, token: str | None, trust: Trust, findings: Finding
         findings.compare(leaf, {"recorded_at": entry_row["at"]}, about, table, Expected.LEAF)
 
 
-def _check_entry(group: Group, rows: Sequence[AuditRow], receipt: Receipt | None, findings: Findings) -> None:
+def _check_entry(
+    group: Group,
+    rows: Sequence[AuditRow],
+    receipt: Receipt | None,
+    findings: Findings,
+    purged: Mapping[str, datetime],
+) -> None:
     table, about = "audit", About(identifier=group.subject)
     entries = [row for row in group.of(table) if row["action"] in (_CREATE, _BATCH)]
     findings.count(table, len(entries))
@@ -127,7 +149,9 @@ def _check_entry(group: Group, rows: Sequence[AuditRow], receipt: Receipt | None
     if not rows:
         # A batch of which every item was malformed keeps no verification; a single question always does.
         batch = entries[0]["action"] == _BATCH
-        findings.require(batch, about, f"{_TABLE}.id", Expected.AUDIT)
+        purge = purged.get(entries[0]["actor"])
+        is_past = purge is not None and purge - entries[0]["at"] >= SHORTEST_RETENTION
+        findings.require(batch or is_past, about, f"{_TABLE}.id", Expected.AUDIT)
         return
     row = rows[0]
     batch = receipt is not None and receipt.batch is not None

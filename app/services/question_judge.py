@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.domain.license import LicenseVersion
+from app.domain.directory import Directory
+from app.domain.license import License, LicenseVersion
+from app.domain.purpose import PURPOSES
 from app.domain.verification import LicenseReference
 from app.ports import LicenseSnapshot, UnitOfWork
+from app.services.guessing import GuessingService, GuessLedger
 from app.services.license_past import read_past
 from app.services.past_lists import PastLists
+from app.services.purpose_elements import AskedElements, cover
+from app.services.question_guess import settle, spent_report, weigh, with_caution, withhold
 from app.services.verification_answers import AskedQuestion, Judged, make_judged
 from app.services.verification_evidence import (
     UNKNOWN,
@@ -22,7 +27,7 @@ from app.services.verification_evidence import (
 from elicense.by_reference import choose_license, verify_license
 from elicense.checks import not_compared
 from elicense.credential import Credential
-from elicense.evidence import Evidence, TrustEvidence
+from elicense.evidence import Evidence, RegisterEvidence, TrustEvidence
 from elicense.log_proof import LogProof
 from elicense.problems import FormatError, Reason
 from elicense.reading import SignatureMemo
@@ -43,10 +48,11 @@ _READ_AHEAD = 4096  # several batches at once, each read whole before its first 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The evidence all questions of one call share: time and trust."""
+    """The evidence all questions of one call share: time and trust, and what the license types declare."""
 
     now: datetime
     trust: TrustEvidence
+    directory: Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,11 @@ _NO_FILE = _File("", None, None)
 class QuestionJudge:
     """Answers the three questions from the register and the trust list."""
 
-    def __init__(self, *, issuer_url: str, env: str, memo_size: int = 20_000) -> None:
+    def __init__(
+        self, *, issuer_url: str, env: str, guessing: GuessingService, memo_size: int = 20_000
+    ) -> None:
         self._issuer_url = issuer_url
+        self._guessing = guessing
         self._env = env
         self._lists = PastLists()
         # Remembers only that a signature was good; status, time and scope are judged anew each time.
@@ -81,13 +90,16 @@ class QuestionJudge:
         }
         held = await unit.licenses.by_identifiers(sorted(identifiers))
         event_seq = await unit.journal.last_event_seq()
+        ledger = self._guessing.ledger(unit, (asked.client_id for asked, _ in questions))
         judged = []
         for position, ((asked, moment), file) in enumerate(zip(questions, files, strict=True)):
             if asked.question.license is not None:
                 reference = asked.question.license
-                judged.append(await self._judge_reference(unit, asked, reference, moment, event_seq))
+                judged.append(await self._judge_reference(unit, asked, reference, moment, event_seq, ledger))
             elif asked.question.credential is not None:
-                judged.append(await self._judge_credential(unit, asked, file, held, moment, event_seq))
+                judged.append(
+                    await self._judge_credential(unit, asked, file, held, moment, event_seq, ledger)
+                )
             else:
                 judged.append(make_judged(asked, self._unknown_code(asked, moment), None, ()))
             if position % _JUDGED_AT_A_STRETCH == _JUDGED_AT_A_STRETCH - 1:
@@ -111,6 +123,7 @@ class QuestionJudge:
         held: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
         moment: Moment,
         event_seq: int,
+        ledger: GuessLedger,
     ) -> Judged:
         answer, credential = UNKNOWN, file.credential
         if credential is not None:
@@ -125,20 +138,30 @@ class QuestionJudge:
                 past=self._past(asked, moment),
                 placed=_is_compromised(credential, moment.trust),
             )
-        evidence = Evidence(
-            now=moment.now, trust=moment.trust, status=answer.status, register=answer.register
-        )
+        elements = _cover(asked, moment, None if credential is None else credential.claims.license.type_code)
+        register, license = answer.register, answer.license
+        guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.now)
+        is_spent = guess is not None and guess.seconds_left is not None
+        if is_spent:
+            register = withhold(register)
+        elif asked.question.elements and license is not None:
+            register = _declare(register, license, moment)
+        evidence = Evidence(now=moment.now, trust=moment.trust, status=answer.status, register=register)
         report = verify_credential(
             file.token,
             evidence=evidence,
             policy=asked.policy,
             at=asked.at,
-            elements=asked.question.elements,
+            elements=elements.covered,
             memo=self._memo,
             proof=file.proof,
+            binding=asked.expected_binding(),
         )
-        found = () if answer.license is None else (answer.license,)
-        return make_judged(asked, report, answer.license, found)
+        if is_spent:
+            report = with_caution(report)
+        found = () if license is None else (license,)
+        guess = settle(guess, report.elements, ledger)
+        return make_judged(asked, elements.tell(report), license, found, guess=guess)
 
     async def _judge_reference(
         self,
@@ -147,6 +170,7 @@ class QuestionJudge:
         reference: LicenseReference,
         moment: Moment,
         event_seq: int,
+        ledger: GuessLedger,
     ) -> Judged:
         past_moment = self._past(asked, moment)
         if past_moment is None:
@@ -156,9 +180,21 @@ class QuestionJudge:
         facts = [fact for _, fact in found]
         chosen = choose_license(facts, asked.at or moment.now)
         license = next((held for held, fact in found if fact is chosen), None)
-        if past_moment is None and chosen is not None and license is not None:
-            past = await read_past(unit, license, compared=bool(asked.question.elements))
-            facts = [tell_past(fact, past) if fact is chosen else fact for fact in facts]
+        guess = None
+        if license is not None or not found:
+            guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.now)
+        if guess is not None and guess.seconds_left is not None:
+            spent = spent_report(asked, env=self._env, now=moment.now, trust=moment.trust.reference)
+            return make_judged(asked, spent, None, (), guess=guess)
+        if chosen is not None and license is not None:
+            told = chosen
+            if past_moment is None:
+                past = await read_past(unit, license, compared=bool(asked.question.elements))
+                told = tell_past(chosen, past)
+            if asked.question.elements:
+                told = replace(told, kinds=moment.directory.kinds(license.type_code))
+            facts = [told if fact is chosen else fact for fact in facts]
+        elements = _cover(asked, moment, reference.type_code if license is None else license.type_code)
         report = verify_license(
             facts,
             now=moment.now,
@@ -167,10 +203,12 @@ class QuestionJudge:
             env=self._env,
             policy=asked.policy,
             at=asked.at,
-            elements=asked.question.elements,
+            elements=elements.covered,
             trust=moment.trust.reference,
         )
-        return make_judged(asked, report, license, tuple(held for held, _ in found))
+        guess = settle(guess, report.elements, ledger)
+        found_licenses = tuple(held for held, _ in found)
+        return make_judged(asked, elements.tell(report), license, found_licenses, guess=guess)
 
     def _past(self, asked: AskedQuestion, moment: Moment) -> PastMoment | None:
         if asked.at is None or asked.at >= moment.now:
@@ -197,7 +235,23 @@ class QuestionJudge:
         )
 
 
+def _cover(asked: AskedQuestion, moment: Moment, type_code: str | None) -> AskedElements:
+    return cover(
+        asked.question.elements,
+        purpose=PURPOSES[asked.purpose],
+        license_type=moment.directory.license_types.get(type_code or ""),
+    )
+
+
 def _is_compromised(credential: Credential, trust: TrustEvidence) -> bool:
     authority = trust.trust_list.authority_by_issuer(credential.claims.issuer)
     entry = authority.key(credential.kid) if authority is not None else None
     return entry is not None and entry.compromised is not None
+
+
+def _declare(register: RegisterEvidence, license: License, moment: Moment) -> RegisterEvidence:
+    """Let the register's values be compared by the kinds that the license's type declares."""
+    if register.elements is None:
+        return register
+    kinds = moment.directory.kinds(license.type_code)
+    return replace(register, elements=replace(register.elements, kinds=kinds))

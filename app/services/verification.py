@@ -4,21 +4,26 @@ A refused license is a successful answer; only a bad request raises. No audit, n
 committed together with its audit entry and with the leaf that its receipt is logged by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.api_client import ApiClient, Caller
 from app.domain.errors import ConcurrentChange, DomainError, NotFound
 from app.domain.events import AuditEntry, LogLeaf
+from app.domain.guessing import Guess, GuessingLimited
 from app.domain.ids import new_id
 from app.domain.verification import MalformedQuestion, Question, VerificationRecord
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services import idempotency
 from app.services.answers import verification_answer
+from app.services.directory import DirectoryService
 from app.services.grouped import Grouped
+from app.services.guessing import GuessingService
 from app.services.journal_rows import make_audit
 from app.services.log_leaves import make_receipt_leaf
+from app.services.policies import PolicyService
+from app.services.presentation_nonces import PresentationNonceService
 from app.services.question_judge import Moment, QuestionJudge
 from app.services.receipts import ReceiptService
 from app.services.signing_clock import SigningClock
@@ -36,10 +41,10 @@ from app.services.verification_answers import (
 )
 from app.services.write_guard import WriteGuard
 from elicense.encoding import JsonValue, b64url_encode
+from elicense.policy import Policy
 from elicense.report import Lang
 
 _ATTEMPTS = 5
-_READS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +66,12 @@ class BatchAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """The rows of one answer: its verifications, and the audit entry and log leaf that go with them."""
+    """The rows of one answer: its verifications, the audit entry and log leaf that go with them, and its guesses."""
 
     records: Sequence[VerificationRecord]
     audit: AuditEntry
     leaf: LogLeaf
+    guesses: Sequence[Guess]
 
 
 class VerificationService:
@@ -77,19 +83,27 @@ class VerificationService:
         store: Store,
         signing_clock: SigningClock,
         trust_list: TrustListService,
+        directory: DirectoryService,
         receipts: ReceiptService,
         judge: QuestionJudge,
+        guessing: GuessingService,
+        nonces: PresentationNonceService,
+        policies: PolicyService,
         guard: WriteGuard,
         env: str,
     ) -> None:
         self._store = store
         self._signing_clock = signing_clock
         self._trust_list = trust_list
+        self._directory = directory
         self._receipts = receipts
         self._judge = judge
+        self._guessing = guessing
+        self._nonces = nonces
+        self._policies = policies
         self._guard = guard
         self._env = env
-        self._judging = Grouped(self._judge_group, at_once=_READS_AT_ONCE)
+        self._judging = Grouped(self._judge_group)
         self._keeping = Grouped(self._keep_group)
 
     async def verify(
@@ -99,11 +113,35 @@ class VerificationService:
 
         Raises DomainError at_in_future, unknown_policy, purpose_not_allowed,
         idempotency_mismatch, idempotency_in_progress, unavailable (no trust list, no receipt key, clock, database),
-        read_only.
+        read_only; GuessingLimited when too many wrong values were asked about this license.
         """
         moment = await self._moment()
-        asked = accept(question, caller.client, now=moment.now)
-        judged = await self._judging.add((asked, moment))
+        policies = await self._policies_of([question], caller.client)
+        asked = accept(question, caller.client, now=moment.now, policies=policies)
+        if question.key_binding is not None:
+            (asked,) = await self._nonces.use_up(
+                [asked], client_id=caller.client.id, call=call, now=moment.now
+            )
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._verify(asked, moment, caller=caller, call=call, lang=lang)
+            except GuessingLimited as error:
+                if question.credential is None:
+                    raise
+                overtaken = error  # a credential is never refused: judged again, with nothing to compare
+        raise overtaken
+
+    async def _verify(
+        self,
+        asked: AskedQuestion,
+        moment: Moment,
+        *,
+        caller: Caller,
+        call: IdempotentCall | None,
+        lang: Lang,
+    ) -> VerificationAnswer:
+        judged = await self._judge_one(asked, moment)
+        _require_budget(judged)
         receipt = await self._receipts.sign(
             statement_of(judged), receipt_id=judged.id, audience=caller.client.id, now=moment.now
         )
@@ -119,7 +157,7 @@ class VerificationService:
             request_id=caller.request_id,
         )
         leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=moment.now)
-        kept_rows = _Kept(records=(record,), audit=audit, leaf=leaf)
+        kept_rows = _Kept(records=(record,), audit=audit, leaf=leaf, guesses=_guesses([judged]))
         replayed = await self._keep(kept_rows, [judged], body=body, lang=lang, call=call, at=moment.now)
         if replayed is not None:
             return VerificationAnswer(replayed=replayed)
@@ -137,7 +175,7 @@ class VerificationService:
 
         Each result carries its `statement`, `index` and Merkle `path` for the receipt. Raises DomainError too_large
         beyond the client's limit, invalid_request for no items, else as `verify`, except that terms refused for one
-        item make that item malformed.
+        item make that item malformed, and an item whose budget of wrong guesses is spent is not compared.
         """
         limit = caller.client.batch_limit
         if len(items) > limit:
@@ -145,8 +183,29 @@ class VerificationService:
         if not items:
             raise DomainError("invalid_request", "a batch holds at least one question")
         moment = await self._moment()
-        accepted = [_accept_item(item, caller.client, now=moment.now) for item in items]
-        outcomes = await self._judge_all(accepted, moment)
+        questions = [item for item in items if isinstance(item, Question)]
+        policies = await self._policies_of(questions, caller.client)
+        accepted = [_accept_item(item, caller.client, now=moment.now, policies=policies) for item in items]
+        accepted = await self._nonces.use_up(accepted, client_id=caller.client.id, call=call, now=moment.now)
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._batch(accepted, moment, caller=caller, call=call, lang=lang)
+            except GuessingLimited as error:
+                overtaken = (
+                    error  # others of this caller guessed meanwhile: judged again, their guesses count
+                )
+        raise overtaken
+
+    async def _batch(
+        self,
+        items: Sequence[AskedQuestion | MalformedQuestion],
+        moment: Moment,
+        *,
+        caller: Caller,
+        call: IdempotentCall | None,
+        lang: Lang,
+    ) -> BatchAnswer:
+        outcomes = await self._judge_all(items, moment)
         batch_id = new_id()
         summary = _summary(outcomes)
         statements = [
@@ -185,7 +244,7 @@ class VerificationService:
         )
         judged = [outcome for outcome in outcomes if isinstance(outcome, Judged)]
         leaf = make_receipt_leaf(receipt.token, receipt_id=batch_id, env=self._env, at=moment.now)
-        kept_rows = _Kept(records=records, audit=audit, leaf=leaf)
+        kept_rows = _Kept(records=records, audit=audit, leaf=leaf, guesses=_guesses(judged))
         replayed = await self._keep(kept_rows, judged, body=body, lang=lang, call=call, at=moment.now)
         if replayed is not None:
             return BatchAnswer(replayed=replayed)
@@ -226,7 +285,17 @@ class VerificationService:
         self._guard.require_writable()
         # Trust first, then the time, then the register: nothing judged is older than the time it is judged at.
         trust = await self._trust_list.evidence()
-        return Moment(now=self._signing_clock.signing_time(), trust=trust)
+        directory = await self._directory.snapshot()
+        return Moment(now=self._signing_clock.signing_time(), trust=trust, directory=directory)
+
+    async def _judge_one(self, asked: AskedQuestion, moment: Moment) -> Judged:
+        if asked.at is not None:  # archived lists take their time: nobody else waits for them
+            return (await self._judge_group([(asked, moment)]))[0]
+        return await self._judging.add((asked, moment))
+
+    async def _policies_of(self, questions: Sequence[Question], client: ApiClient) -> Mapping[str, Policy]:
+        named = {question.policy for question in questions if question.policy is not None}
+        return await self._policies.resolve(named, client_id=client.id) if named else {}
 
     async def _judge_all(
         self, items: Sequence[AskedQuestion | MalformedQuestion], moment: Moment
@@ -241,14 +310,21 @@ class VerificationService:
 
         return await self._store.read(work)
 
-    async def _keep_group(self, group: Sequence[_Kept]) -> Sequence[None]:
-        async def work(unit: UnitOfWork) -> None:
-            await unit.verifications.add_many([record for kept in group for record in kept.records])
-            await unit.journal.add_audit([kept.audit for kept in group])
-            await unit.journal.add_leaves([kept.leaf for kept in group])
+    async def _keep_group(self, group: Sequence[_Kept]) -> Sequence[int | None]:
+        """Keep answers together; those that would be a wrong guess too many are not kept, and not given."""
 
-        await self._store.write(work)
-        return [None] * len(group)
+        async def work(unit: UnitOfWork) -> Sequence[int | None]:
+            refused = [
+                await self._guessing.count(unit, kept.guesses, at=kept.audit.at) if kept.guesses else None
+                for kept in group
+            ]
+            good = [kept for kept, seconds in zip(group, refused, strict=True) if seconds is None]
+            await unit.verifications.add_many([record for kept in good for record in kept.records])
+            await unit.journal.add_audit([kept.audit for kept in good])
+            await unit.journal.add_leaves([kept.leaf for kept in good])
+            return refused
+
+        return await self._store.write(work)
 
     async def _keep(
         self,
@@ -260,9 +336,14 @@ class VerificationService:
         call: IdempotentCall | None,
         at: datetime,
     ) -> StoredAnswer | None:
-        """Store records, audit entry and the repeatable answer in one transaction; return the one to repeat."""
+        """Store records, audit entry and the repeatable answer in one transaction; return the one to repeat.
+
+        Raises GuessingLimited, with nothing kept, when other guesses of this caller used the budget up meanwhile.
+        """
         if call is None:
-            await self._keeping.add(kept)
+            seconds = await self._keeping.add(kept)
+            if seconds is not None:
+                raise GuessingLimited(seconds)
             return None
         repeatable = call
         bound_to = tuple({(license.id, license.row_version) for item in judged for license in item.found})
@@ -271,6 +352,9 @@ class VerificationService:
             begun = await idempotency.begin(unit, repeatable, now=at)
             if isinstance(begun, StoredAnswer):
                 return begun
+            seconds = await self._guessing.count(unit, kept.guesses, at=at)
+            if seconds is not None:
+                raise GuessingLimited(seconds)
             await idempotency.finish(
                 unit,
                 begun,
@@ -292,14 +376,25 @@ class VerificationService:
 
 
 def _accept_item(
-    item: Question | MalformedQuestion, client: ApiClient, *, now: datetime
+    item: Question | MalformedQuestion, client: ApiClient, *, now: datetime, policies: Mapping[str, Policy]
 ) -> AskedQuestion | MalformedQuestion:
     if isinstance(item, MalformedQuestion):
         return item
     try:
-        return accept(item, client, now=now)
+        return accept(item, client, now=now, policies=policies)
     except DomainError as error:
         return MalformedQuestion(errors=error.errors)
+
+
+def _require_budget(judged: Judged) -> None:
+    """Refuse a question by reference whose budget was spent; one by credential has its answer, without elements."""
+    guess = judged.guess
+    if guess is not None and guess.seconds_left is not None and not guess.by_credential:
+        raise GuessingLimited(guess.seconds_left)
+
+
+def _guesses(judged: Sequence[Judged]) -> Sequence[Guess]:
+    return [item.guess for item in judged if item.guess is not None and item.guess.wrong]
 
 
 def _summary(outcomes: Sequence[Judged | MalformedQuestion]) -> dict[str, int]:

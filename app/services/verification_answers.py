@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from app.domain.api_client import ApiClient, ClientKind
 from app.domain.errors import DomainError, FieldError
+from app.domain.guessing import Guess
 from app.domain.ids import VerificationId, new_id, new_salt
 from app.domain.license import License
 from app.domain.verification import (
@@ -16,6 +17,7 @@ from app.domain.verification import (
 )
 from app.services.answers import utc_text
 from elicense.encoding import JsonValue, b64url_encode
+from elicense.key_binding import ExpectedBinding
 from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
 from elicense.problems import Reason, Text
 from elicense.receipt import question_digest, receipt_statement, reference_digest
@@ -29,19 +31,32 @@ _POLICY_OF_KIND: Mapping[ClientKind, Policy] = {ClientKind.BANK: PRESETS["bank-s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedQuestion:
-    """A question with the terms it is answered on; `at` is the past moment asked about, in UTC."""
+    """A question with the terms it is answered on; `at` is the past moment asked about, in UTC.
+
+    `nonce_used`: the nonce of its key binding was used before by the same client.
+    """
 
     question: Question
     policy: Policy
     purpose: str
+    client_id: str
     at: datetime | None = None
+    nonce_used: bool = False
+
+    def expected_binding(self) -> ExpectedBinding | None:
+        """Return what the credential's key binding must answer; None where the question does not ask for one."""
+        asked = self.question.key_binding
+        if asked is None:
+            return None
+        return ExpectedBinding(nonce=asked.nonce, audience=asked.audience, used_before=self.nonce_used)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """A judged question: its report, the license found (if one), and what only the caller gets: the salt.
 
-    `found` are all licenses that fit the question: when one of them changes, the answer may be another.
+    `found` are all licenses that fit the question: when one of them changes, the answer may be another. `guess` is
+    what the question counts as where it asked for elements of one license.
     """
 
     id: VerificationId
@@ -50,10 +65,13 @@ class Judged:
     license: License | None
     found: tuple[License, ...]
     salt: bytes
+    guess: Guess | None = None
 
 
-def accept(question: Question, client: ApiClient, *, now: datetime) -> AskedQuestion:
-    """Decide the terms of a question.
+def accept(
+    question: Question, client: ApiClient, *, now: datetime, policies: Mapping[str, Policy]
+) -> AskedQuestion:
+    """Decide the terms of a question; `policies` holds those that questions of this client name, by that name.
 
     Raises DomainError at_in_future, unknown_policy, purpose_not_allowed (also for unknown purposes); ValueError for
     an `at` that is no RFC 3339 time.
@@ -63,16 +81,17 @@ def accept(question: Question, client: ApiClient, *, now: datetime) -> AskedQues
         raise _refusal("at_in_future", "/at", Text("不得晚于当前时刻", "must not be later than now"))
     policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)
     if question.policy is not None:
-        if question.policy not in PRESETS:
+        if question.policy not in policies:
             names = ", ".join(PRESETS)
-            raise _refusal("unknown_policy", "/policy", Text(f"应为 {names} 之一", f"must be one of {names}"))
-        policy = PRESETS[question.policy]
+            text = Text(f"应为 {names} 之一或自定策略", f"must be one of {names}, or a policy of your own")
+            raise _refusal("unknown_policy", "/policy", text)
+        policy = policies[question.policy]
     purpose = question.purpose or client.default_purpose
     if purpose not in client.purposes:
         allowed = ", ".join(client.purposes)
         text = Text(f"该调用方许可的用途为 {allowed}", f"this client may verify for: {allowed}")
         raise _refusal("purpose_not_allowed", "/purpose", text)
-    return AskedQuestion(question=question, policy=policy, purpose=purpose, at=at)
+    return AskedQuestion(question=question, policy=policy, purpose=purpose, client_id=client.id, at=at)
 
 
 def _moment_of(text: str) -> datetime:
@@ -96,6 +115,9 @@ def question_json(question: Question) -> dict[str, JsonValue]:
         asked["license"] = {name: value for name, value in named.items() if value is not None}
     if question.elements is not None:
         asked["elements"] = dict(question.elements)
+    binding = question.key_binding
+    if binding is not None:
+        asked["key_binding"] = {"nonce": binding.nonce, "audience": binding.audience}
     for name, value in (
         ("credential", question.credential),
         ("code", question.code),
@@ -110,7 +132,12 @@ def question_json(question: Question) -> dict[str, JsonValue]:
 
 
 def make_judged(
-    asked: AskedQuestion, report: VerificationReport, license: License | None, found: tuple[License, ...]
+    asked: AskedQuestion,
+    report: VerificationReport,
+    license: License | None,
+    found: tuple[License, ...],
+    *,
+    guess: Guess | None = None,
 ) -> Judged:
     """Give a judged question its id and its salt."""
     return Judged(
@@ -120,6 +147,7 @@ def make_judged(
         license=license,
         found=found,
         salt=new_salt(),
+        guess=guess,
     )
 
 

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable
 
 from app.cli.common import configure_logging
-from tests.bench import bulk, offline, online, processes, publication
+from tests.bench import asking, bulk, offline, online, processes, publication
 from tests.bench.measure import Goal
 
 MEASURES: dict[str, Callable[..., dict[str, Goal]]] = {
     "P1": offline.measure,
     "P2": offline.measure,
     "P3": online.measure,
+    "P4": asking.measure_by_number,
+    "P5": asking.measure_batches,
     "P6": bulk.measure,
     "P7": publication.measure,
     "P8": publication.measure,

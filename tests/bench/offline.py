@@ -76,10 +76,11 @@ def _tasks(installation: Installation) -> dict[str, Task]:
             SDJWTVerifier(token, lambda issuer, header: peer_key).get_verified_payload()
         return len(tokens)
 
-    return {"raw": _raw_verify(installation), "ours": ours, "seen": again, "openvc": openvc, "sd_jwt": sd_jwt}
+    return {"raw": raw_verify(installation), "ours": ours, "seen": again, "openvc": openvc, "sd_jwt": sd_jwt}
 
 
-def _raw_verify(installation: Installation) -> Task:
+def raw_verify(installation: Installation) -> Task:
+    """Return the bare signature checks of the installation's credentials."""
     jwk = installation.signer.public_key
     public_key = ec.EllipticCurvePublicNumbers(
         *(int.from_bytes(b64url_decode(jwk.jwk[name]), "big") for name in ("x", "y")), ec.SECP256R1()

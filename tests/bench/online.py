@@ -44,13 +44,12 @@ async def _measure(register: Register, *, rounds: int) -> dict[str, Goal]:
         licenses = await issue(services, new_licenses(0, CALLS * rounds + WARM_UP))
         tokens = await tokens_of(services, licenses)
         key = await platform_key(services)
-    command = Path(sys.executable).with_name("elicense")
     port, bare_port = free_port(), free_port()
     new: list[float] = []
     seen: list[float] = []
     bare: list[float] = []
     with (
-        server([str(command), "serve", "--port", str(port)], register.environment) as service,
+        server(server_command("serve", "--port", str(port)), register.environment) as service,
         server([sys.executable, "-m", "tests.bench.bare", str(bare_port)], {}) as plain,
     ):
         await asyncio.gather(wait_for(port), wait_for(bare_port))
@@ -86,6 +85,11 @@ def _goal(ours: Sequence[float], base: Sequence[float], *, floor: float, aim: fl
         spread=spread,
         note=note,
     )
+
+
+def server_command(*words: str) -> list[str]:
+    """Return the command line of `elicense` with these words."""
+    return [str(Path(sys.executable).with_name("elicense")), *words]
 
 
 async def _rate(server: psutil.Process, port: int, calls: Sequence[bytes], *, check: bytes) -> float:

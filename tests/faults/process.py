@@ -31,8 +31,11 @@ from app.services.container import Services
 from app.settings import Settings, load_settings
 from app.worker import run_with
 from elicense.signed_note import Checkpoint
+from tests.faults.answer_twins import ANSWER_TWINS
 from tests.faults.log_work import append, sequence, wait_for
-from tests.faults.twins import TWINS
+from tests.faults.twins import TWINS as STORE_TWINS
+
+TWINS = {**STORE_TWINS, **ANSWER_TWINS}
 
 HOLDER = Holder(code="91320102MAXXX0015L", code_type="001", name="演示商贸(南京)有限公司")
 

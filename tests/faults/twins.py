@@ -22,7 +22,7 @@ T = TypeVar("T")
 _GAP_SECONDS = 0.05
 
 
-class _Wrapped:
+class Wrapped:
     """A store that passes everything on."""
 
     def __init__(self, inner: Store) -> None:
@@ -41,7 +41,7 @@ class _Wrapped:
         await self.inner.close()
 
 
-class CommitAfterAnswer(_Wrapped):
+class CommitAfterAnswer(Wrapped):
     """Answer a change of state as soon as its work is done, and commit a moment later.
 
     Issuing would hide this fault: its intent is durable before the license is, and recovery finishes it.
@@ -62,8 +62,8 @@ class CommitAfterAnswer(_Wrapped):
                 await unit.licenses.change_state(**change)
                 changed = True
 
-            licenses = _Proxy(unit.licenses, change_state=change_state)
-            result = await work(_Proxy(unit, licenses=licenses))  # type: ignore[arg-type]
+            licenses = Proxy(unit.licenses, change_state=change_state)
+            result = await work(Proxy(unit, licenses=licenses))  # type: ignore[arg-type]
             if changed and not answer.done():
                 answer.set_result(result)
                 await asyncio.sleep(_GAP_SECONDS)
@@ -86,7 +86,7 @@ class CommitAfterAnswer(_Wrapped):
         return await answer
 
 
-class _Proxy:
+class Proxy:
     """Stand before an object and replace some of its attributes."""
 
     def __init__(self, target: Any, **replaced: Any) -> None:
@@ -100,7 +100,7 @@ class _Proxy:
         return getattr(object.__getattribute__(self, "_target"), name)
 
 
-class LeafInSecondTransaction(_Wrapped):
+class LeafInSecondTransaction(Wrapped):
     """Store the log leaves in a transaction of their own, after the one they belong to."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -112,8 +112,8 @@ class LeafInSecondTransaction(_Wrapped):
             async def keep(leaves: Sequence[LogLeaf]) -> None:
                 kept.extend(leaves)
 
-            journal = _Proxy(unit.journal, add_leaves=keep)
-            return await work(_Proxy(unit, journal=journal))  # type: ignore[arg-type]
+            journal = Proxy(unit.journal, add_leaves=keep)
+            return await work(Proxy(unit, journal=journal))  # type: ignore[arg-type]
 
         result = await self.inner.write(without_leaves)
         if kept:
@@ -126,7 +126,7 @@ class LeafInSecondTransaction(_Wrapped):
         return result
 
 
-class UncheckedPublish(_Wrapped):
+class UncheckedPublish(Wrapped):
     """Publish whatever was read, however long ago, over whatever is served now."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -136,13 +136,13 @@ class UncheckedPublish(_Wrapped):
                 forced = replace(published, seq=row.seq + 1)
                 await unit.status.publish(forced, expected_seq=row.seq, changes=row.changes)
 
-            status = _Proxy(unit.status, publish=publish)
-            return await work(_Proxy(unit, status=status))  # type: ignore[arg-type]
+            status = Proxy(unit.status, publish=publish)
+            return await work(Proxy(unit, status=status))  # type: ignore[arg-type]
 
         return await self.inner.write(unchecked)
 
 
-class SlowWrites(_Wrapped):
+class SlowWrites(Wrapped):
     """Not broken, only slow: a moment passes before each transaction, so that others come in between."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -167,13 +167,13 @@ class UncheckedAmendment(SlowWrites):
                     expected=replace(expected, row_version=now.row_version, state=now.state),
                 )
 
-            licenses = _Proxy(unit.licenses, add_version=add_version)
-            return await work(_Proxy(unit, licenses=licenses))  # type: ignore[arg-type]
+            licenses = Proxy(unit.licenses, add_version=add_version)
+            return await work(Proxy(unit, licenses=licenses))  # type: ignore[arg-type]
 
         return await super().write(unchecked)
 
 
-class UnfencedScheduledChanges(_Wrapped):
+class UnfencedScheduledChanges(Wrapped):
     """End a scheduled change whoever holds it by now and however it ended, as if nothing had been claimed anew."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -183,13 +183,13 @@ class UnfencedScheduledChanges(_Wrapped):
                 if held is not None and held.status is ChangeStatus.SCHEDULED:
                     await unit.scheduled_changes.end(replace(ended, fence=held.fence))
 
-            changes = _Proxy(unit.scheduled_changes, end=end)
-            return await work(_Proxy(unit, scheduled_changes=changes))  # type: ignore[arg-type]
+            changes = Proxy(unit.scheduled_changes, end=end)
+            return await work(Proxy(unit, scheduled_changes=changes))  # type: ignore[arg-type]
 
         return await self.inner.write(unfenced)
 
 
-class Dawdling(_Wrapped):
+class Dawdling(Wrapped):
     """No fault, but slow: every transaction begins a moment later than it could, so that leases are taken over."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -197,7 +197,7 @@ class Dawdling(_Wrapped):
         return await self.inner.write(work)
 
 
-class StalledAfterClaim(_Wrapped):
+class StalledAfterClaim(Wrapped):
     """Claim scheduled changes, say so, and never come to do them: to be killed there."""
 
     def __init__(self, inner: Store) -> None:
@@ -215,13 +215,13 @@ class StalledAfterClaim(_Wrapped):
                 self._claimed = self._claimed or bool(claimed)
                 return claimed
 
-            changes = _Proxy(unit.scheduled_changes, claim_due=claim_due)
-            return await work(_Proxy(unit, scheduled_changes=changes))  # type: ignore[arg-type]
+            changes = Proxy(unit.scheduled_changes, claim_due=claim_due)
+            return await work(Proxy(unit, scheduled_changes=changes))  # type: ignore[arg-type]
 
         return await self.inner.write(watched)
 
 
-class UncheckedHead(_Wrapped):
+class UncheckedHead(Wrapped):
     """Advance a log from a head read long ago, over whatever stands there now."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -247,13 +247,13 @@ class UncheckedHead(_Wrapped):
             async def place(origin: str, *, first: int, leaf_ids: Sequence[str]) -> None:
                 await logs.place(origin, first=first + moved, leaf_ids=leaf_ids)
 
-            twin = _Proxy(logs, claim=claim, advance=advance, place=place)
-            return await work(_Proxy(unit, transparency_log=twin))  # type: ignore[arg-type]
+            twin = Proxy(logs, claim=claim, advance=advance, place=place)
+            return await work(Proxy(unit, transparency_log=twin))  # type: ignore[arg-type]
 
         return await self.inner.write(unchecked)
 
 
-class AdvanceById(_Wrapped):
+class AdvanceById(Wrapped):
     """Take only leaves whose ids are above the last one taken, as a reader of a feed by id would."""
 
     def __init__(self, inner: Store) -> None:
@@ -269,8 +269,8 @@ class AdvanceById(_Wrapped):
                 self._last[log] = max([last, *(leaf.id for leaf in taken)])
                 return taken
 
-            twin = _Proxy(unit.transparency_log, waiting=waiting)
-            return await work(_Proxy(unit, transparency_log=twin))  # type: ignore[arg-type]
+            twin = Proxy(unit.transparency_log, waiting=waiting)
+            return await work(Proxy(unit, transparency_log=twin))  # type: ignore[arg-type]
 
         return await self.inner.write(by_id)
 

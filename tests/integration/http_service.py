@@ -85,9 +85,9 @@ def license_body(service: HttpService, *, number: str | None = None) -> dict[str
 
 
 @asynccontextmanager
-async def open_http(database_url: str, folder: Path) -> AsyncIterator[HttpService]:
-    """Open an installation on a migrated database and serve it."""
-    async with open_installation(database_url, folder) as installation:
+async def open_http(database_url: str, folder: Path, **options: object) -> AsyncIterator[HttpService]:
+    """Open an installation on a migrated database and serve it; `options` are settings."""
+    async with open_installation(database_url, folder, **options) as installation:
         app = create_app(installation.settings, services=installation.services)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://service.example"

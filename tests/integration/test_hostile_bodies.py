@@ -194,6 +194,14 @@ async def good_bodies(service: HttpService) -> dict[str, tuple[str, dict[str, An
         "/v1/scheduled-changes/{change_id}/cancel": ("authority", {"reason": "不再需要"}),
         "/v1/proposals/{proposal_id}/approve": ("authority", {"unknown": "x"}),
         "/v1/proposals/{proposal_id}/reject": ("authority", {"reason": "证据不足"}),
+        "/v1/policies": (
+            "platform",
+            {"name": "own", "parts": {"types": [issued["type_code"]], "areas": ["32"]}},
+        ),
+        "/v1/policies/dry-run": (
+            "platform",
+            {"parts": {"areas": ["32"]}, "from": "2026-01-01T00:00:00Z", "cursor": "", "limit": 5},
+        ),
         "/v1/verifications": ("platform", question),
         "/v1/verifications/batch": ("bank", {"items": [question, {"credential": token, "reference": "x"}]}),
     }

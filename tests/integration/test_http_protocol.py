@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ class ImpatientProtocol(StrictHttpProtocol):
     """The protocol with a waiting time that suits tests."""
 
     head_seconds = 0.5
+    linger_seconds = 0.3
 
 
 class AnnouncingServer(uvicorn.Server):
@@ -40,10 +41,26 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b"hello"})
 
 
+LARGE = 20_000_000
+
+
+async def large(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(b"content-length", str(LARGE).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * LARGE})
+
+
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(app: Any = hello, *, keep_alive: int = 5) -> AsyncIterator[int]:
     config = uvicorn.Config(
-        hello, port=0, http=ImpatientProtocol, ws="none", lifespan="off", log_level="critical", backlog=4096
+        app,
+        port=0,
+        http=ImpatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        backlog=4096,
+        timeout_keep_alive=keep_alive,
     )
     server = AnnouncingServer(config)
     task = asyncio.create_task(server.serve())
@@ -114,6 +131,62 @@ async def test_what_is_no_http_is_answered_with_a_problem_document(sent: bytes) 
     assert head.startswith(b"HTTP/1.1 400")
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == 400
+
+
+async def drip(port: int, request: bytes, piece: bytes) -> tuple[bytes, float]:
+    """Send a request and then pieces until the other side closes; return what came and the seconds it took."""
+    loop = asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    begun = loop.time()
+    writer.write(request)
+    received = asyncio.create_task(reader.read())
+    while not received.done() and loop.time() - begun < 6:
+        writer.write(piece)
+        await asyncio.wait([received], timeout=0.05)
+    writer.transport.abort()
+    try:
+        return await received, loop.time() - begun
+    except ConnectionError:
+        return b"", loop.time() - begun
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 100000\r\n", b"Transfer-Encoding: chunked\r\n"])
+async def test_who_drips_a_body_that_was_answered_already_is_given_up(length: bytes) -> None:
+    async with serving() as port:
+        answer, seconds = await drip(port, HEAD.replace(b"GET", b"POST") + length + b"\r\n", b"1\r\nx\r\n")
+    assert answer.startswith(b"HTTP/1.1 200") or answer == b""
+    assert seconds < 3
+
+
+async def test_who_drips_empty_lines_after_an_answer_is_given_up() -> None:
+    async with serving(keep_alive=1) as port:
+        answer, seconds = await drip(port, HEAD + b"\r\n", b"\r\n")
+    assert answer.count(b"HTTP/1.1 200") <= 1
+    assert seconds < 4
+
+
+async def test_who_does_not_take_its_answer_is_given_up() -> None:
+    async with serving(large, keep_alive=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(HEAD + b"\r\n")
+        await asyncio.sleep(1.7)
+        taken = 0
+        with suppress(ConnectionError):
+            while data := await asyncio.wait_for(reader.read(1 << 20), timeout=5):
+                taken += len(data)
+        writer.transport.abort()
+    assert taken < LARGE
+
+
+async def test_who_takes_its_answer_slowly_gets_all_of_it() -> None:
+    async with serving(large, keep_alive=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(HEAD + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(10):
+            await reader.readexactly(LARGE // 10)
+            await asyncio.sleep(0.15)
+        writer.close()
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.soak)])

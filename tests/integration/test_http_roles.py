@@ -1,7 +1,6 @@
-"""Who may do what: every role on every route, and nobody else's data for anyone."""
+"""Nobody else's data for anyone, and who a key proves to be; `test_roles_matrix` calls every role on every route."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,102 +15,14 @@ from tests.integration.http_service import (
     open_http,
     shown,
 )
-from tests.integration.ordering import add_colleague, need_two_persons
 
 pytestmark = pytest.mark.anyio
-
-READERS = {"authority", "other_authority", "holder"}
-AUTHORITIES = {"authority", "other_authority"}
-RELYING = {"platform", "bank"}
-OPERATOR = {"operator"}
-
-MAY: dict[tuple[str, str], set[str]] = {
-    ("POST", "/v1/licenses"): AUTHORITIES,
-    ("GET", "/v1/licenses"): READERS,
-    ("GET", "/v1/licenses/{license}"): READERS,
-    ("GET", "/v1/licenses/{license}/history"): READERS,
-    ("GET", "/v1/licenses/{license}/credential"): READERS,
-    ("POST", "/v1/licenses/{license}/suspend"): AUTHORITIES,
-    ("POST", "/v1/licenses/{license}/resume"): AUTHORITIES,
-    ("POST", "/v1/licenses/{license}/revoke"): AUTHORITIES,
-    ("POST", "/v1/licenses/{license}/cancel"): AUTHORITIES,
-    ("POST", "/v1/licenses/{license}/amend"): AUTHORITIES,
-    ("POST", "/v1/licenses/{license}/renew"): AUTHORITIES,
-    ("POST", "/v1/licenses/{license}/succession"): AUTHORITIES,
-    ("GET", "/v1/licenses/{license}/preview"): AUTHORITIES,
-    ("GET", "/v1/licenses/{license}/scheduled"): AUTHORITIES,
-    ("GET", "/v1/scheduled-changes"): AUTHORITIES,
-    ("GET", "/v1/scheduled-changes/{change}"): AUTHORITIES,
-    ("POST", "/v1/scheduled-changes/{change}/cancel"): AUTHORITIES,
-    ("GET", "/v1/proposals"): AUTHORITIES,
-    ("GET", "/v1/proposals/{proposal}"): AUTHORITIES,
-    ("POST", "/v1/proposals/{proposal}/approve"): AUTHORITIES,
-    ("POST", "/v1/proposals/{proposal}/reject"): AUTHORITIES,
-    ("GET", "/v1/holdings"): {"holder"},
-    ("POST", "/v1/verifications"): RELYING,
-    ("POST", "/v1/verifications/batch"): RELYING,
-    ("GET", "/v1/verifications"): RELYING,
-    ("GET", "/v1/verifications/{verification}"): RELYING,
-    ("GET", "/v1/verifications/{verification}/receipt-proof"): RELYING,
-    ("GET", "/v1/clients"): OPERATOR,
-    ("GET", "/v1/audit"): OPERATOR,
-}
 
 
 @pytest.fixture
 async def service(database_url: str, tmp_path: Path) -> AsyncIterator[HttpService]:
     async with open_http(database_url, tmp_path) as opened:
         yield opened
-
-
-async def test_the_matrix_holds_every_route_that_needs_a_key(service: HttpService) -> None:
-    paths = service.http._transport.app.openapi()["paths"]  # type: ignore[attr-defined]
-    named = {
-        (method.upper(), path.replace("_id}", "}"))
-        for path, methods in paths.items()
-        for method, operation in methods.items()
-        if "security" in operation
-    }
-    assert named == set(MAY)
-
-
-async def test_only_the_diagonal_is_open(service: HttpService) -> None:
-    issued = await service.issue()
-    verification = await service.verify(license={"identifier": issued["identifier"]})
-    await service.installation.services.log_sequencer.run()
-    known = {
-        "license": issued["id"],
-        "verification": verification["id"],
-        **await pending(service, issued["id"]),
-    }
-    for (method, template), allowed in MAY.items():
-        path = template.format(**known)
-        body = {} if method == "POST" else None
-        assert_problem(await service.call(None, method, path, json=body), "unauthenticated")
-        for role in ROLES:
-            response = await service.call(role, method, path, json=body)
-            if role not in allowed:
-                assert_problem(response, "forbidden")
-            else:
-                # Another's id is not there; an empty body is looked at only after that. It is enough to approve.
-                assert response.status_code in (200, 404, 409, 422), (role, method, path, response.text)
-                assert response.status_code != 404 or "{" in template
-                assert response.status_code != 409 or template.endswith("/reject"), (role, path)
-
-
-async def pending(service: HttpService, license_id: str) -> dict[str, str]:
-    """Let a colleague propose and schedule something about a license; return the ids by the names of paths."""
-    await need_two_persons(service.installation, "revoke")
-    await add_colleague(service.installation)
-    body = {"reason_code": "inspection", "reason": "现场检查"}
-    ahead = (service.installation.clock.now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    made = {}
-    for name, action, more in (("proposal", "revoke", {}), ("change", "suspend", {"effective_at": ahead})):
-        path = f"/v1/licenses/{license_id}/{action}"
-        response = await service.call("colleague", "POST", path, json={**body, **more})
-        assert response.status_code == 202, response.text
-        made[name] = response.json()["id"]
-    return made
 
 
 async def test_another_authority_sees_and_changes_nothing(service: HttpService) -> None:

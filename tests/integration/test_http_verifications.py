@@ -159,7 +159,7 @@ async def test_a_question_of_another_shape_is_refused(
         {"credential": "x", "unknown": 1},
         {"credential": "x", "at": "yesterday"},
         {"credential": "x", "at": "2026-13-01T00:00:00Z"},
-        {"credential": "x", "key_binding": {"nonce": "n", "audience": "a"}},
+        {"credential": "x", "key_binding": {"nonce": "n"}},
         [],
         "x",
         None,

@@ -54,6 +54,17 @@ QUESTIONS: dict[str, Question] = {
     "verifications due": lambda unit: unit.verifications.page(
         client_id="c", reference=None, due_before=NOON, cursor=None, limit=5
     ),
+    "verifications of a span": lambda unit: unit.verifications.between(
+        client_id="c", since=NOON, until=NOON + minutes(5), cursor=None, limit=5
+    ),
+    "count of a span": lambda unit: unit.verifications.count_between(
+        client_id="c", since=NOON, until=NOON + minutes(5)
+    ),
+    "verifications past their retention": lambda unit: unit.verifications.is_kept_before(
+        "c", "merchant_onboarding", before=NOON
+    ),
+    "own policy": lambda unit: unit.policies.get("c", "own"),
+    "own policies": lambda unit: unit.policies.page("c", after="", limit=5),
     "relying parties of a license": lambda unit: unit.verifications.count_relying_parties(
         "x", due_after=NOON
     ),

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 from anyio import to_thread
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import SqlAuditReader, open_store
 from app.adapters.db.tables import metadata
 from app.domain.errors import DomainError
+from app.domain.purpose import PURPOSES
 from app.services import log_audit_licenses
 from app.services.log_audit import ALL, AuditReport, Part
 from app.services.log_audit_columns import EXCEPTIONS
+from app.services.log_audit_receipts import SHORTEST_RETENTION
 from elicense.cli import main
 from tests.amending import BrokenSigners, crash_while_amending
 from tests.audited import audit, fill, lines, lose_keys, publish
@@ -190,6 +194,25 @@ async def test_a_register_that_accepted_a_loss_is_clean(
             restored.clock.advance(seconds=61)
             report = await audit(restored)
             assert lines(report) == [] and report.pending == ()
+
+
+async def test_verifications_past_their_time_may_be_gone_and_no_others(
+    database_url: str, tmp_path: Path
+) -> None:
+    assert min(purpose.retention for purpose in PURPOSES.values()) >= SHORTEST_RETENTION
+    table = metadata.tables["audit"]
+    async with open_installation(database_url, tmp_path) as installation:
+        await fill(installation, licenses=6)
+        installation.clock.advance(seconds=1400 * 86400)
+        assert await installation.services.retention.purge() > 0
+        subjects = frozenset({Part.SUBJECTS})
+        assert lines(await audit(installation, parts=subjects)) == []
+        engine = create_async_engine(database_url)
+        async with engine.begin() as connection:
+            await connection.execute(delete(table).where(table.c.action == "verification.purge"))
+        await engine.dispose()
+        faults = lines(await audit(installation, parts=subjects))
+        assert faults and all(" verifications.id " in line for line in faults)
 
 
 async def test_a_root_of_another_installation_is_refused(filled: Installation) -> None:

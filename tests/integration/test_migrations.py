@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import migrate, open_store
-from app.adapters.db.migrate import current_revision, expected_revision, scripts_folder
+from app.adapters.db.migrate import _config, current_revision, expected_revision, scripts_folder
 from app.adapters.db.tables import metadata
 from app.domain.authority import Area
 from app.domain.errors import DomainError
@@ -103,3 +105,33 @@ def test_the_wheel_carries_the_scripts_where_the_program_looks_for_them(tmp_path
     package = tmp_path / "app"
     shutil.copytree(checkout, package / "_migrations")
     assert scripts_folder(package) == package / "_migrations"
+
+
+async def test_clients_of_before_are_on_a_plan_and_may_read_their_requests(empty_database_url: str) -> None:
+    def begin(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        before = ScriptDirectory.from_config(config).get_revision("0013").down_revision
+        assert isinstance(before, str)
+        command.upgrade(config, before)
+        for name, calls in (("usual", 2000), ("own", 77)):
+            connection.execute(
+                text(
+                    "INSERT INTO api_clients (id, name, kind, scopes, purposes, default_purpose, calls_per_minute, "
+                    "batch_limit, created_at) VALUES (:name, :name, 'platform', :scopes, '[]', '', :calls, 1000, "
+                    "'2026-01-01T00:00:00.000000+00:00')"
+                ),
+                {"name": name, "calls": calls, "scopes": '["verifications:read"]'},
+            )
+
+    engine = create_async_engine(empty_database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(begin)
+    await engine.dispose()
+    await migrate(empty_database_url)
+    store = open_store(empty_database_url)
+    held = {one.client.name: one.client for one in await store.read(lambda unit: unit.api_clients.all())}
+    await store.close()
+    assert {name: client.plan for name, client in held.items()} == {"usual": "standard", "own": "custom"}
+    assert held["own"].calls_per_minute == 77
+    assert all({"verifications:read", "requests:read"} == client.scopes for client in held.values())

@@ -14,7 +14,7 @@ from app.domain.ids import new_id
 from app.domain.proposal import LIFETIME, Proposal, ProposalStatus
 from app.domain.scheduled_change import ChangeStatus
 from app.ports import Store, UnitOfWork
-from tests.faults.twins import _Proxy, _Wrapped
+from tests.faults.twins import Proxy, Wrapped
 from tests.installation import Installation, idempotent, open_again, open_installation, services_over
 from tests.integration.ordering import (
     add_colleague,
@@ -308,7 +308,7 @@ async def test_repeated_calls_get_their_first_answers(database_url: str, tmp_pat
         assert len(await history_of(installation, license.id)) == 1
 
 
-class _NoEvents(_Wrapped):
+class _NoEvents(Wrapped):
     """A store whose transactions fail after everything else of a change has been written."""
 
     async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
@@ -316,8 +316,8 @@ class _NoEvents(_Wrapped):
             async def add_events(_events: object) -> None:
                 raise DomainError("unavailable", "the disk is full")
 
-            journal = _Proxy(unit.journal, add_events=add_events)
-            return await work(_Proxy(unit, journal=journal))  # type: ignore[arg-type]
+            journal = Proxy(unit.journal, add_events=add_events)
+            return await work(Proxy(unit, journal=journal))  # type: ignore[arg-type]
 
         return await self.inner.write(failing)
 

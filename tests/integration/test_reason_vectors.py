@@ -21,7 +21,6 @@ VECTORS = {vector.id: vector for vector in read_vectors()}
 CASES = [(id, runner) for id, vector in VECTORS.items() for runner in RUNNERS if runner not in vector.not_by]
 
 NOT_YET = {
-    Reason.HOLDER_BINDING_FAILED: "no holder's key is in a credential yet, and no question asks for a binding",
     Reason.CODE_USED: "no presentation code is given out yet",
     Reason.CODE_EXPIRED: "no presentation code is given out yet",
     Reason.ALGORITHM_SUNSET: "no algorithm of the table has a last day yet",

@@ -1,11 +1,13 @@
 """`elicense keys rotate|compromise`: what cannot be meant is said before anything is opened."""
 
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 
 from app.cli import key_history
 from app.cli.common import USAGE
+from elicense.cli import main
 
 ROTATE = {"use": "status", "at": None, "overlap": None, "authority": None, "list_keys": False}
 
@@ -27,6 +29,15 @@ def test_a_rotation_that_cannot_be_meant_is_wrong_usage(
 ) -> None:
     assert key_history.rotate(Namespace(**{**ROTATE, **changed})) == USAGE
     assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kid", ["-stcKIpOwI3MlWatA7sUd9lJekGtj_RkkpXxK7sxvAw", "-" * 43])
+def test_a_key_id_may_begin_with_a_hyphen(
+    kid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["compromise", kid, "--since", "2026-11-24T00:00:00Z"], ["re-sign", "--kid", kid]):
+        assert main(["keys", *words, "--data-dir", str(tmp_path / "none")]) != 2
+    assert "usage" not in capsys.readouterr().err
 
 
 def test_a_compromise_needs_a_time_with_its_zone(capsys: pytest.CaptureFixture[str]) -> None:

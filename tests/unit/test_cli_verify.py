@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from elicense.key_binding import present
 from elicense.status_list import Status
 from tests.offline_kit import OfflineKit, elicense
+from tests.simulator import SimulatedSigner
 
 
 @pytest.fixture
@@ -157,6 +159,29 @@ def test_what_a_hostile_file_says_cannot_reach_the_terminal(kit: OfflineKit) -> 
     path = kit.folder / "evil\x1b[2J"
     path.write_text("x")
     assert b"\x1b" not in verify(kit, path).stdout
+
+
+def test_a_nonce_asks_the_presenter_to_be_the_holder(kit: OfflineKit) -> None:
+    holder, made = SimulatedSigner(), kit.installation
+    token = made.credential(edit=lambda payload: payload.update(cnf={"jwk": dict(holder.public_key.jwk)}))
+    audience = "https://bank.example"
+    shown = kit.folder / "shown.sdjwt"
+    shown.write_text(
+        present(
+            token, disclose=["address"], signer=holder, nonce="n-1", audience=audience, issued_at=made.now
+        )
+    )
+    kept = kit.folder / "evidence.json"
+    good = verify(kit, shown, "--nonce", "n-1", "--audience", audience, "--save-evidence", kept, "--json")
+    assert good.returncode == 0
+    checks = {check["id"]: check["outcome"] for check in json.loads(good.stdout)["checks"]}
+    assert checks["holder_binding"] == "passed"
+    assert elicense("verify", "--evidence", kept, "--trust-root", kit.root_path).returncode == 0
+    wrong = verify(kit, shown, "--nonce", "n-2", "--audience", audience, "--lang", "en")
+    assert wrong.returncode == 1 and b"did not prove to be the holder" in wrong.stdout
+    for words in (["--nonce", "n-1"], ["--audience", audience], ["--nonce", "", "--audience", audience]):
+        assert verify(kit, shown, *words).returncode == 2
+    assert verify(kit, shown, shown, "--nonce", "n-1", "--audience", audience).returncode == 2
 
 
 def test_inspect_shows_claims_and_marks_them_unverified(kit: OfflineKit) -> None:

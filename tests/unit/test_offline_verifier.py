@@ -8,6 +8,7 @@ import pytest
 from elicense import OfflineVerifier, TrustError
 from elicense.client._evidence import update_bundle
 from elicense.encoding import civil_day_start
+from elicense.key_binding import present
 from elicense.problems import Reason
 from elicense.report import CheckId, ElementOutcome, Outcome, Verdict
 from elicense.status_list import Status
@@ -68,6 +69,28 @@ def test_asked_elements_are_compared(installation: Installation) -> None:
     report = verifier(installation).verify(installation.credential(), elements={"company_type": "别的"})
     assert report.reason is Reason.MISMATCH
     assert report.elements[0].outcome is ElementOutcome.MISMATCH
+
+
+def test_a_stated_nonce_asks_who_presents(installation: Installation) -> None:
+    holder = SimulatedSigner()
+    token = installation.credential(
+        edit=lambda payload: payload.update(cnf={"jwk": dict(holder.public_key.jwk)})
+    )
+    asked = {"nonce": "n-1", "audience": "https://bank.example"}
+    shown = present(token, disclose=["address"], signer=holder, issued_at=installation.now, **asked)
+    bank = verifier(installation)
+    report = bank.verify(shown, **asked)
+    assert report and "bearer" not in [limit.code for limit in report.limits]
+    assert bank.verify(shown, nonce="n-2", audience=asked["audience"]).reason is Reason.HOLDER_BINDING_FAILED
+    assert bank.verify(token, **asked).reason is Reason.HOLDER_BINDING_FAILED
+    bearer = bank.verify(token)
+    assert bearer and "bearer" in [limit.code for limit in bearer.limits]
+
+
+def test_a_nonce_without_an_audience_is_a_mistake_of_the_caller(installation: Installation) -> None:
+    for asked in ({"nonce": "n"}, {"audience": "a"}, {"nonce": "", "audience": "a"}):
+        with pytest.raises(ValueError, match="nonce and an audience"):
+            verifier(installation).verify(installation.credential(), **asked)
 
 
 def test_without_a_bundle_it_cannot_tell(installation: Installation) -> None:

@@ -162,6 +162,21 @@ def test_a_bad_license_is_an_answer_and_not_an_error() -> None:
     }
 
 
+def test_a_key_binding_is_asked_with_a_fresh_nonce() -> None:
+    transport = FakeTransport(json_answer({"nonce": "n-1"}), json_answer(VERIFICATION), json_answer({}))
+    made = client(transport).verifications
+    nonce = made.new_nonce()
+    made.create(credential="x~", key_binding={"nonce": nonce, "audience": "https://bank.example"})
+    assert [request.url.rpartition("/")[2] for request in transport.requests] == [
+        "presentation-nonces",
+        "verifications",
+    ]
+    sent = json.loads(transport.requests[1].body or b"")
+    assert sent["key_binding"] == {"nonce": "n-1", "audience": "https://bank.example"}
+    with pytest.raises(APIResponseError):
+        made.new_nonce()
+
+
 def test_a_batch_keeps_the_order_and_tells_wrong_items_apart() -> None:
     wrong = {
         "verdict": "invalid",

@@ -57,6 +57,15 @@ def test_definitions_are_read(tmp_path: Path) -> None:
     assert authority.scopes[0].valid_from == date(2026, 1, 1)
 
 
+def test_an_element_without_a_kind_has_that_of_its_well_known_name(tmp_path: Path) -> None:
+    (kind,) = read(tmp_path, GOOD.replace('kind = "address"\n', "")).license_types
+    assert kind.elements[0].kind is ElementKind.ADDRESS
+    (kind,) = read(
+        tmp_path, GOOD.replace('kind = "address"\n', "").replace('name = "address"', 'name = "x"')
+    ).license_types
+    assert kind.elements[0].kind is ElementKind.TEXT
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

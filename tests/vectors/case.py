@@ -73,7 +73,7 @@ def case(
     at: datetime | None = None,
     now: datetime = NOW,
     bundle: bool = True,
-    policy: str = "platform-default",
+    policy: str | Members = "platform-default",
     elements: dict[str, str] | None = None,
     register: list[Members] | None = None,
     by: Members | None = None,

@@ -8,6 +8,7 @@ from tests.simulator import (
     AUTHORITY_CODE,
     HOLDER_CODE,
     NOW,
+    OTHER_TYPE_CODE,
     SAMPLE_ELEMENTS,
     TYPE_CODE,
 )
@@ -276,6 +277,37 @@ def _compared() -> list[Members]:
     old_address = {"address": SAMPLE_ELEMENTS["address"]}
     mismatch = failed("mismatch", "elements")
     return [
+        case(
+            "outside_policy_fail",
+            (
+                "证照有效,但不是用证方策略所接受的类型。",
+                "The license is in force, and not of a type that the relying party's own policy accepts.",
+            ),
+            world=current(),
+            question={"credential": plain},
+            policy={"fmt": 1, "name": "other-type", "parts": {"types": [OTHER_TYPE_CODE]}},
+            register=[registered(plain)],
+            expected=answer("invalid", "outside_policy", (6, 0), failed("outside_policy", "policy")),
+        ),
+        case(
+            "holder_binding_failed_fail",
+            (
+                "要求出示人证明自己是持证主体,文件未载明持证主体的公钥。",
+                "The presenter is asked to prove to be the holder, and the credential names no holder's key.",
+            ),
+            world=current(),
+            question={
+                "credential": plain,
+                "key_binding": {"nonce": "n-0S6_WzA2Mj-2026-11-02", "audience": "https://bank.example"},
+            },
+            register=[registered(plain)],
+            expected=answer(
+                "invalid",
+                "holder_binding_failed",
+                (6, 0),
+                failed("holder_binding_failed", "holder_binding"),
+            ),
+        ),
         case(
             "mismatch_fail",
             (

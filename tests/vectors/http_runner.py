@@ -19,6 +19,7 @@ from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
 from app.bootstrap import build_services
 from app.domain.api_client import ClientKind
+from app.domain.authority import ElementDefinition, LicenseType
 from app.domain.errors import DomainError
 from app.domain.events import LogLeaf, LogName
 from app.domain.ids import LicenseId, new_id
@@ -51,6 +52,7 @@ from elicense.log_entry import EntryKind
 from elicense.status_list import parse_status_list
 from elicense.trust_list import ServiceUse, TrustList, parse_trust_list
 from elicense.trust_root import parse_trust_root
+from tests.simulator import OTHER_TYPE_CODE, SAMPLE_ELEMENTS, TYPE_CODE
 from tests.vectors.seeded import RECEIPT_SIGNER
 from tests.vectors.vector import Vector
 
@@ -89,9 +91,12 @@ class OneSigner:
 async def run_http(vector: Vector, folder: Path, template: Path) -> Mapping[str, Any]:
     """Answer with `POST /v1/verifications`: the body, and the status it came with."""
     async with _service(vector, folder, template) as (http, key):
-        response = await http.post(
-            "/v1/verifications", json=question(vector), headers={"Authorization": f"Bearer {key}"}
-        )
+        headers = {"Authorization": f"Bearer {key}"}
+        if not isinstance(vector.inputs["policy"], str):
+            own = {name: vector.inputs["policy"][name] for name in ("name", "parts")}
+            made = await http.post("/v1/policies", json=own, headers=headers)
+            assert made.status_code == 201
+        response = await http.post("/v1/verifications", json=question(vector), headers=headers)
     answer: dict[str, Any] = response.json()
     if response.status_code != 200:
         return {"status": response.status_code, "problem": answer["code"]}
@@ -103,7 +108,9 @@ def question(vector: Vector) -> dict[str, Any]:
     """Give the body of the question; a credential with its log proof goes as the text of its file."""
     file = vector.file_of()
     body: dict[str, Any] = dict(vector.question) if file is None else {"credential": file.decode()}
-    body["policy"] = vector.inputs["policy"]
+    if vector.binding:
+        body["key_binding"] = dict(vector.binding)
+    body["policy"] = vector.policy.id
     if vector.elements is not None:
         body["elements"] = vector.elements
     return body if vector.at is None else {**body, "at": vector.members["at"]}
@@ -146,11 +153,21 @@ async def _fill(store: Store, vector: Vector) -> None:
         issuer_url=vector.inputs["issuer_url"], env=vector.inputs["env"], created_at=vector.now
     )
     await store.write(lambda unit: unit.installation.create(installation))
+    await store.write(_declare)
     if vector.bundle is not None:
         bundle = parse_bundle(vector.bundle)
         await store.write(lambda unit: _publish(unit, bundle))
     for license in vector.inputs["register"]:
         await _register(store, license, vector.inputs["env"])
+
+
+async def _declare(unit: UnitOfWork) -> None:
+    """Define the license types of the worlds, with the elements their credentials hold."""
+    elements = tuple(ElementDefinition(name=name, label=name, label_en=name) for name in SAMPLE_ELEMENTS)
+    for code in (TYPE_CODE, OTHER_TYPE_CODE):
+        await unit.directory.put_license_type(
+            LicenseType(code=code, name=code, name_en=code, defining_authority=code[:18], elements=elements)
+        )
 
 
 async def _publish(unit: UnitOfWork, bundle: Bundle) -> None:

@@ -15,7 +15,6 @@ from elicense.client import _system
 from elicense.credential import Credential, parse_credential
 from elicense.elements import HeldElements, metadata_elements
 from elicense.evidence import Evidence, LiveStatus, RegisterEvidence, gather_offline
-from elicense.policy import policy_by_name
 from elicense.report import VerificationReport
 from elicense.verify import LicenseFacts, verify_credential, verify_license
 from tests.vectors.vector import FOLDER, Vector
@@ -48,7 +47,9 @@ def run_core(vector: Vector) -> Mapping[str, Any]:
     if vector.inputs["core_asks"] == "bundle":
         file = vector.file_of()
         assert file is not None, "only a file can be judged from a bundle"
-        report: VerificationReport = _verifier(vector).verify(file, at=vector.at, elements=vector.elements)
+        report: VerificationReport = _verifier(vector).verify(
+            file, at=vector.at, elements=vector.elements, **vector.binding
+        )
     elif vector.question.get("license") is not None:
         report = _by_reference(vector)
     else:
@@ -74,7 +75,13 @@ def command_line(vector: Vector, folder: Path) -> list[str]:
     file, root = folder / "license", folder / "trust-root.json"
     file.write_bytes(vector.file_of() or b"")
     root.write_bytes(vector.trust_root)
-    words = ["verify", str(file), "--trust-root", str(root), "--policy", vector.inputs["policy"], "--json"]
+    policy = vector.inputs["policy"]
+    if not isinstance(policy, str):
+        policy = str(folder / "policy.json")
+        Path(policy).write_text(json.dumps(vector.inputs["policy"]), encoding="utf-8")
+    words = ["verify", str(file), "--trust-root", str(root), "--policy", policy, "--json"]
+    for name, value in vector.binding.items():
+        words += [f"--{name}", value]
     if vector.inputs["bundle"] is not None:
         words += ["--bundle", str(FOLDER / vector.inputs["bundle"])]
     return words if vector.at is None else [*words, "--at", vector.at.isoformat()]
@@ -94,7 +101,7 @@ def _verifier(vector: Vector) -> OfflineVerifier:
     return OfflineVerifier(
         trust_root=vector.trust_root,
         bundle=vector.bundle,
-        policy=vector.inputs["policy"],
+        policy=vector.policy,
         clock=lambda: vector.now,
     )
 
@@ -124,7 +131,7 @@ def _by_register(vector: Vector) -> VerificationReport:
     return verify_credential(
         vector.question["credential"],
         evidence=evidence,
-        policy=policy_by_name(vector.inputs["policy"]),
+        policy=vector.policy,
         at=vector.at,
         elements=vector.elements,
     )
@@ -148,7 +155,7 @@ def _by_reference(vector: Vector) -> VerificationReport:
         as_of=vector.now,
         event_seq=0,
         env=vector.inputs["env"],
-        policy=policy_by_name(vector.inputs["policy"]),
+        policy=vector.policy,
         at=vector.at,
         elements=vector.elements,
     )

@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from elicense.own_policy import parse_policy_file
+from elicense.policy import Policy, policy_by_name
+
 FOLDER = Path(__file__).resolve().parent
 TRUST_FOLDER = FOLDER / "trust"
 TRUST_ROOT = "trust/root.json"
@@ -50,6 +53,20 @@ class Vector:
     def question(self) -> Mapping[str, Any]:
         question: Mapping[str, Any] = self.inputs["question"]
         return question
+
+    @property
+    def policy(self) -> Policy:
+        """Return the policy that is asked for: a preset, or one of the relying party's own."""
+        asked = self.inputs["policy"]
+        return (
+            policy_by_name(asked) if isinstance(asked, str) else parse_policy_file(json.dumps(asked).encode())
+        )
+
+    @property
+    def binding(self) -> Mapping[str, str]:
+        """Return the nonce and audience that a key binding must answer; nothing where none is asked."""
+        asked: Mapping[str, str] = self.question.get("key_binding", {})
+        return asked
 
     @property
     def trust_root(self) -> bytes:

@@ -27,18 +27,19 @@ class SqlApiClients:
             "kind": client.kind.value,
             "scopes": sorted(scope.value for scope in client.scopes),
             "purposes": list(client.purposes),
+            "allowed_networks": list(client.allowed_networks),
         }
         await self._session.run(api_clients.insert(), values)
 
     async def get(self, client_id: str) -> ApiClient | None:
         """Return a client, revoked or not."""
         row = await self._session.row(select(api_clients).where(api_clients.c.id == client_id))
-        return None if row is None else _client(row)
+        return None if row is None else client_of(row)
 
     async def by_name(self, name: str) -> ApiClient | None:
         """Return the client of a name, revoked or not."""
         row = await self._session.row(select(api_clients).where(api_clients.c.name == name))
-        return None if row is None else _client(row)
+        return None if row is None else client_of(row)
 
     async def all(self) -> Sequence[ClientWithKeys]:
         """Return every client by name, each with its keys, newest first."""
@@ -47,7 +48,7 @@ class SqlApiClients:
         keys: dict[str, list[ApiKey]] = {}
         for row in await self._session.rows(newest_first):
             keys.setdefault(row.client_id, []).append(_key(row))
-        return [ClientWithKeys(client=_client(row), keys=tuple(keys.get(row.id, ()))) for row in clients]
+        return [ClientWithKeys(client=client_of(row), keys=tuple(keys.get(row.id, ()))) for row in clients]
 
     async def add_key(self, key: ApiKey) -> None:
         """Store a key. Raises DomainError `not_found` for an unknown client, `conflict` for a known handle."""
@@ -70,6 +71,23 @@ class SqlApiClients:
             .values(expires_at=expires_at)
         )
 
+    async def set_networks(self, client_id: str, networks: Sequence[str]) -> None:
+        """Replace the networks a client may call from."""
+        found = update(api_clients).where(api_clients.c.id == client_id)
+        await self._session.run(found.values(allowed_networks=list(networks)))
+
+    async def keys_of(self, client_id: str) -> Sequence[ApiKey]:
+        """Return a client's keys, newest first."""
+        found = select(api_keys).where(api_keys.c.client_id == client_id)
+        rows = await self._session.rows(found.order_by(api_keys.c.created_at.desc(), api_keys.c.handle))
+        return tuple(_key(row) for row in rows)
+
+    async def end_key(self, handle: str, *, at: datetime) -> None:
+        """Let one key end at a moment, unless it ends earlier."""
+        ends_later = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at)
+        found = update(api_keys).where(api_keys.c.handle == handle, ends_later)
+        await self._session.run(found.values(expires_at=at))
+
     async def revoke(self, client_id: str, *, at: datetime) -> bool:
         """Revoke a client and all its keys. Return False when it is unknown or was revoked before."""
         still_good = update(api_clients).where(
@@ -82,7 +100,8 @@ class SqlApiClients:
         return True
 
 
-def _client(row: Row[Any]) -> ApiClient:
+def client_of(row: Row[Any]) -> ApiClient:
+    """Make a client of its row."""
     return ApiClient(
         id=ClientId(row.id),
         name=row.name,
@@ -96,6 +115,10 @@ def _client(row: Row[Any]) -> ApiClient:
         batch_limit=row.batch_limit,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        plan=row.plan,
+        burst=row.burst,
+        calls_per_day=row.calls_per_day,
+        allowed_networks=tuple(row.allowed_networks),
     )
 
 

@@ -90,6 +90,7 @@ def _type_definition(kind: LicenseType) -> dict[str, Any]:
                 "required": element.required,
                 "disclosable": element.disclosable,
                 "max_length": element.max_length,
+                "personal": element.personal,
             }
             for element in kind.elements
         ],

@@ -72,6 +72,7 @@ _BY_CONSTRAINT: Final[dict[str, Callable[[], Exception]]] = {
     "pk_log_checkpoints": _lost,
     "uq_log_leaves_place": _lost,
     "uq_idempotency_call": _lost,
+    "pk_policies": _lost,
     "uq_intents_open_predecessor": _lost,
     "ck_status_lists_allocated": _lost,
     "pk_installation": _conflict("this database belongs to an installation already"),
@@ -80,6 +81,8 @@ _BY_CONSTRAINT: Final[dict[str, Callable[[], Exception]]] = {
     "uq_status_lists_uri": _conflict("this status list exists already"),
     "uq_api_clients_name": _conflict("an API client of this name exists already"),
     "pk_api_keys": _conflict("this key handle exists already"),
+    "pk_client_jwks": _conflict("this client has registered this key already"),
+    "fk_client_jwks_client": lambda: NotFound("API client"),
     "fk_api_keys_client": lambda: NotFound("API client"),
     # SQLite does not say which foreign key broke; the others cannot, their rows are written together.
     _SQLITE_FOREIGN_KEY: lambda: NotFound("API client"),

@@ -22,6 +22,12 @@ from sqlalchemy import (
     text,
 )
 
+from app.adapters.db.caller_tables import access_tokens as access_tokens
+from app.adapters.db.caller_tables import client_jwks as client_jwks
+from app.adapters.db.caller_tables import client_quotas as client_quotas
+from app.adapters.db.caller_tables import plans as plans
+from app.adapters.db.caller_tables import request_log as request_log
+from app.adapters.db.caller_tables import used_assertions as used_assertions
 from app.adapters.db.log_tables import log_checkpoints as log_checkpoints
 from app.adapters.db.log_tables import log_cut_checkpoints as log_cut_checkpoints
 from app.adapters.db.log_tables import log_heads as log_heads
@@ -343,6 +349,10 @@ api_clients = Table(
     Column("batch_limit", Integer, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
+    Column("plan", Text, nullable=False, server_default="custom"),
+    Column("burst", Integer),
+    Column("calls_per_day", Integer),
+    Column("allowed_networks", JsonText, nullable=False, server_default="[]"),
     PrimaryKeyConstraint("id", name="pk_api_clients"),
     UniqueConstraint("name", name="uq_api_clients_name"),
 )
@@ -357,6 +367,7 @@ api_keys = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
     PrimaryKeyConstraint("handle", name="pk_api_keys"),
     ForeignKeyConstraint(["client_id"], ["api_clients.id"], name="fk_api_keys_client"),
     Index("ix_api_keys_client", "client_id"),
@@ -402,7 +413,50 @@ verifications = Table(
     Index("ix_verifications_client", "client_id", "id"),
     Index("ix_verifications_reference", "client_id", "reference", "id"),
     Index("ix_verifications_due", "client_id", "next_check_due", "id"),
+    Index("ix_verifications_purpose", "client_id", "purpose", "verified_at"),
     Index("ix_verifications_license", "license_id", "next_check_due"),
+)
+
+# Wrong guesses of a caller about a license; `subject` is a digest of the license's id, or of what was asked where
+# there is none: both kinds of row look the same.
+guesses = Table(
+    "guesses",
+    metadata,
+    Column("client_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("wrong", Integer, nullable=False),
+    Column("lowered_until", UtcTime),
+    PrimaryKeyConstraint("client_id", "subject", name="pk_guesses"),
+    Index("ix_guesses_subject", "subject"),
+    Index("ix_guesses_client_wrong", "client_id", "wrong"),
+)
+
+guessing_alarms = Table(
+    "guessing_alarms",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("authority_code", Text, nullable=False),
+    Column("license_id", Text, nullable=False),
+    Column("raised_at", UtcTime, nullable=False),
+    Column("wrong", Integer, nullable=False),
+    Column("callers", Integer, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_guessing_alarms"),
+    ForeignKeyConstraint(["license_id"], ["licenses.id"], name="fk_guessing_alarms_license"),
+    Index("ix_guessing_alarms_authority", "authority_code", "id"),
+    Index("ix_guessing_alarms_license", "license_id", "raised_at"),
+)
+
+# Nonces of key bindings that were used; the primary key decides which of two users was first.
+presentation_nonces = Table(
+    "presentation_nonces",
+    metadata,
+    Column("client_id", Text, nullable=False),
+    Column("nonce_sha256", Text, nullable=False),
+    Column("used_by", Text, nullable=False),
+    Column("used_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("client_id", "nonce_sha256", name="pk_presentation_nonces"),
+    Index("ix_presentation_nonces_used", "used_at"),
 )
 
 # Orders ahead of their time. The partial index holds only what still waits, whatever has been done before.
@@ -473,6 +527,19 @@ proposals = Table(
         sqlite_where=text("status = 'open'"),
         postgresql_where=text("status = 'open'"),
     ),
+)
+
+# Policies of relying parties. A version is never changed: receipts name it by its digest.
+policies = Table(
+    "policies",
+    metadata,
+    Column("client_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("parts", JsonText, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    PrimaryKeyConstraint("client_id", "name", "version", name="pk_policies"),
 )
 
 # `seq` stays empty until the sequencer has seen the row committed; then it is gap-free. Readers follow `seq` only.

@@ -6,11 +6,12 @@ from typing import Final, TypeVar
 
 import structlog
 
-from app import log_ports, ports
+from app import caller_ports, log_ports, ports
 from app.adapters.db.api_clients import SqlApiClients
 from app.adapters.db.directory import SqlDirectory
 from app.adapters.db.documents import SqlDocuments
 from app.adapters.db.errors import TryAgain, is_sync_failure, storage_failed, translate, unavailable
+from app.adapters.db.guessing import SqlGuessing
 from app.adapters.db.high_water import SqlHighWater
 from app.adapters.db.idempotency import SqlIdempotency
 from app.adapters.db.installation import SqlInstallation
@@ -19,7 +20,12 @@ from app.adapters.db.journal import SqlJournal
 from app.adapters.db.keys import SqlKeys
 from app.adapters.db.licenses import SqlLicenses
 from app.adapters.db.migrate import current_revision, expected_revision
+from app.adapters.db.oauth import SqlOAuth
+from app.adapters.db.plans import SqlPlans
+from app.adapters.db.policies import SqlPolicies
+from app.adapters.db.presentation_nonces import SqlPresentationNonces
 from app.adapters.db.proposals import SqlProposals
+from app.adapters.db.request_log import SqlRequestLog
 from app.adapters.db.scheduled_changes import SqlScheduledChanges
 from app.adapters.db.session import Session
 from app.adapters.db.status_lists import SqlStatusLists
@@ -54,12 +60,18 @@ class SqlUnitOfWork:
         self.api_clients: ports.ApiClientRepository = SqlApiClients(session)
         self.idempotency: ports.IdempotencyRepository = SqlIdempotency(session)
         self.verifications: ports.VerificationRepository = SqlVerifications(session)
+        self.guessing: ports.GuessingRepository = SqlGuessing(session)
+        self.presentation_nonces: ports.PresentationNonceRepository = SqlPresentationNonces(session)
+        self.policies: ports.PolicyRepository = SqlPolicies(session)
         self.scheduled_changes: ports.ScheduledChangeRepository = SqlScheduledChanges(session)
         self.proposals: ports.ProposalRepository = SqlProposals(session)
         self.journal: ports.JournalRepository = SqlJournal(session)
         self.transparency_log: log_ports.TransparencyLogRepository = SqlTransparencyLog(session)
         self.installation: ports.InstallationRepository = SqlInstallation(session)
         self.high_water: ports.HighWaterRepository = SqlHighWater(session)
+        self.plans: caller_ports.PlanRepository = SqlPlans(session)
+        self.oauth: caller_ports.OAuthRepository = SqlOAuth(session)
+        self.request_log: caller_ports.RequestLogRepository = SqlRequestLog(session)
 
 
 class SqlStore:

@@ -1,19 +1,23 @@
 """Verifications made, by the client that made them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor, refused_cursor
 from app.adapters.db.session import Session
 from app.adapters.db.tables import verifications
+from app.adapters.db.types import UtcTime
 from app.domain.ids import ClientId, VerificationId
+from app.domain.purpose import PURPOSES
 from app.domain.verification import VerificationRecord
+from app.ports import KeptVerifications
 
 _BY_ID = "verifications"
 _BY_DUE = "verifications-due"
+_BY_TIME = "verifications-time"
 
 
 class SqlVerifications:
@@ -64,12 +68,84 @@ class SqlVerifications:
             return shown, encode_cursor(_BY_DUE, last.next_check_due.isoformat(), last.id)
         return shown, encode_cursor(_BY_ID, last.id)
 
+    async def between(
+        self, *, client_id: str, since: datetime, until: datetime, cursor: str | None, limit: int
+    ) -> tuple[Sequence[VerificationRecord], str | None]:
+        """Return a client's verifications of a span, newest first (see `ports.VerificationRepository.between`)."""
+        at, id_ = verifications.c.verified_at, verifications.c.id
+        statement = select(verifications).where(_span(client_id, since, until))
+        after = decode_cursor(cursor, _BY_TIME, parts=2)
+        if after is not None:
+            moment = _moment_of(after[0])
+            statement = statement.where(or_(at < moment, and_(at == moment, id_ < after[1])))
+        rows = await self._session.rows(statement.order_by(at.desc(), id_.desc()).limit(limit + 1))
+        shown = [_record(row) for row in rows[:limit]]
+        if len(rows) <= limit:
+            return shown, None
+        return shown, encode_cursor(_BY_TIME, shown[-1].verified_at.isoformat(), shown[-1].id)
+
+    async def count_between(self, *, client_id: str, since: datetime, until: datetime) -> int:
+        """Count a client's verifications of a span (`until` excluded)."""
+        statement = select(func.count()).select_from(verifications).where(_span(client_id, since, until))
+        return int(await self._session.scalar(statement) or 0)
+
+    async def is_kept_before(self, client_id: str, purpose: str, *, before: datetime) -> bool:
+        """Tell whether a client has verifications for a purpose made before a moment."""
+        statement = select(verifications.c.id).where(_kept_before(client_id, purpose, before)).limit(1)
+        return await self._session.scalar(statement) is not None
+
+    async def remove_before(self, client_id: str, purpose: str, *, before: datetime, limit: int) -> int:
+        """Remove at most `limit` of them, the oldest first; return how many."""
+        oldest = (
+            select(verifications.c.id)
+            .where(_kept_before(client_id, purpose, before))
+            .order_by(verifications.c.verified_at)
+            .limit(limit)
+        )
+        return await self._session.changed(delete(verifications).where(verifications.c.id.in_(oldest)))
+
+    async def kept_by_purpose(self) -> Mapping[str, KeptVerifications]:
+        """Count what is kept for each purpose, and find the oldest."""
+        at, purpose = verifications.c.verified_at, verifications.c.purpose
+        statement = select(
+            purpose, func.count().label("held"), func.min(at, type_=UtcTime).label("oldest")
+        ).group_by(purpose)
+        return {
+            row.purpose: KeptVerifications(count=row.held, oldest=row.oldest)
+            for row in await self._session.rows(statement)
+        }
+
     async def count_relying_parties(self, license_id: str, *, due_after: datetime) -> int:
         """Count the clients that verified a license and are to verify it again after a moment."""
         statement = select(func.count(verifications.c.client_id.distinct())).where(
             verifications.c.license_id == license_id, verifications.c.next_check_due > due_after
         )
         return int(await self._session.scalar(statement) or 0)
+
+
+def _span(client_id: str, since: datetime, until: datetime) -> ColumnElement[bool]:
+    # Purposes are a closed list: naming them all lets the index by client, purpose and time answer.
+    return and_(
+        verifications.c.client_id == client_id,
+        verifications.c.purpose.in_(tuple(PURPOSES)),
+        verifications.c.verified_at >= since,
+        verifications.c.verified_at < until,
+    )
+
+
+def _kept_before(client_id: str, purpose: str, before: datetime) -> ColumnElement[bool]:
+    return and_(
+        verifications.c.client_id == client_id,
+        verifications.c.purpose == purpose,
+        verifications.c.verified_at < before,
+    )
+
+
+def _moment_of(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refused_cursor() from None
 
 
 def _after_id(statement: Select[Any], cursor: str | None) -> Select[Any]:
@@ -85,10 +161,7 @@ def _due_before(statement: Select[Any], due_before: datetime, cursor: str | None
     after = decode_cursor(cursor, _BY_DUE, parts=2)
     if after is None:
         return statement
-    try:
-        moment = datetime.fromisoformat(after[0]).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise refused_cursor() from None
+    moment = _moment_of(after[0])
     return statement.where(or_(due > moment, and_(due == moment, verifications.c.id > after[1])))
 
 

@@ -294,6 +294,7 @@ class ElementDefinitionAnswer(Answer):
     required: bool
     disclosable: bool
     max_length: int
+    personal: bool
 
 
 class LicenseTypeAnswer(Answer):
@@ -311,11 +312,13 @@ class LicenseTypeAnswer(Answer):
 
 
 class PurposeAnswer(Answer):
-    """A purpose of verifying, its legal basis and how many days its evidence is kept."""
+    """A purpose of verifying, its legal basis, what may be asked for it (`*`: all that is not personal), and for how
+    many days a verification is kept."""
 
     code: str
     text: TextAnswer
     legal_basis: str
+    elements: list[str]
     retention_days: int
 
 
@@ -339,6 +342,7 @@ class ApiKeyAnswer(Answer):
     created_at: str
     expires_at: str | None
     revoked_at: str | None
+    last_used_at: str | None
 
 
 class ClientAnswer(Answer):
@@ -352,8 +356,12 @@ class ClientAnswer(Answer):
     scopes: list[str]
     purposes: list[str]
     default_purpose: str
+    plan: str
     calls_per_minute: int
+    burst: int | None
+    calls_per_day: int | None
     batch_limit: int
+    allowed_networks: list[str]
     created_at: str
     revoked_at: str | None
     keys: list[ApiKeyAnswer]

@@ -15,7 +15,8 @@ from app.api.schemas.fields import (
     PastMoment,
     StrictModel,
 )
-from app.domain.verification import LicenseReference, Question
+from app.api.schemas.policies import PolicyReference
+from app.domain.verification import KeyBinding, LicenseReference, Question
 
 _REFERENCE_SHAPES = (
     frozenset({"holder_code", "type_code"}),
@@ -23,10 +24,10 @@ _REFERENCE_SHAPES = (
     frozenset({"number", "type_code"}),
 )
 
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Reference = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
-]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_ONE_LINE)]
 
 
 class LicenseReferenceBody(StrictModel):
@@ -46,8 +47,18 @@ class LicenseReferenceBody(StrictModel):
         return self
 
 
+class KeyBindingBody(StrictModel):
+    """What the presenter was given to sign: a nonce, at best 128 random bits, and your own audience. Both exactly."""
+
+    nonce: Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_ONE_LINE)]
+    audience: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=_ONE_LINE)]
+
+
 class QuestionBody(StrictModel):
-    """One question: exactly one of credential, license and code; elements to compare may accompany each."""
+    """One question: exactly one of credential, license and code; elements to compare may accompany each.
+
+    `key_binding` goes with a credential: the presenter must prove to be its holder.
+    """
 
     credential: CredentialText | None = None
     license: LicenseReferenceBody | None = None
@@ -55,13 +66,16 @@ class QuestionBody(StrictModel):
     elements: Elements | None = None
     purpose: Word | None = None
     reference: Reference | None = None
-    policy: Word | None = None
+    policy: PolicyReference | None = None
     at: PastMoment | None = None
+    key_binding: KeyBindingBody | None = None
 
     @model_validator(mode="after")
     def _one_question(self) -> "QuestionBody":
         if (self.credential is not None) + (self.license is not None) + (self.code is not None) != 1:
             raise PydanticCustomError("one_question", "must ask exactly one question")
+        if self.key_binding is not None and self.credential is None:
+            raise PydanticCustomError("binding_of_nothing", "key_binding goes with a credential")
         return self
 
     def to_domain(self) -> Question:
@@ -83,6 +97,9 @@ class QuestionBody(StrictModel):
             reference=self.reference,
             policy=self.policy,
             at=self.at,
+            key_binding=None
+            if self.key_binding is None
+            else KeyBinding(nonce=self.key_binding.nonce, audience=self.key_binding.audience),
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from elicense.client._order_models import VersionEffect as VersionEffect
     from elicense.client._protocol import Timeout as Timeout
     from elicense.client._sync import Elicense as Elicense
+    from elicense.client._wallet import present as present
     from elicense.client.errors import APIConnectionError as APIConnectionError
     from elicense.client.errors import APIResponseError as APIResponseError
     from elicense.client.errors import APIStatusError as APIStatusError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from elicense.client.errors import ElicenseError as ElicenseError
     from elicense.client.errors import TrustError as TrustError
     from elicense.evidence import Evidence as Evidence
+    from elicense.keys import HolderSigner as HolderSigner
     from elicense.policy import Policy as Policy
     from elicense.problems import Reason as Reason
     from elicense.report import Verdict as Verdict
@@ -65,6 +67,7 @@ _HOMES = {
     ),
     "elicense.client._protocol": ("Timeout",),
     "elicense.client._sync": ("Elicense",),
+    "elicense.client._wallet": ("present",),
     "elicense.client.errors": (
         "APIConnectionError",
         "APIResponseError",
@@ -75,6 +78,7 @@ _HOMES = {
         "TrustError",
     ),
     "elicense.evidence": ("Evidence",),
+    "elicense.keys": ("HolderSigner",),
     "elicense.policy": ("Policy",),
     "elicense.problems": ("Reason",),
     "elicense.report": ("Verdict", "VerificationReport"),

@@ -8,9 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from elicense.checks import ENDED_STATES, check_clock, check_dates, check_elements, check_live, not_compared
+from elicense.checks import (
+    ENDED_STATES,
+    check_accepted,
+    check_clock,
+    check_dates,
+    check_elements,
+    check_live,
+    not_compared,
+)
+from elicense.element_kinds import NO_KINDS, ElementKind
 from elicense.elements import NO_FORMER, FormerValue, HeldElements
 from elicense.encoding import civil_day_start
+from elicense.key_binding import check_by_reference
 from elicense.policy import Policy
 from elicense.problems import Reason
 from elicense.report import (
@@ -33,7 +43,8 @@ class LicenseFacts:
     """Hold the register's snapshot of one license version: state word, civil days (+08:00), values to compare.
 
     `elements` are all that may be asked, metadata included (`holder_name`, `number`, ...), complete; `former` what
-    they were before a change. `superseded_by`, `successors` and `revocation` as in `LiveStatus`.
+    they were before a change, `kinds` what the license type declares of them. `superseded_by`, `successors` and
+    `revocation` as in `LiveStatus`.
 
     For a past moment all of this is as of then but for `revocation`, which is what is known now, and `source` is the
     archived list that shows the state; None when none covers the moment.
@@ -49,6 +60,7 @@ class LicenseFacts:
     source: StatusSource | None = None
     successors: tuple[str, ...] = ()
     revocation: str | None = None
+    kinds: Mapping[str, ElementKind] = field(default_factory=lambda: NO_KINDS)
 
 
 def verify_license(
@@ -67,9 +79,10 @@ def verify_license(
     """Judge the register's snapshots that fit a reference, newest first.
 
     1. None fits: not_found. 2. Several live ones fit: ambiguous, with their count only. 3. Otherwise the one live
-    license, or the newest ended one, is judged: elements, state, dates, clock. `as_of` and `event_seq` name the
-    register's position the snapshots were read at. For a past `at` the facts are those of then, each with its own
-    source. ValueError for an `at` without a time zone.
+    license, or the newest ended one, is judged: elements, state, dates, the policy's types and areas, clock.
+
+    `as_of` and `event_seq` name the register's position the snapshots were read at. For a past `at` the facts are
+    those of then, each with its own source. ValueError for an `at` without a time zone.
     """
     if at is not None and at.tzinfo is None:
         raise ValueError("at needs a time zone")
@@ -80,10 +93,10 @@ def verify_license(
     results = not_compared(elements)
     chosen = choose_license(facts, moment)
     if not facts:
-        checks = _unanswered(Check(CheckId.REGISTER, Outcome.FAILED, Reason.NOT_FOUND))
+        checks = _unanswered(Check(CheckId.REGISTER, Outcome.FAILED, Reason.NOT_FOUND), policy)
     elif chosen is None:
         candidates = sum(_is_live(fact, moment) for fact in facts)
-        checks = _unanswered(Check(CheckId.REGISTER, Outcome.CANNOT_TELL, Reason.AMBIGUOUS))
+        checks = _unanswered(Check(CheckId.REGISTER, Outcome.CANNOT_TELL, Reason.AMBIGUOUS), policy)
     else:
         source = chosen.source or live
         checks, results = _judge(chosen, source, policy=policy, now=now, moment=moment, asked=elements or {})
@@ -130,9 +143,11 @@ def _window(fact: LicenseFacts) -> tuple[datetime, datetime | None]:
 _FIRST_DAY = date(1, 1, 2)
 
 
-def _unanswered(check: Check) -> tuple[Check, ...]:
-    later = (CheckId.STATUS, CheckId.DATES, CheckId.ELEMENTS)
-    return (check, *(SKIPPED[check_id] for check_id in later), NOT_ASKED[CheckId.HOLDER_BINDING])
+def _unanswered(check: Check, policy: Policy) -> tuple[Check, ...]:
+    later = [CheckId.STATUS, CheckId.DATES, CheckId.ELEMENTS]
+    if policy.restricts:
+        later.append(CheckId.POLICY)
+    return (check, *(SKIPPED[check_id] for check_id in later), check_by_reference(policy))
 
 
 def _judge(
@@ -149,13 +164,16 @@ def _judge(
     results: tuple[ElementResult, ...] = ()
     if asked or policy.required_elements:
         missing = tuple(name for name in policy.required_elements if name not in asked)
-        held = HeldElements(values=fact.elements, complete=True, former=fact.former)
+        held = HeldElements(values=fact.elements, complete=True, former=fact.former, kinds=fact.kinds)
         compared, results = check_elements(asked, held, missing=missing)
-    checks = (
+    checks: tuple[Check, ...] = (
         PASSED[CheckId.REGISTER],
         check_live(fact.state, fact.revocation, source, policy=policy, now=now, moment=moment),
         check_dates(begins=begins, ends=ends, moment=moment),
         compared,
-        NOT_ASKED[CheckId.HOLDER_BINDING],
+        check_by_reference(policy),
     )
+    if policy.restricts:
+        type_code, area_code = (fact.elements.get(name, "") for name in ("type_code", "area_code"))
+        checks = (*checks, check_accepted(type_code=type_code, area_code=area_code, policy=policy))
     return checks, results

@@ -178,6 +178,15 @@ def check_elements(
     return PASSED[CheckId.ELEMENTS], results
 
 
+def check_accepted(*, type_code: str, area_code: str, policy: Policy) -> Check:
+    """Judge a license's type and area against those a policy accepts; no word about the license itself."""
+    if policy.types and type_code not in policy.types:
+        return Check(CheckId.POLICY, Outcome.FAILED, Reason.OUTSIDE_POLICY, detail="the type is not accepted")
+    if policy.areas and not area_code.startswith(policy.areas):
+        return Check(CheckId.POLICY, Outcome.FAILED, Reason.OUTSIDE_POLICY, detail="the area is not accepted")
+    return PASSED[CheckId.POLICY]
+
+
 def not_compared(asked: Mapping[str, str] | None) -> tuple[ElementResult, ...]:
     """Answer every asked element with `cannot_tell`, where there was nothing to compare with."""
     return tuple(ElementResult(name, ElementOutcome.CANNOT_TELL) for name in asked or ())

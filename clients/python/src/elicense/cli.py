@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
-from elicense.cli_common import EXIT_ERROR
+from elicense.cli_common import EXIT_ERROR, mark_key_id
 from elicense.cli_receipt import add_verify_receipt
 from elicense.cli_trust import add_trust
 from elicense.cli_verify import add_inspect, add_verify
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_own_commands(commands)
     if not words or words[0] not in _OWN_WORDS:
         _load_more_commands(commands)
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args([mark_key_id(word) for word in words])
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)

@@ -33,8 +33,10 @@ _VERIFY_HELP: Final = """\
   elicense verify license.sdjwt --trust-root trust-root.json --bundle bundle.json
   elicense verify *.sdjwt --trust-root trust-root.json --bundle bundle.json --json
   elicense verify a.sdjwt --trust-root trust-root.json --bundle bundle.json --max-status-age 72h
+  elicense verify a.sdjwt --trust-root trust-root.json --bundle bundle.json --policy own-policy.json
   elicense verify license.sdjwt --trust-root trust-root.json --bundle bundle.json --save-evidence evidence.json
   elicense verify --evidence evidence.json --trust-root trust-root.json
+  elicense verify shown.sdjwt --trust-root trust-root.json --bundle bundle.json --nonce N --audience https://bank.example
 
 FILE 为电子证照文件,或带存证日志证明的 JSON 文件。
 FILE is a credential, or the JSON that holds one with its log proof.
@@ -43,6 +45,9 @@ FILE is a credential, or the JSON that holds one with its log proof.
   0  有效 valid          1  无效 invalid        2  用法错误 usage
   3  无法判断 cannot tell  4  运行错误 error
   多个文件时取最重者 of several files the gravest: 4 > 2 > 1 > 3 > 0
+
+--nonce 与 --audience 同用:要求出示者以其密钥证明是持证主体;随机数只用一次,由调用方记住用过的。
+--nonce with --audience: the presenter must prove to be the holder; a nonce counts once, remember the used ones.
 
 没有内置的信任根:须用 --trust-root 指定经可靠途径取得的文件。
 There is no default trust root: name the one you obtained by a reliable way.
@@ -81,7 +86,17 @@ def add_verify(commands: "Commands") -> None:
     parser.add_argument(
         "--max-status-age", metavar="AGE", help="状态最大时效,如 24h,不超过 7d how old a status may be"
     )
-    parser.add_argument("--policy", metavar="NAME", help=f"核验策略 policy preset ({DEFAULT_POLICY})")
+    parser.add_argument(
+        "--policy",
+        metavar="NAME|FILE",
+        help=f"预置策略名或策略文件 a preset's name or a policy file ({DEFAULT_POLICY})",
+    )
+    parser.add_argument(
+        "--nonce", metavar="N", help="给出示者的随机数(与 --audience 同用) the nonce given to the presenter"
+    )
+    parser.add_argument(
+        "--audience", metavar="A", help="本核验方的名称(与 --nonce 同用) the verifier's own audience"
+    )
     parser.add_argument(
         "--save-evidence",
         metavar="OUT",
@@ -158,7 +173,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _require_sense(arguments: argparse.Namespace) -> None:
     given = [
         option
-        for option in ("bundle", "at", "max_status_age", "policy", "save_evidence")
+        for option in ("bundle", "at", "max_status_age", "policy", "save_evidence", "nonce", "audience")
         if getattr(arguments, option) is not None
     ]
     if arguments.evidence is None:
@@ -166,6 +181,10 @@ def _require_sense(arguments: argparse.Namespace) -> None:
             arguments.refuse("name a FILE, or --evidence")
         if arguments.save_evidence is not None and (len(arguments.files) != 1 or not arguments.trust_root):
             arguments.refuse("--save-evidence takes one FILE and needs --trust-root")
+        if bool(arguments.nonce) != bool(arguments.audience) or "" in (arguments.nonce, arguments.audience):
+            arguments.refuse("--nonce and --audience go together, and neither is empty")
+        if arguments.nonce is not None and len(arguments.files) != 1:
+            arguments.refuse("--nonce takes one FILE: each presenter gets a nonce of its own")
     elif arguments.files or given:
         other = "a FILE" if arguments.files else f"--{given[0].replace('_', '-')}"
         arguments.refuse(f"--evidence brings everything but the trust root: leave out {other}")
@@ -191,12 +210,12 @@ def _judge(
     token: bytes, verifier: "OfflineVerifier | None", arguments: argparse.Namespace
 ) -> "VerificationReport":
     if verifier is not None:
-        report = verifier.verify(token, at=arguments.at)
+        report = verifier.verify(token, at=arguments.at, nonce=arguments.nonce, audience=arguments.audience)
         if arguments.save_evidence is not None:
             report.save_evidence(arguments.save_evidence)
         return report
     from elicense.client import _system
-    from elicense.client._evidence import choose_policy
+    from elicense.client._evidence import choose_policy, expected_binding
     from elicense.stapled import take_apart
     from elicense.verify import gather_offline, verify_credential
 
@@ -206,6 +225,7 @@ def _judge(
         evidence=gather_offline(trust_root=b"", bundle=None, now=_system.now()),
         policy=choose_policy(arguments.policy or DEFAULT_POLICY, arguments.max_status_age),
         at=arguments.at,
+        binding=expected_binding(arguments.nonce, arguments.audience),
     )
 
 

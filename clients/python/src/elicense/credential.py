@@ -71,12 +71,12 @@ __all__ = [
 
 CREDENTIAL_TYP: Final = "dc+sd-jwt"
 KEY_BINDING_TYP: Final = "kb+jwt"
+KEY_BINDING_HEADER: Final = frozenset({"alg", "typ"})
 MAX_DISCLOSURES: Final = 200
 SALT_BYTES: Final = 16
 """Length of a disclosure's salt: 128 bits, as RFC 9901 section 9.3 recommends."""
 
 _DIGEST_LENGTH = 43  # 32 bytes as base64url
-_KEY_BINDING_HEADER = frozenset({"alg", "typ"})
 _ELEMENT_NAME = compile_pattern(r"[a-z][a-z0-9_]{0,63}")
 _REGISTERED_NAMES = frozenset({"iss", "iat", "nbf", "exp", "vct", "cnf", "status", "sub", "aka_vcts"})
 _RESERVED_NAMES = _REGISTERED_NAMES | LICENSE_CLAIM_NAMES | {"license", "elements"}
@@ -342,7 +342,7 @@ def _check_names(names: tuple[str, ...]) -> None:
 
 
 def _read_key_binding(last: bytes) -> str:
-    jws = parse_compact(last, typ=KEY_BINDING_TYP, allowed_header=_KEY_BINDING_HEADER)
+    jws = parse_compact(last, typ=KEY_BINDING_TYP, allowed_header=KEY_BINDING_HEADER)
     members = parse_json_object(jws.payload, max_bytes=MAX_TOKEN_BYTES)
     texts = [members.get(name) for name in ("aud", "nonce", "sd_hash")]
     if not all(isinstance(text, str) and text for text in texts) or type(members.get("iat")) is not int:
@@ -376,6 +376,15 @@ def select_disclosures(token: str | bytes, names: Collection[str]) -> str:
     parts = _ascii_token(token).decode("ascii").split("~")[1:-1]
     kept = [part for part, name in zip(parts, credential.elements, strict=True) if name in frozenset(names)]
     return "~".join((credential.issuer_signed, *kept, ""))
+
+
+def disclosed_part(token: str | bytes) -> bytes:
+    """Return what a key binding is about: the exact bytes up to and including the last tilde.
+
+    Raises FormatError (malformed) for what is too long or not ASCII; nothing else is looked at.
+    """
+    raw = _ascii_token(token)
+    return raw[: raw.rfind(b"~") + 1]
 
 
 def inspect_credential(token: str | bytes) -> dict[str, Any]:

@@ -4,22 +4,16 @@ The answer names the outcome and nothing else: the right value is never echoed, 
 read a license (the caller's guesses are budgeted elsewhere).
 """
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 
 from elicense.credential import LicenseClaims
+from elicense.element_kinds import NO_KINDS, ElementKind, kind_of
+from elicense.element_match import is_same_text, is_same_value
+from elicense.element_numbers import NO_END
 from elicense.report import ElementOutcome, ElementResult
-
-_BRACKETS = str.maketrans({
-    "〔": "(", "〕": ")", "【": "(", "】": ")", "［": "(", "］": ")", "[": "(", "]": ")",
-    "｛": "(", "｝": ")", "{": "(", "}": ")", "〈": "(", "〉": ")", "《": "(", "》": ")",
-    "「": "(", "」": ")", "『": "(", "』": ")", "〖": "(", "〗": ")", "﹝": "(", "﹞": ")",
-})  # fmt: skip
-_WHITE_SPACE = re.compile(r"[\s\u200b-\u200d\u2060\ufeff]+")
 
 NO_FORMER: Mapping[str, "tuple[FormerValue, ...]"] = MappingProxyType({})
 
@@ -37,33 +31,35 @@ class HeldElements:
     """Hold the values an answer may compare against, and what each was before.
 
     `complete` tells whether these are all of the license's elements: a credential with disclosures removed is
-    not, so a name missing from it cannot be told from a name not on the license.
+    not, so a name missing from it cannot be told from a name not on the license. `kinds` are what the license type
+    declares of its elements; others are compared by the kind of their well-known name, or as text.
     """
 
     values: Mapping[str, str]
     complete: bool
     former: Mapping[str, tuple[FormerValue, ...]] = field(default_factory=lambda: NO_FORMER)
-
-
-def fold(text: str) -> str:
-    """Fold a value for a tolerant comparison: NFKC, every bracket to round ones, all white space removed."""
-    return _WHITE_SPACE.sub("", unicodedata.normalize("NFKC", text).translate(_BRACKETS))
+    kinds: Mapping[str, ElementKind] = field(default_factory=lambda: NO_KINDS)
 
 
 def compare_element(
-    asked: str, held: str | None, *, former: Sequence[FormerValue] = (), complete: bool = True
+    asked: str,
+    held: str | None,
+    *,
+    kind: ElementKind = ElementKind.TEXT,
+    former: Sequence[FormerValue] = (),
+    complete: bool = True,
 ) -> ElementOutcome:
     """Compare one asked value with the held one and say only how they relate.
 
     `held` None means the license (as far as it is shown) has no such element: `not_on_license` when the shown
     elements are `complete`, else `cannot_tell`. A former value counts only when the present one differs or was removed.
     """
-    if asked == held:
-        return ElementOutcome.MATCH
-    folded = fold(asked)
-    if held is not None and folded == fold(held):
-        return ElementOutcome.MATCH_NORMALIZED
-    if any(folded == fold(earlier.value) for earlier in former):
+    if held is not None:
+        if is_same_text(asked, held):
+            return ElementOutcome.MATCH
+        if is_same_value(asked, held, kind):
+            return ElementOutcome.MATCH_NORMALIZED
+    if any(is_same_value(asked, earlier.value, kind) for earlier in former):
         return ElementOutcome.FORMER_VALUE
     if held is not None:
         return ElementOutcome.MISMATCH
@@ -74,12 +70,14 @@ def compare_elements(asked: Mapping[str, str], held: HeldElements) -> tuple[Elem
     """Compare every asked element, in the order asked; all mismatches are collected, none stops the rest."""
     results = []
     for name, value in asked.items():
-        former = held.former.get(name, ())
-        outcome = compare_element(value, held.values.get(name), former=former, complete=held.complete)
+        former, kind = held.former.get(name, ()), kind_of(name, held.kinds)
+        present = held.values.get(name)
+        outcome = compare_element(value, present, kind=kind, former=former, complete=held.complete)
         changed_on = None
         if outcome is ElementOutcome.FORMER_VALUE:
-            folded = fold(value)
-            changed_on = max(earlier.changed_on for earlier in former if fold(earlier.value) == folded)
+            changed_on = max(
+                earlier.changed_on for earlier in former if is_same_value(value, earlier.value, kind)
+            )
         results.append(ElementResult(name=name, outcome=outcome, changed_on=changed_on))
     return tuple(results)
 
@@ -105,5 +103,5 @@ def metadata_elements(license_claims: LicenseClaims) -> dict[str, str]:
         "area_code": license_claims.area_code,
         "issue_date": license_claims.issue_date.isoformat(),
         "valid_from": license_claims.valid_from.isoformat(),
-        "valid_until": valid_until.isoformat() if valid_until is not None else "长期",
+        "valid_until": valid_until.isoformat() if valid_until is not None else NO_END,
     }

@@ -10,7 +10,7 @@ import json
 import math
 from binascii import Error as BinasciiError
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, TypeAlias, cast
 
@@ -265,7 +265,8 @@ def canonical_json(value: object) -> bytes:
 def _canonical(value: object, depth: int) -> object:
     if depth < 0:
         raise malformed("value is nested deeper than 32")
-    if value is None or isinstance(value, (str, bool)):
+    kind = type(value)
+    if kind is str or value is None or kind is bool or isinstance(value, str):
         return value
     if isinstance(value, int):
         if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
@@ -278,16 +279,16 @@ def _canonical(value: object, depth: int) -> object:
     raise malformed(f"{type(value).__name__} has no canonical JSON form")
 
 
-def _sorted_names(names: Iterable[object]) -> list[str]:
-    texts = [name for name in names if isinstance(name, str)]
+def _sorted_names(names: Collection[Any]) -> list[str]:
     try:
-        # RFC 8785 section 3.2.3 sorts by UTF-16 code units, which is not code point order.
-        ordered = sorted(texts, key=lambda name: name.encode("utf-16-be"))
+        if "".join(names).isascii():
+            return sorted(names)
+        # RFC 8785 section 3.2.3 sorts by UTF-16 code units, which beyond ASCII is not code point order.
+        return sorted(names, key=lambda name: name.encode("utf-16-be"))
     except UnicodeEncodeError:
         raise malformed("text holds a lone surrogate") from None
-    if len(ordered) != len(list(names)):
-        raise malformed("member name is not text")
-    return ordered
+    except TypeError:
+        raise malformed("member name is not text") from None
 
 
 def sha256(data: bytes) -> bytes:
@@ -317,7 +318,7 @@ def from_unix(seconds: int) -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Write a UTC moment as RFC 3339 with whole seconds and Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat()[:19] + "Z"
 
 
 def civil_day_start(day: date) -> datetime:

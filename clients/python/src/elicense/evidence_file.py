@@ -2,7 +2,7 @@
 
     {"fmt": 1, "env", "created_at", "now", "at": moment | null, "token", "proof": {…} | null, "trust_root", "bundle",
      "policy": {every condition}, "elements": {asked} | null, "memory": {highest seen before} | null,
-     "clock_reliable", "report": {what was answered}}
+     "clock_reliable", "report": {what was answered}, "key_binding": {nonce, audience, used_before} where it was asked}
 
 Documents stand in it as the exact bytes that were used: as text, or under `<name>_base64url` where they are no text.
 Repeating runs the one judge over the same bytes at the same moment. What the file shows is that the answer follows
@@ -28,8 +28,9 @@ from elicense.encoding import (
 )
 from elicense.evidence import Evidence, TrustMemory, gather_offline
 from elicense.fields import Fields
+from elicense.key_binding import ExpectedBinding
 from elicense.log_proof import LogProof, parse_log_proof
-from elicense.policy import Policy
+from elicense.policy import HolderBinding, Policy
 from elicense.problems import FormatError
 from elicense.reading import SignatureMemo
 from elicense.records import quick_constructor
@@ -78,6 +79,7 @@ class Judgement:
     elements: Mapping[str, str] | None = field(repr=False)
     memory: TrustMemory | None
     clock_reliable: bool
+    binding: ExpectedBinding | None = field(default=None, repr=False)
 
     def evidence(self, *, trust_root: bytes | None = None) -> Evidence:
         """Gather the evidence again, under another root where one is given."""
@@ -99,6 +101,7 @@ class Judgement:
             elements=self.elements,
             memo=memo,
             proof=self.proof,
+            binding=self.binding,
         )
 
 
@@ -150,6 +153,7 @@ def write_evidence(judgement: Judgement, report: VerificationReport, *, created_
             "memory": _memory_json(judgement.memory),
             "clock_reliable": judgement.clock_reliable,
             "report": report.to_json(),
+            **_binding_json(judgement.binding),
         }
     )
 
@@ -246,6 +250,26 @@ def _read_judgement(fields: Fields, trust_root: bytes) -> Judgement:
         elements=MappingProxyType(asked) if elements is not None else None,
         memory=_read_memory(fields.child("memory")) if fields.has("memory") else None,
         clock_reliable=_truth(fields, "clock_reliable"),
+        binding=_read_binding(fields.child("key_binding")) if "key_binding" in fields.members() else None,
+    )
+
+
+def _binding_json(binding: ExpectedBinding | None) -> dict[str, JsonValue]:
+    if binding is None:
+        return {}
+    asked: dict[str, JsonValue] = {
+        "nonce": binding.nonce,
+        "audience": binding.audience,
+        "used_before": binding.used_before,
+    }
+    return {"key_binding": asked}
+
+
+def _read_binding(fields: Fields) -> ExpectedBinding:
+    return ExpectedBinding(
+        nonce=fields.text("nonce"),
+        audience=fields.text("audience"),
+        used_before=_truth(fields, "used_before"),
     )
 
 
@@ -301,6 +325,11 @@ def _read_policy(fields: Fields) -> Policy:
             require_freshness=_truth(fields, "require_freshness"),
             require_log_proof=_truth(fields, "require_log_proof"),
             leeway=timedelta(seconds=fields.integer("leeway")),
+            holder_binding=HolderBinding(
+                fields.text("holder_binding") if "holder_binding" in fields.members() else "ignored"
+            ),
+            types=fields.texts("types") if fields.has("types") else (),
+            areas=fields.texts("areas") if fields.has("areas") else (),
         )
     except (ValueError, OverflowError) as error:
         if isinstance(error, FormatError):

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from elicense.encoding import b64url_decode, b64url_encode, canonical_json, malformed, sha256
 from elicense.profiles import PROFILES, Profile
@@ -111,6 +115,47 @@ class Signer(Protocol):
     def sign(self, data: bytes) -> bytes:
         """Return the raw signature over `data` (ES256: r and s, 32 bytes each)."""
         ...
+
+
+class HolderSigner:
+    """Sign presentations with a holder's private key, P-256 under ES256 (implements `Signer`)."""
+
+    __slots__ = ("_key", "public_key")
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        """Take over a private key; FormatError (malformed) for another curve."""
+        self.public_key = PublicKey.from_cryptography(key.public_key())
+        self._key = key
+
+    @classmethod
+    def from_pem(cls, pem: bytes, *, password: bytes | None = None) -> "HolderSigner":
+        """Load a private key from PEM (PKCS #8 or SEC 1), encrypted with `password` where one is given.
+
+        FormatError (malformed) for anything else, a wrong password and every key but P-256 among it.
+        """
+        try:
+            key = load_pem_private_key(pem, password)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            # The reason may speak of the key or the password, and is of no use to anybody else.
+            raise malformed("no private key can be read from this PEM with this password") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise malformed("a holder's key is one of P-256")
+        return cls(key)
+
+    @property
+    def kid(self) -> str:
+        """Return the RFC 7638 thumbprint of the public key."""
+        return self.public_key.kid
+
+    @property
+    def profile(self) -> Profile:
+        """Return the profile: es256."""
+        return self.public_key.profile
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the raw signature over `data`: r and s, 32 bytes each (RFC 7518 section 3.4)."""
+        r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(_COORDINATE_BYTES, "big") + s.to_bytes(_COORDINATE_BYTES, "big")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,4 +50,5 @@ def _limits(report: VerificationReport) -> Iterator[Caution]:
         and report.check(CheckId.REGISTER).outcome is not Outcome.PASSED
     ):
         yield _NOT_SHOWN_LOGGED
-    yield _BEARER
+    if report.check(CheckId.HOLDER_BINDING).outcome is not Outcome.PASSED:
+        yield _BEARER

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -12,8 +13,22 @@ from elicense.encoding import JsonValue, canonical_json, sha256_hex
 MAX_STATUS_AGE = timedelta(days=7)
 """The longest age a policy may allow: a status list's own life (its `exp`)."""
 
+MAY_BE_ACCEPTED = frozenset({"active", "suspended"})
+"""The states a policy may name at all; a policy that a relying party makes itself accepts `active` alone."""
+
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class HolderBinding(StrEnum):
+    """Say when a presenter must prove to hold the credential's key: always, when a proof came along, or never.
+
+    A question that states a nonce and an audience asks for the proof under every policy.
+    """
+
+    REQUIRED = "required"
+    IF_PRESENT = "if_present"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +37,12 @@ class Policy:
 
     `max_status_age`: how old a status may be, up to 7 days. `required_elements`: elements that must be asked
     (by reference) or disclosed (by credential), else `incomplete`. `accepted_states`: register states that
-    count as in force. `require_freshness`: refuse trust documents without a current freshness statement.
+    count as in force, never one that ends a license. `types`, `areas`: codes of license types, and code prefixes of
+    areas (GB/T 2260), that are accepted; all of them when empty, else others are `outside_policy`.
+    `require_freshness`: refuse trust documents without a current freshness statement.
     `require_log_proof`: refuse a credential without a log proof (online the register's own word is one). `leeway`:
-    clock difference forgiven on the times of service data, never on an end date.
+    clock difference forgiven on the times of service data, never on an end date. `holder_binding`: whether the
+    presenter must prove to be the holder.
     """
 
     id: str
@@ -35,15 +53,29 @@ class Policy:
     require_freshness: bool = True
     require_log_proof: bool = False
     leeway: timedelta = timedelta(seconds=60)
+    holder_binding: HolderBinding = HolderBinding.IGNORED
+    types: tuple[str, ...] = ()
+    areas: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse an age outside 1 second to 7 days: ValueError."""
+        """Refuse an age outside 1 second to 7 days, and states that end a license: ValueError."""
         if not timedelta(0) < self.max_status_age <= MAX_STATUS_AGE:
             raise ValueError("max_status_age must be more than 0 and at most 7 days")
+        if not self.accepted_states <= MAY_BE_ACCEPTED:
+            raise ValueError("accepted_states may hold active and suspended only: other states end a license")
+
+    @property
+    def restricts(self) -> bool:
+        """Tell whether only some types or areas are accepted."""
+        return bool(self.types or self.areas)
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Give every condition as JSON: what a receipt's policy digest covers."""
-        return {
+        """Give every condition as JSON: what a receipt's policy digest covers.
+
+        `holder_binding`, `types` and `areas` stand in it only where they ask for something: a policy that does not
+        keeps the digest it had before these conditions existed, and what was kept under it still repeats.
+        """
+        conditions: dict[str, JsonValue] = {
             "id": self.id,
             "version": self.version,
             "max_status_age": int(self.max_status_age.total_seconds()),
@@ -53,6 +85,13 @@ class Policy:
             "require_log_proof": self.require_log_proof,
             "leeway": int(self.leeway.total_seconds()),
         }
+        if self.holder_binding is not HolderBinding.IGNORED:
+            conditions["holder_binding"] = self.holder_binding.value
+        if self.types:
+            conditions["types"] = [*sorted(self.types)]
+        if self.areas:
+            conditions["areas"] = [*sorted(self.areas)]
+        return conditions
 
     @property
     def sha256(self) -> str:
@@ -87,7 +126,7 @@ def policy_by_name(name: str) -> Policy:
     """Find a preset; ValueError naming the known ones otherwise."""
     preset = PRESETS.get(name)
     if preset is None:
-        raise ValueError(f"unknown policy; known are {', '.join(PRESETS)}")
+        raise ValueError(f"unknown policy, and no policy file of this name; known are {', '.join(PRESETS)}")
     return preset
 
 

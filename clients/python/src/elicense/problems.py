@@ -42,6 +42,7 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
+    OUTSIDE_POLICY = "outside_policy"
     STATUS_UNAVAILABLE = "status_unavailable"
     STATUS_STALE = "status_stale"
     LOG_PROOF_MISSING = "log_proof_missing"
@@ -252,6 +253,12 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
             "The license is not yet valid.",
             Text("请在生效日期后再核验。", "Verify again once its validity has begun."),
         ),
+        Reason.OUTSIDE_POLICY: _row(
+            "证照类型或区域不在用证方策略的接受范围内;证照本身不因此失效。",
+            "The license's type or area is not among those the relying party's policy accepts; "
+            "the license itself is not affected.",
+            Text("请持证主体出示策略所接受的证照。", "Ask the holder for a license that the policy accepts."),
+        ),
         Reason.STATUS_UNAVAILABLE: _row(
             "无法取得证照状态,无法判断。", "The status cannot be obtained; cannot tell.", _UPDATE, retry=True
         ),
@@ -303,6 +310,13 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
                 "API 密钥不属于本环境",
                 "The API key belongs to another environment",
                 _KEY,
+            ),
+            _kind(
+                "address_not_allowed",
+                403,
+                "不允许从此地址调用",
+                "The client may not call from this address",
+                _ASK_OPERATOR,
             ),
             _kind("forbidden", 403, "密钥无此权限", "The key lacks the scope for this", _ASK_OPERATOR),
             _kind(

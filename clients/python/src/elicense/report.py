@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -30,6 +31,7 @@ from elicense.problems import INDETERMINATE, PRECEDENCE, REASONS, FormatError, R
 from elicense.references import LogPlace as LogPlace
 from elicense.references import StatusSource as StatusSource
 from elicense.references import TrustReference as TrustReference
+from elicense.result_codes import RESULT_CODES as RESULT_CODES
 
 Lang = Literal["zh", "en"]
 
@@ -63,7 +65,7 @@ class ElementOutcome(StrEnum):
 
 
 class CheckId(StrEnum):
-    """Name the checks, in the order of the judge's plan."""
+    """Name the checks, in the order of the judge's plan; `policy` only where a policy restricts types or areas."""
 
     FORMAT = "format"
     TRUST = "trust"
@@ -80,6 +82,7 @@ class CheckId(StrEnum):
     LOG_PROOF = "log_proof"
     ALGORITHM = "algorithm"
     CLOCK = "clock"
+    POLICY = "policy"
 
 
 CHECK_TITLES: Mapping[CheckId, Text] = MappingProxyType(
@@ -99,6 +102,7 @@ CHECK_TITLES: Mapping[CheckId, Text] = MappingProxyType(
         CheckId.LOG_PROOF: Text("存证日志证明", "Log proof"),
         CheckId.ALGORITHM: Text("签名算法期限", "Life of the algorithm"),
         CheckId.CLOCK: Text("系统时钟", "Clock"),
+        CheckId.POLICY: Text("策略接受范围", "Types and areas of the policy"),
     }
 )
 
@@ -116,8 +120,8 @@ _OUTCOME_TEXT: Mapping[Outcome, Text] = MappingProxyType(
 class Check:
     """Record one check: its outcome, the reason code it speaks for, and whether the verdict needs it.
 
-    `text` replaces the reason's own sentence where the evidence allows a more exact one; `detail` is English
-    for developers and holds no secret and no element value.
+    `text` replaces the sentence of the reason or the outcome where the evidence allows a more exact one; `detail` is
+    English for developers and holds no secret and no element value.
     """
 
     id: CheckId
@@ -134,7 +138,7 @@ class Check:
 
     def message(self, lang: Lang = "zh") -> str:
         """Say the outcome in one sentence for people."""
-        if self.outcome in (Outcome.PASSED, Outcome.SKIPPED):
+        if self.text is None and self.outcome in (Outcome.PASSED, Outcome.SKIPPED):
             separator = ":" if lang == "zh" else ": "
             title = CHECK_TITLES[self.id].in_language(lang)
             return f"{title}{separator}{_OUTCOME_TEXT[self.outcome].in_language(lang)}"
@@ -343,7 +347,7 @@ class VerificationReport:
             "result_code": self.result_code,
             "file_result_code": self.file_result_code,
             "env": self.env,
-            "checks": [check.to_json(lang) for check in self.checks],
+            "checks": [_shown_check(check, lang) for check in self.checks],
             "elements": [element.to_json() for element in self.elements],
             "license": self.shown.to_json() if self.shown is not None else None,
             "superseded_by": self.superseded_by,
@@ -367,27 +371,21 @@ class VerificationReport:
         return shown
 
 
-REPORT_FMT = 1
+_OFTEN_SHOWN = frozenset(id(check) for shared in (PASSED, SKIPPED, NOT_ASKED) for check in shared.values())
 
-RESULT_CODES: Mapping[Reason, int | None] = MappingProxyType(
-    {
-        **{reason: None if reason in INDETERMINATE else 6 for reason in Reason},
-        Reason.OK: 0,
-        Reason.NOT_YET_VALID: 1,
-        Reason.SUSPENDED: 2,
-        Reason.EXPIRED: 3,
-        Reason.REVOKED: 3,
-        Reason.CANCELLED: 3,
-        Reason.SUPERSEDED: 3,
-        Reason.TRANSFERRED: 3,
-        Reason.INCOMPLETE: 4,
-        Reason.AMBIGUOUS: 4,
-        Reason.NOT_FOUND: 5,
-        Reason.NOT_REGISTERED: 5,
-        Reason.CODE_UNKNOWN: 5,
-    }
-)
-"""The information check of GB/T 36906 for each reason; what is not genuine is 6, wrong information."""
+
+def _shown_check(check: Check, lang: Lang) -> dict[str, JsonValue]:
+    # Most checks of most reports are the shared ones, which live as long as the process: told once in each language.
+    return dict(_tell_often(id(check), lang)) if id(check) in _OFTEN_SHOWN else check.to_json(lang)
+
+
+@cache
+def _tell_often(identity: int, lang: Lang) -> dict[str, JsonValue]:
+    shared = (check for checks in (PASSED, SKIPPED, NOT_ASKED) for check in checks.values())
+    return next(check for check in shared if id(check) == identity).to_json(lang)
+
+
+REPORT_FMT = 1
 
 _FILE_FAILED = (CheckId.FORMAT, CheckId.CLAIMS, CheckId.REGISTER)
 _SIGNATURE_FAILED = (CheckId.ISSUER, CheckId.SIGNATURE, CheckId.KEY, CheckId.SCOPE)

@@ -16,10 +16,12 @@ verification and the test vectors all run this one function. The plan:
  9. Status: from the live register, or from a list whose signer speaks for this authority; recent enough.
 10. Dates: the moment lies in the credential's window, without leeway; it was not signed in the future.
 11. Elements: what was asked matches, and nothing the policy requires is missing.
-12. Holder binding: listed and not asked; valid speaks of the license, not of who shows it.
+12. Holder binding: where question or policy ask for it, the presenter holds the key that `cnf` names. Otherwise
+    listed as bearer: valid speaks of the license, not of who shows it.
 13. Log proof: one that is given holds; one is there where the policy, or a compromised key, requires it.
 14. Algorithm: its profile's dates have not passed, or a witness saw the credential in the log before they did.
 15. Clock: it is reliable, and not behind what has been signed already.
+16. Policy: where it names types or areas, the license is of one of them.
 
 Every check is always listed; the reason of highest precedence leads (`elicense.report.decide`).
 
@@ -32,7 +34,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from elicense.by_reference import LicenseFacts, verify_license
-from elicense.checks import EXPIRED_FILE, check_clock, check_dates, check_elements, not_compared
+from elicense.checks import (
+    EXPIRED_FILE,
+    check_accepted,
+    check_clock,
+    check_dates,
+    check_elements,
+    not_compared,
+)
 from elicense.credential import Credential
 from elicense.elements import HeldElements, metadata_elements
 from elicense.evidence import (
@@ -45,6 +54,7 @@ from elicense.evidence import (
     TrustEvidence,
     gather_offline,
 )
+from elicense.key_binding import ExpectedBinding, check_holder_binding
 from elicense.keys import PublicKey
 from elicense.log_check import check_key, check_log_proof
 from elicense.log_proof import LogProof
@@ -72,6 +82,7 @@ from elicense.trust_list import Authority, AuthorityState
 
 __all__ = [
     "Evidence",
+    "ExpectedBinding",
     "LicenseFacts",
     "ListStatus",
     "LiveStatus",
@@ -98,8 +109,8 @@ _ALGORITHM_PASSED = PASSED[CheckId.ALGORITHM]
 _CLOCK_PASSED = PASSED[CheckId.CLOCK]
 _REGISTER_NOT_ASKED = NOT_ASKED[CheckId.REGISTER]
 _ELEMENTS_NOT_ASKED = NOT_ASKED[CheckId.ELEMENTS]
-_HOLDER_BINDING_NOT_ASKED = NOT_ASKED[CheckId.HOLDER_BINDING]
 _LOG_PROOF_NOT_ASKED = NOT_ASKED[CheckId.LOG_PROOF]
+_SKIPPED = Outcome.SKIPPED
 _DISTRUSTED = AuthorityState.DISTRUSTED
 _ENDED = AuthorityState.ENDED
 
@@ -121,12 +132,14 @@ def verify_credential(
     elements: Mapping[str, str] | None = None,
     memo: SignatureMemo | None = None,
     proof: LogProof | None = None,
+    binding: ExpectedBinding | None = None,
 ) -> VerificationReport:
     """Judge a credential against the evidence under a policy, following the plan of this module.
 
     `at` asks about another moment than `evidence.now` (ValueError without a time zone). `elements` are values to
-    compare, by name. `proof` came with the credential and shows that it was logged. `memo` remembers readings
-    and good signatures, never a verdict. Whatever the token is, the answer is a report.
+    compare, by name. `proof` came with the credential and shows that it was logged. `binding` asks the presenter to
+    prove to be the holder. `memo` remembers readings and good signatures, never a verdict. Whatever the token is, the
+    answer is a report.
     """
     if at is not None and at.tzinfo is None:
         raise ValueError("at needs a time zone")
@@ -163,7 +176,8 @@ def verify_credential(
     needed = (policy.require_log_proof and evidence.register is None) or entry.compromised is not None
     if needed or proof is not None or evidence.register is not None:
         logged, place = check_log_proof(credential, proof, evidence=evidence, trust=trust, needed=needed)
-    checks = (
+    bound = check_holder_binding(token, credential, binding, policy=policy, now=evidence.now)
+    checks: tuple[Check, ...] = (
         _FORMAT_PASSED,
         current,
         issuer,
@@ -178,13 +192,19 @@ def verify_credential(
         _check_credential_dates(credential, case),
         compared,
         # 12. 13. 14. 15.
-        _HOLDER_BINDING_NOT_ASKED,
+        bound,
         logged,
         _check_algorithm(entry.key, credential, case, place),
         _check_clock(evidence, trust, source, policy),
     )
+    # 16.
+    if policy.restricts:
+        named = credential.claims.license
+        accepted = check_accepted(type_code=named.type_code, area_code=named.area_code, policy=policy)
+        checks = (*checks, accepted)
     shown = _show(credential, authority)
-    cautions = () if credential.key_binding is None else (_KEY_BINDING_IGNORED,)
+    unchecked = bound.outcome is _SKIPPED and credential.key_binding is not None
+    cautions = (_KEY_BINDING_IGNORED,) if unchecked else ()
     return case.report(checks, results, shown, source, live, place, cautions)
 
 
@@ -206,6 +226,8 @@ class _Case:
     def stop(self, *made: Check) -> VerificationReport:
         """End here: later checks would speak about claims that nothing vouches for."""
         done = {check.id for check in made}
+        if not self.policy.restricts:
+            done.add(CheckId.POLICY)
         skipped = (SKIPPED[check_id] for check_id in CheckId if check_id not in done)
         return self.report((*made, *skipped), not_compared(self.asked))
 

@@ -22,9 +22,11 @@ from elicense.evidence import (
 )
 from elicense.evidence_file import new_judgement
 from elicense.freshness import Freshness
+from elicense.key_binding import ExpectedBinding
 from elicense.log_proof import parse_receipt_proof
 from elicense.log_trust import NO_CHECKPOINTS
-from elicense.policy import Policy, parse_duration, policy_by_name, with_max_status_age
+from elicense.own_policy import MAX_POLICY_BYTES, parse_policy_file
+from elicense.policy import PRESETS, Policy, parse_duration, policy_by_name, with_max_status_age
 from elicense.problems import FormatError
 from elicense.report import rfc3339
 from elicense.stapled import take_apart
@@ -44,10 +46,10 @@ class OfflineVerifier:
 
     `trust_root` and `bundle` are paths or the bytes themselves; without a bundle every answer is indeterminate
     (`trust_unavailable`). `max_status_age` ("24h", "90m", a timedelta; up to 7 days) replaces that of the policy
-    (a preset's name or a Policy). The verifier remembers the newest root, the highest sequences, the log's states and
-    the latest time it has seen: `reload` refuses older ones and a log that forked or went back, and a clock that ran
-    backwards makes answers indeterminate. Raises TrustError for a root that cannot be read or is none, ValueError for
-    an unknown policy or age.
+    (a preset's name, the path of a policy file, or a Policy). The verifier remembers the newest root, the highest
+    sequences, the log's states and the latest time it has seen: `reload` refuses older ones and a log that forked or
+    went back, and a clock that ran backwards makes answers indeterminate. Raises TrustError for a root that cannot be
+    read or is none, ValueError for an unknown policy or age.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class OfflineVerifier:
         *,
         trust_root: Source,
         bundle: Source | None = None,
-        policy: str | Policy = "platform-default",
+        policy: str | os.PathLike[str] | Policy = "platform-default",
         max_status_age: str | timedelta | None = None,
         clock: Callable[[], datetime] = _system.now,
     ) -> None:
@@ -76,13 +78,19 @@ class OfflineVerifier:
         *,
         at: datetime | None = None,
         elements: Mapping[str, str] | None = None,
+        nonce: str | None = None,
+        audience: str | None = None,
     ) -> OfflineReport:
         """Judge one credential: its text or bytes, or the path of a file that holds it, with or without a log proof.
 
         `at` judges dates and status as of another moment (of the past, by the bundle's archived lists); `elements` are
-        compared with what the credential discloses. A bad credential is a report that is false, never an exception.
-        Raises OSError for a path that cannot be read.
+        compared with what the credential discloses. `nonce` and `audience`, given together, ask the presenter to prove
+        to be the holder: the nonce you gave this presenter, and your own name as you gave it. A nonce counts once, and
+        remembering the used ones is the caller's business: make a new one for each presenter. A bad credential is a
+        report that is false, never an exception.
+        Raises OSError for a path that cannot be read, ValueError for one of nonce and audience alone.
         """
+        binding = expected_binding(nonce, audience)
         now = self._clock()
         evidence = self._evidence.at_time(now, memory=self._memory)
         self._saw(now)
@@ -98,6 +106,7 @@ class OfflineVerifier:
             elements=dict(elements) if elements is not None else None,
             memory=self._before,
             clock_reliable=evidence.clock_reliable,
+            binding=binding,
         )
         return with_evidence(judgement.judge(evidence, memo=self._memo), judgement, evidence)
 
@@ -228,13 +237,33 @@ def verify_receipt_with(
     return report.receipt
 
 
-def choose_policy(policy: str | Policy, max_status_age: str | timedelta | None) -> Policy:
-    """Return the policy with its maximum status age replaced, if one is given. Raises ValueError."""
-    chosen = policy_by_name(policy) if isinstance(policy, str) else policy
+def choose_policy(policy: str | os.PathLike[str] | Policy, max_status_age: str | timedelta | None) -> Policy:
+    """Return the policy with its maximum status age replaced, if one is given.
+
+    A name is a preset's; any other text, or a path, names a policy file. Raises ValueError.
+    """
+    chosen = policy if isinstance(policy, Policy) else _named_policy(policy)
     if max_status_age is None:
         return chosen
     age = parse_duration(max_status_age) if isinstance(max_status_age, str) else max_status_age
     return with_max_status_age(chosen, age)
+
+
+def expected_binding(nonce: str | None, audience: str | None) -> ExpectedBinding | None:
+    """Return what a key binding must answer; None where neither is given, ValueError for one without the other."""
+    if nonce is None and audience is None:
+        return None
+    return ExpectedBinding(nonce=nonce or "", audience=audience or "")
+
+
+def _named_policy(policy: str | os.PathLike[str]) -> Policy:
+    if isinstance(policy, str) and (policy in PRESETS or not os.path.isfile(policy)):
+        return policy_by_name(policy)
+    try:
+        with Path(policy).open("rb") as file:
+            return parse_policy_file(file.read(MAX_POLICY_BYTES + 1))
+    except OSError as error:
+        raise ValueError(f"the policy file cannot be read: {error.strerror}") from error
 
 
 def read_credential(source: Source) -> str | bytes:

@@ -37,7 +37,7 @@ from elicense.client._protocol import (
     without_none,
 )
 from elicense.client._trust import Trust
-from elicense.client.errors import APIConnectionError, ConfigurationError, TrustError
+from elicense.client.errors import APIConnectionError, APIResponseError, ConfigurationError, TrustError
 
 if TYPE_CHECKING:
     from elicense.receipt import Receipt
@@ -198,11 +198,13 @@ class Verifications:
         reference: str | None = None,
         policy: str | None = None,
         at: datetime | str | None = None,
+        key_binding: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Verification:
         """Ask one question: a credential, a reference to a license, or a presentation code.
 
-        With a past `at` (a moment with its time zone, or RFC 3339) the answer says what held then.
+        With a past `at` (a moment with its time zone, or RFC 3339) the answer says what held then. `key_binding`
+        {nonce, audience} asks the presenter of a credential to prove to be the holder; a nonce counts once.
         A license that is not valid is an answer (false), not an error. Raises InvalidRequestError for a question
         of the wrong shape.
         """
@@ -215,6 +217,7 @@ class Verifications:
             "reference": reference,
             "policy": policy,
             "at": rfc3339(at) if isinstance(at, datetime) else at,
+            "key_binding": None if key_binding is None else dict(key_binding),
         }
         return verification_of(
             self._client._post(
@@ -228,6 +231,14 @@ class Verifications:
         return batch_of(
             self._client._post(["v1", "verifications", "batch"], body, idempotency_key=idempotency_key)
         )
+
+    def new_nonce(self) -> str:
+        """Get a fresh nonce (128 random bits) to give to one presenter, together with your audience."""
+        answer = self._client._post(["v1", "presentation-nonces"], {}, idempotency_key=None)
+        nonce = answer.get("nonce")
+        if not isinstance(nonce, str) or not nonce:
+            raise APIResponseError("the answer holds no nonce")
+        return nonce
 
     def get(self, verification_id: str) -> Verification:
         """Fetch one verification of the caller. Raises NotFoundError also for somebody else's."""

@@ -120,6 +120,12 @@ class WrongEnvironmentError(APIStatusError):
     code = "wrong_environment"
 
 
+class AddressNotAllowedError(APIStatusError):
+    """Say: the client may not call from this address (403)."""
+
+    code = "address_not_allowed"
+
+
 class ForbiddenError(APIStatusError):
     """Say: the key lacks the scope for this (403)."""
 
@@ -370,6 +376,7 @@ PROBLEM_ERRORS: Mapping[str, type[APIStatusError]] = MappingProxyType(
             KeyExpiredError,
             KeyRevokedError,
             WrongEnvironmentError,
+            AddressNotAllowedError,
             ForbiddenError,
             NotYourAuthorityError,
             PurposeNotAllowedError,

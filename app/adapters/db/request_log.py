@@ -1,0 +1,71 @@
+"""Request logs, and when each key was last used."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, delete, or_, select, tuple_, update
+
+from app.adapters.db.cursors import decode_cursor, encode_cursor, refused_cursor
+from app.adapters.db.session import Session, flat_values
+from app.adapters.db.tables import api_clients, api_keys, client_jwks, request_log
+from app.domain.request_log import LoggedRequest
+
+_LISTING = "requests"
+
+
+class SqlRequestLog:
+    """Implements `caller_ports.RequestLogRepository`."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add_many(self, entries: Sequence[LoggedRequest]) -> None:
+        """Store entries."""
+        await self._session.insert_many(request_log, [flat_values(entry) for entry in entries])
+
+    async def page(
+        self, client_id: str, *, cursor: str | None, limit: int
+    ) -> tuple[Sequence[LoggedRequest], str | None]:
+        """Return one page of a client's requests, newest first, and the cursor of the next."""
+        columns = request_log.c
+        statement = select(request_log).where(columns.client_id == client_id)
+        after = decode_cursor(cursor, _LISTING, parts=2)
+        if after is not None:
+            try:
+                moment = datetime.fromisoformat(after[0])
+            except ValueError:
+                raise refused_cursor() from None
+            if moment.tzinfo is None:
+                raise refused_cursor()
+            earlier = or_(columns.at < moment, and_(columns.at == moment, columns.id < after[1]))
+            statement = statement.where(earlier)
+        ordered = statement.order_by(columns.at.desc(), columns.id.desc()).limit(limit + 1)
+        found = [LoggedRequest(**row._mapping) for row in await self._session.rows(ordered)]
+        page = found[:limit]
+        more = len(found) > limit
+        return page, encode_cursor(_LISTING, page[-1].at.isoformat(), page[-1].id) if more else None
+
+    async def sweep(self, *, before: datetime, limit: int) -> int:
+        """Delete up to `limit` entries older than a moment; return how many."""
+        columns, swept = request_log.c, 0
+        for row in await self._session.rows(select(api_clients.c.id)):
+            if swept >= limit:
+                break
+            own = columns.client_id == row.id
+            old = select(columns.at, columns.id).where(own, columns.at < before).limit(limit - swept)
+            chosen = tuple_(columns.at, columns.id).in_(old)
+            swept += await self._session.changed(delete(request_log).where(own, chosen))
+        return swept
+
+    async def mark_used(self, used: Mapping[str, datetime], *, kids: Mapping[str, datetime]) -> None:
+        """Keep when API keys (by handle) and registered public keys (by kid) were last used; later times stay."""
+        for table, column, found in (
+            (api_keys, api_keys.c.handle, used),
+            (client_jwks, client_jwks.c.kid, kids),
+        ):
+            for name in sorted(found):
+                at = found[name]
+                earlier = or_(table.c.last_used_at.is_(None), table.c.last_used_at < at)
+                await self._session.run(update(table).where(column == name, earlier).values(last_used_at=at))

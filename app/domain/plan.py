@@ -1,0 +1,140 @@
+"""Plans: how many calls a client may make, and how a quota is spent over many processes.
+
+The rate is a bucket that holds `burst` calls and refills evenly; the state of a bucket is one moment, the one at which
+it will be full again. The day's count begins anew with each civil day at +08:00. Both stand in one row per client, from
+which each process leases calls in small lots before it admits any.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from app.domain.api_client import ApiClient
+from app.domain.errors import DomainError, FieldError
+from elicense.encoding import civil_day_start
+
+CUSTOM_PLAN = "custom"
+"""The name shown for a client whose figures are its own."""
+
+MOST_CALLS_PER_MINUTE = 1_000_000
+MOST_CALLS_PER_DAY = 1_000_000_000
+MOST_ITEMS = 1000
+_LARGEST_LOT = 1000
+_MINUTE = 60_000_000
+_CIVIL = timedelta(hours=8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Named quotas: calls a minute, how many of them at once (`burst`, None: all), calls a day (None: no limit)."""
+
+    name: str
+    calls_per_minute: int
+    burst: int | None
+    calls_per_day: int | None
+    batch_limit: int
+
+
+STANDARD_PLAN = Plan(
+    name="standard", calls_per_minute=2000, burst=None, calls_per_day=None, batch_limit=MOST_ITEMS
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaState:
+    """What a client has spent: its bucket is full again at `full_at`; `day_used` calls were leased on `day`."""
+
+    client_id: str
+    full_at: datetime
+    day: date
+    day_used: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Calls granted to one process, and what is left for all: of the bucket, and of the day (None: no limit).
+
+    `full_in` and `day_ends_in` are seconds. Where nothing was granted `wait` says in how many seconds to try again.
+    """
+
+    calls: int
+    available: int
+    full_in: int
+    day_left: int | None
+    day_ends_in: int
+    wait: int
+
+
+def lot_of(client: ApiClient) -> int:
+    """Return how many calls a process leases at once: a 20th of the burst, a 100th of the day, at most 1,000."""
+    lot = min(_LARGEST_LOT, burst_of(client) // 20)
+    if client.calls_per_day is not None:
+        lot = min(lot, client.calls_per_day // 100)
+    return max(1, lot)
+
+
+def burst_of(client: ApiClient) -> int:
+    """Return how many calls may come at once."""
+    return client.calls_per_minute if client.burst is None else client.burst
+
+
+def civil_day(now: datetime) -> date:
+    """Return the civil day at +08:00 of a moment in UTC."""
+    return (now + _CIVIL).date()
+
+
+def lease_calls(
+    client: ApiClient, state: QuotaState | None, *, now: datetime, wanted: int
+) -> tuple[Lease, QuotaState]:
+    """Grant up to `wanted` calls and return the client's state after that.
+
+    A clock set back cannot lock a client out: no bucket is taken to be emptier than empty.
+    """
+    interval, burst, today = _MINUTE / client.calls_per_minute, burst_of(client), civil_day(now)
+    debt = 0.0
+    day_used = 0
+    if state is not None:
+        debt = min(max(0.0, (state.full_at - now) / timedelta(microseconds=1)), burst * interval)
+        day_used = state.day_used if state.day >= today else 0
+        today = max(state.day, today)
+    room = burst - debt / interval
+    available = math.floor(room + 1e-6)
+    day_left = None if client.calls_per_day is None else max(0, client.calls_per_day - day_used)
+    granted = min(wanted, available) if day_left is None else min(wanted, available, day_left)
+    after = debt + granted * interval
+    day_ends_in = max(1, math.ceil((civil_day_start(today + timedelta(days=1)) - now).total_seconds()))
+    wait = day_ends_in if day_left == 0 else max(1, math.ceil((1 - room) * interval / 1e6))
+    lease = Lease(
+        calls=granted,
+        available=available - granted,
+        full_in=math.ceil(after / 1e6),
+        day_left=None if day_left is None else day_left - granted,
+        day_ends_in=day_ends_in,
+        wait=0 if granted else wait,
+    )
+    spent = QuotaState(
+        client_id=client.id,
+        full_at=now + timedelta(microseconds=round(after)),
+        day=today,
+        day_used=day_used + granted,
+    )
+    return lease, spent
+
+
+def require_sound_quotas(
+    *, calls_per_minute: int, burst: int | None, calls_per_day: int | None, batch_limit: int
+) -> None:
+    """Raise DomainError `invalid_request` unless the figures can be kept."""
+    checks = (
+        ("/calls_per_minute", 1 <= calls_per_minute <= MOST_CALLS_PER_MINUTE, "must be 1 to 1000000"),
+        ("/burst", burst is None or 1 <= burst <= calls_per_minute, "must be 1 to the calls a minute"),
+        (
+            "/calls_per_day",
+            calls_per_day is None or 1 <= calls_per_day <= MOST_CALLS_PER_DAY,
+            "must be 1 to 1000000000",
+        ),
+        ("/batch_limit", 1 <= batch_limit <= MOST_ITEMS, "must be 1 to 1000"),
+    )
+    wrong = [FieldError(pointer, detail) for pointer, good, detail in checks if not good]
+    if wrong:
+        raise DomainError("invalid_request", "these quotas cannot be kept", errors=wrong)

@@ -1,0 +1,159 @@
+"""Quotas: every call is paid for before any work, from calls that the process has leased in the database.
+
+A lease is one small transaction for many calls (`domain/plan.py` says how many), so a quota holds over all processes
+and machines, while most calls cost a subtraction. What a process leased and does not spend within a minute is lost to
+the client: at most a twentieth of its burst. While the database takes no writes the process counts by itself with the
+same figures: nothing but reading is answered then, and reading goes on.
+"""
+
+import asyncio
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.domain.api_client import ApiClient
+from app.domain.errors import DomainError, TooManyCalls
+from app.domain.plan import Lease, QuotaState, lease_calls, lot_of
+from app.ports import Clock, Store, UnitOfWork
+
+log = structlog.get_logger()
+
+LEASE_AGE = timedelta(seconds=60)
+PAUSE_AFTER_FAILURE = timedelta(seconds=1)
+PAUSE_AFTER_REFUSAL = timedelta(seconds=1)
+"""The shortest time that Retry-After names: until then a caller that goes on is refused without a transaction."""
+
+_MOST_ACCOUNTS = 10_000
+_OUT_OF_ORDER = frozenset({"unavailable", "read_only", "overloaded"})
+
+Fields = tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
+"""The response fields RateLimit and RateLimit-Policy."""
+
+
+class _Account:
+    """What this process holds for one client."""
+
+    __slots__ = (
+        "calls",
+        "client",
+        "ends_at",
+        "lease",
+        "local",
+        "lock",
+        "policy",
+        "refused_until",
+        "shared_again_at",
+    )
+
+    def __init__(self, client: ApiClient) -> None:
+        self.client = client
+        self.lock = asyncio.Lock()
+        self.calls = 0
+        self.lease: Lease | None = None
+        self.ends_at: datetime | None = None
+        self.local: QuotaState | None = None
+        self.shared_again_at: datetime | None = None
+        self.refused_until: datetime | None = None
+        self.policy = policy_field(client)
+
+    def spend(self, now: datetime) -> bool:
+        """Take one call from the lease. False when there is none, or its minute or its day is over."""
+        if self.calls < 1 or self.ends_at is None or now >= self.ends_at:
+            return False
+        self.calls -= 1
+        return True
+
+    def is_refused(self, now: datetime) -> bool:
+        """Tell whether it was refused a moment ago. A clock set back ends that: the database is asked again."""
+        until = self.refused_until
+        return until is not None and until - PAUSE_AFTER_REFUSAL <= now < until
+
+    def fields(self) -> Fields:
+        return (b"ratelimit", limit_field(self.lease, self.calls)), (b"ratelimit-policy", self.policy)
+
+
+class QuotaService:
+    """Admits calls within their clients' quotas."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+
+    async def take(self, client: ApiClient) -> Fields:
+        """Count one call and return the response fields. Raises TooManyCalls (429); `fields` still answers then."""
+        account, now = self._account(client), self._clock.now()
+        if not account.spend(now):
+            # One call leases for all that wait here; they find calls when it lets them in.
+            async with account.lock:
+                if not account.spend(now):
+                    if not account.is_refused(now):
+                        await self._lease(account, now)
+                    if not account.spend(now):
+                        assert account.lease is not None
+                        raise TooManyCalls(max(1, account.lease.wait))
+        return account.fields()
+
+    def fields(self, client: ApiClient) -> Fields:
+        """Return the response fields as they stand for a client."""
+        return self._account(client).fields()
+
+    def _account(self, client: ApiClient) -> _Account:
+        account = self._accounts.get(client.id)
+        if account is not None and account.client is client:
+            return account
+        if account is None or _figures(account.client) != _figures(client):
+            account = self._accounts[client.id] = _Account(client)
+            if len(self._accounts) > _MOST_ACCOUNTS:
+                self._accounts.popitem(last=False)
+        account.client = client
+        self._accounts.move_to_end(client.id)
+        return account
+
+    async def _lease(self, account: _Account, now: datetime) -> None:
+        client = account.client
+        if account.shared_again_at is None or now >= account.shared_again_at:
+            try:
+                account.lease = await self._store.write(lambda unit: _lease_shared(unit, client, now))
+                account.shared_again_at = None
+            except DomainError as error:
+                if error.code not in _OUT_OF_ORDER:
+                    raise
+                account.shared_again_at = now + PAUSE_AFTER_FAILURE
+                log.warning("quota_counted_alone", code=error.code)
+        if account.shared_again_at is not None:
+            account.lease, account.local = lease_calls(client, account.local, now=now, wanted=1)
+        assert account.lease is not None
+        account.calls = account.lease.calls
+        account.refused_until = None if account.calls else now + PAUSE_AFTER_REFUSAL
+        account.ends_at = now + min(LEASE_AGE, timedelta(seconds=account.lease.day_ends_in))
+
+
+async def _lease_shared(unit: UnitOfWork, client: ApiClient, now: datetime) -> Lease:
+    lease, state = lease_calls(client, await unit.plans.spent(client.id), now=now, wanted=lot_of(client))
+    if lease.calls:
+        await unit.plans.keep_spent(state)
+    return lease
+
+
+def _figures(client: ApiClient) -> tuple[int, int | None, int | None]:
+    return client.calls_per_minute, client.burst, client.calls_per_day
+
+
+def policy_field(client: ApiClient) -> bytes:
+    """Write RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10 §3): quota `q` per window of `w` seconds."""
+    policies = [f'"minute";q={client.calls_per_minute};w=60']
+    if client.calls_per_day is not None:
+        policies.append(f'"day";q={client.calls_per_day};w=86400')
+    return ", ".join(policies).encode("ascii")
+
+
+def limit_field(lease: Lease | None, calls: int) -> bytes:
+    """Write RateLimit (the same draft, §4): what is available now `r`, and the seconds `t` until it is whole again."""
+    if lease is None:
+        return b'"minute";r=0;t=1'
+    limits = [f'"minute";r={lease.available + calls};t={lease.full_in}']
+    if lease.day_left is not None:
+        limits.append(f'"day";r={lease.day_left + calls};t={lease.day_ends_in}')
+    return ", ".join(limits).encode("ascii")

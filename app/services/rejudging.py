@@ -1,0 +1,159 @@
+"""Judge a kept verification again under another policy, from what is kept of it and nothing else.
+
+A policy decides about three things: how old a status may be, which elements must be there, which types and areas are
+accepted. These are judged anew; every other check stands as it was. Where what is kept does not say, all that might
+have been is weighed: one answer in every case is an answer, several are none (`told` is None), and `because` names
+the parts of the policy that cannot be judged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+from app.domain.purpose import METADATA
+from app.domain.verification import VerificationRecord
+from elicense.own_policy import parts_of
+from elicense.policy import DEFAULT_POLICY, Policy
+from elicense.problems import Reason
+from elicense.report import PASSED, Check, CheckId, Outcome, Verdict, decide
+
+Answer = tuple[str, str]
+"""A verdict and its leading reason."""
+
+_JUDGED_PARTS = frozenset(
+    {
+        "max_status_age",
+        "accepted_states",
+        "required_elements",
+        "types",
+        "areas",
+        "require_freshness",
+        "require_log_proof",  # online the register itself says what it issued
+    }
+)
+_HELD = frozenset({"match", "match_normalized", "mismatch"})
+_WRONG = frozenset({"mismatch", "not_on_license", "former_value"})
+_LIVE = frozenset({Reason.OK, Reason.SUSPENDED})
+_INCOMPLETE = Check(CheckId.ELEMENTS, Outcome.CANNOT_TELL, Reason.INCOMPLETE)
+_MISMATCH = Check(CheckId.ELEMENTS, Outcome.FAILED, Reason.MISMATCH)
+_STALE = Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_STALE)
+_SUSPENDED = Check(CheckId.STATUS, Outcome.FAILED, Reason.SUSPENDED)
+_OUTSIDE = Check(CheckId.POLICY, Outcome.FAILED, Reason.OUTSIDE_POLICY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseThen:
+    """What is still known of the license as it was when it was verified; None where it has changed since."""
+
+    type_code: str | None = None
+    area_code: str | None = None
+    elements: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    """What another policy would have answered, None where it cannot be told, and the parts it hangs on then."""
+
+    told: Answer | None
+    because: frozenset[str] = frozenset()
+
+
+def rejudge(record: VerificationRecord, policy: Policy, then: LicenseThen) -> Rejudged:
+    """Say what `policy` would have answered. Never raises for what is kept."""
+    stored = (record.verdict, record.reason)
+    try:
+        kept = _Kept(record)
+    except (KeyError, TypeError, ValueError):
+        return Rejudged(None, frozenset({"record"}))
+    if kept.decided() != stored:
+        return Rejudged(None, frozenset({"record"}))  # made by a program that judged otherwise
+    if kept.stopped:
+        return Rejudged(stored)  # nothing that a policy decides about was looked at
+    questions = {
+        "max_status_age": kept.status(policy),
+        "required_elements": kept.elements(policy, then),
+        "types": _accepted(policy.types, then.type_code, exact=True),
+        "areas": _accepted(policy.areas, then.area_code, exact=False),
+        **dict.fromkeys(_unknown_parts(policy), (PASSED[CheckId.POLICY], _OUTSIDE)),
+    }
+    possible = {_answer(decide((*kept.standing, *chosen))) for chosen in product(*questions.values())}
+    if len(possible) == 1:
+        return Rejudged(possible.pop())
+    return Rejudged(None, frozenset(name for name, choices in questions.items() if len(choices) > 1))
+
+
+class _Kept:
+    """The kept answer of one verification, read back. Raises KeyError, TypeError, ValueError for one unlike ours."""
+
+    def __init__(self, record: VerificationRecord) -> None:
+        answer: Mapping[str, Any] = record.answer
+        self._by_reference = record.kind == "license"
+        self._checks = [
+            Check(CheckId(one["id"]), Outcome(one["outcome"]), Reason(one["code"]))
+            for one in answer["checks"]
+            if one["outcome"] != Outcome.SKIPPED.value
+        ]
+        judged = {check.id: check for check in self._checks}
+        self._status = judged.get(CheckId.STATUS)
+        self.stopped = self._status is None
+        anew = (CheckId.STATUS, CheckId.ELEMENTS, CheckId.POLICY)
+        self.standing = tuple(check for check in self._checks if check.id not in anew)
+        self._outcomes: dict[str, str] = {one["name"]: one["outcome"] for one in answer["elements"]}
+        as_of = answer["status_as_of"]
+        self._age = None
+        if as_of is not None:
+            self._age = datetime.fromisoformat(answer["evaluated_at"]) - datetime.fromisoformat(as_of)
+
+    def decided(self) -> Answer:
+        """Return what the kept checks say together."""
+        return _answer(decide(self._checks))
+
+    def status(self, policy: Policy) -> Sequence[Check]:
+        """Return what the status check may have been under a policy."""
+        status = self._status
+        assert status is not None
+        too_old = self._age is not None and self._age > policy.max_status_age
+        if status.code is Reason.STATUS_STALE:
+            return (_STALE,) if too_old or self._age is None else (_STALE, _SUSPENDED, PASSED[CheckId.STATUS])
+        return (_STALE,) if too_old and status.code in _LIVE else (status,)
+
+    def elements(self, policy: Policy, then: LicenseThen) -> Sequence[Check]:
+        """Return what the elements check may have been under a policy."""
+        outcomes = self._outcomes
+        there = [self._is_there(name, then) for name in policy.required_elements]
+        if False in there or "cannot_tell" in outcomes.values():
+            return (_INCOMPLETE,)
+        compared = _MISMATCH if _WRONG & set(outcomes.values()) else PASSED[CheckId.ELEMENTS]
+        return (compared, _INCOMPLETE) if None in there else (compared,)
+
+    def _is_there(self, name: str, then: LicenseThen) -> bool | None:
+        if self._by_reference:
+            return name in self._outcomes
+        if name in METADATA or self._outcomes.get(name) in _HELD:
+            return True
+        return None if then.elements is None else name in then.elements
+
+
+def _accepted(wanted: tuple[str, ...], held: str | None, *, exact: bool) -> Sequence[Check]:
+    if not wanted:
+        return (PASSED[CheckId.POLICY],)
+    if held is None:
+        return (PASSED[CheckId.POLICY], _OUTSIDE)
+    fits = held in wanted if exact else held.startswith(wanted)
+    return (PASSED[CheckId.POLICY],) if fits else (_OUTSIDE,)
+
+
+def _unknown_parts(policy: Policy) -> list[str]:
+    """Name parts that say something and that this program cannot judge again."""
+    usual = parts_of(DEFAULT_POLICY)
+    return [
+        name
+        for name, value in parts_of(policy).items()
+        if name not in _JUDGED_PARTS and value != usual.get(name)
+    ]
+
+
+def _answer(decided: tuple[Verdict, Reason]) -> Answer:
+    return decided[0].value, decided[1].value

@@ -1,0 +1,72 @@
+"""`elicense clients` and `elicense plans` on a migrated database, as an operator types them."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.cli import register
+from tests.client_assertions import BankKey
+
+
+@pytest.fixture
+def data_dir(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copyfile(sqlite_template, tmp_path / "elicense.db")
+    monkeypatch.setenv("ELICENSE_ENV", "development")
+    return tmp_path
+
+
+def run(data_dir: Path, *words: str) -> int:
+    parser = argparse.ArgumentParser(prog="elicense")
+    register(parser.add_subparsers(required=True))
+    arguments = parser.parse_args([*words, "--data-dir", str(data_dir)])
+    code: int = arguments.run(arguments)
+    return code
+
+
+def test_an_operator_manages_plans_networks_and_keys(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market = ("--calls-per-minute", "600", "--burst", "50", "--calls-per-day", "9000", "--batch-limit", "20")
+    assert run(data_dir, "plans", "set", "market", *market) == 0
+    assert run(data_dir, "plans", "set", "Not a name", *market) == 1
+    assert run(data_dir, "clients", "create", "a-bank", "--kind", "bank", "--plan", "market", "--json") == 0
+    assert run(data_dir, "clients", "create", "b", "--kind", "bank", "--plan", "none") == 1
+    assert run(data_dir, "clients", "plan", "a-bank", "trial") == 0
+    networks = ("--network", "203.0.113.0/24", "--network", "2001:db8::/32")
+    assert run(data_dir, "clients", "networks", "a-bank", *networks) == 0
+    assert run(data_dir, "clients", "networks", "a-bank", "--network", "203.0.113.7/24") == 1
+    key = BankKey()
+    file = data_dir / "bank.jwk.json"
+    file.write_text(json.dumps(key.jwk))
+    assert run(data_dir, "clients", "add-jwk", "a-bank", str(file)) == 0
+    assert run(data_dir, "clients", "add-jwk", "nobody", str(file)) == 1
+    file.write_text("{")
+    assert run(data_dir, "clients", "add-jwk", "a-bank", str(file)) == 2
+    assert run(data_dir, "clients", "add-jwk", "a-bank", str(data_dir / "nothing")) == 4
+    capsys.readouterr()
+    assert run(data_dir, "clients", "list", "--json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["plan"] == "trial" and listed["networks"] == "203.0.113.0/24,2001:db8::/32"
+    assert listed["jwks"] == key.kid and listed["last_used_at"] == ""
+    assert run(data_dir, "clients", "end-jwk", "a-bank", key.kid) == 0
+    assert run(data_dir, "clients", "end-jwk", "a-bank", key.kid) == 1
+    assert run(data_dir, "clients", "networks", "a-bank", "--anywhere") == 0
+    capsys.readouterr()
+    assert run(data_dir, "plans", "list", "--json") == 0
+    plans = {plan["name"]: plan for plan in json.loads(capsys.readouterr().out)}
+    assert plans["market"]["calls_per_day"] == 9000 and {"standard", "trial", "bulk"} < set(plans)
+
+
+def test_keys_beyond_two_stop_counting_in_the_list(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data_dir, "clients", "create", "a-bank", "--kind", "bank") == 0
+    for _ in range(3):
+        assert run(data_dir, "clients", "rotate", "a-bank", "--overlap", "1h") == 0
+    capsys.readouterr()
+    assert run(data_dir, "clients", "list", "--json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert len(listed["keys"].split(",")) == 2

@@ -1,0 +1,149 @@
+"""Quotas as arithmetic: buckets that refill, days that begin anew, clocks that go back, addresses behind proxies."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.address import caller_address, may_call_from, parse_networks
+from app.domain.api_client import DEFAULT_SCOPES, ApiClient, ClientKind
+from app.domain.errors import DomainError
+from app.domain.ids import ClientId
+from app.domain.plan import QuotaState, lease_calls, lot_of, require_sound_quotas
+from app.services.quotas import limit_field, policy_field
+
+NOON = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)  # 12:00 at +08:00
+
+
+def client(
+    *, calls_per_minute: int = 60, burst: int | None = None, calls_per_day: int | None = None
+) -> ApiClient:
+    return ApiClient(
+        id=ClientId("c"),
+        name="c",
+        kind=ClientKind.PLATFORM,
+        authority_code=None,
+        holder_code=None,
+        scopes=DEFAULT_SCOPES[ClientKind.PLATFORM],
+        purposes=(),
+        default_purpose="",
+        calls_per_minute=calls_per_minute,
+        burst=burst,
+        calls_per_day=calls_per_day,
+        batch_limit=1,
+        created_at=NOON,
+    )
+
+
+def spend(one: ApiClient, state: QuotaState | None, now: datetime, wanted: int) -> tuple[int, QuotaState]:
+    lease, after = lease_calls(one, state, now=now, wanted=wanted)
+    return lease.calls, after
+
+
+def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
+    one = client(calls_per_minute=60, burst=10)
+    got, state = spend(one, None, NOON, 100)
+    assert got == 10
+    assert spend(one, state, NOON, 1)[0] == 0
+    assert spend(one, state, NOON + timedelta(seconds=3), 100)[0] == 3
+    assert spend(one, state, NOON + timedelta(hours=1), 100)[0] == 10
+
+
+@pytest.mark.parametrize("rate", [1, 7, 60, 2000, 999_983])
+def test_no_minute_gives_more_than_burst_and_rate_however_it_is_asked(rate: int) -> None:
+    one, state, total = client(calls_per_minute=rate), None, 0
+    for step in range(60):
+        got, state = spend(one, state, NOON + timedelta(seconds=step), 10_000_000)
+        total += got
+    assert rate <= total <= 2 * rate
+
+
+def test_a_day_is_never_exceeded_and_ends_at_midnight_in_china() -> None:
+    one, state, total = client(calls_per_minute=1000, calls_per_day=250), None, 0
+    for step in range(20):
+        got, state = spend(one, state, NOON + timedelta(minutes=step), 100)
+        total += got
+    assert total == 250
+    lease, _ = lease_calls(one, state, now=NOON + timedelta(minutes=30), wanted=1)
+    assert (lease.calls, lease.day_left, lease.wait) == (0, 0, 11 * 3600 + 1800)
+    assert spend(one, state, NOON + timedelta(hours=12), 100)[0] == 100
+
+
+def test_a_clock_set_back_neither_locks_out_nor_gives_a_second_day() -> None:
+    one = client(calls_per_minute=60, burst=10, calls_per_day=100)
+    _, state = spend(one, None, NOON, 10)
+    got, _ = spend(one, state, NOON - timedelta(hours=2), 10)
+    assert got == 0
+    assert spend(one, state, NOON - timedelta(hours=2) + timedelta(seconds=5), 10)[0] == 0
+    _, later = spend(one, state, NOON - timedelta(hours=2), 1)
+    assert spend(one, later, NOON - timedelta(hours=2) + timedelta(seconds=10), 10)[0] == 10
+    _, full = spend(client(calls_per_day=60), None, NOON, 60)
+    lease, _ = lease_calls(client(calls_per_day=60), full, now=NOON - timedelta(days=1), wanted=1)
+    assert lease.calls == 0
+
+
+def test_lots_are_small_beside_the_quota() -> None:
+    assert lot_of(client(calls_per_minute=2000)) == 100
+    assert lot_of(client(calls_per_minute=1_000_000)) == 1000
+    assert lot_of(client(calls_per_minute=2000, calls_per_day=500)) == 5
+    assert lot_of(client(calls_per_minute=2)) == 1
+
+
+def test_the_fields_are_those_of_the_draft() -> None:
+    one = client(calls_per_minute=60, calls_per_day=1000)
+    assert policy_field(one) == b'"minute";q=60;w=60, "day";q=1000;w=86400'
+    lease, _ = lease_calls(one, None, now=NOON, wanted=10)
+    assert limit_field(lease, 9) == b'"minute";r=59;t=10, "day";r=999;t=43200'
+    assert policy_field(client()) == b'"minute";q=60;w=60'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"calls_per_minute": 0}, "/calls_per_minute"),
+        ({"burst": 61}, "/burst"),
+        ({"calls_per_day": 0}, "/calls_per_day"),
+        ({"batch_limit": 1001}, "/batch_limit"),
+    ],
+)
+def test_quotas_that_cannot_be_kept_are_refused(wrong: dict[str, int], pointer: str) -> None:
+    good: dict[str, int | None] = {
+        "calls_per_minute": 60,
+        "burst": None,
+        "calls_per_day": None,
+        "batch_limit": 1,
+    }
+    with pytest.raises(DomainError) as refusal:
+        require_sound_quotas(**{**good, **wrong})  # type: ignore[arg-type]
+    assert [error.pointer for error in refusal.value.errors] == [pointer]
+
+
+TRUSTED = parse_networks(["10.0.0.0/8", "fd00::/8"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("203.0.113.9", None, "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # a stranger's word
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "192.0.2.66, 198.51.100.1", "198.51.100.1"),  # what the caller itself wrote before it
+        ("10.0.0.1", "198.51.100.1, 10.2.2.2", "198.51.100.1"),
+        ("fd00::1", "2001:db8::7", "2001:db8::7"),
+        ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1, nonsense", None),
+        ("10.0.0.1", None, "10.0.0.1"),
+        (None, "198.51.100.1", None),
+    ],
+)
+def test_only_trusted_proxies_say_whose_request_it_is(
+    peer: str | None, forwarded: str | None, address: str | None
+) -> None:
+    found = caller_address(peer, forwarded, trusted=TRUSTED)
+    assert (None if found is None else str(found)) == address
+
+
+def test_an_unknown_address_lies_in_no_network_and_no_network_means_anywhere() -> None:
+    networks = ("203.0.113.0/24", "2001:db8::/32")
+    address = caller_address("203.0.113.9", None, trusted=())
+    assert may_call_from(address, networks) and may_call_from(None, ()) and not may_call_from(None, networks)
+    assert not may_call_from(caller_address("2001:db9::1", None, trusted=()), networks)
