@@ -52,10 +52,15 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     run(["bash", "-euc", as_typed(update, demo)], demo)
     assert run(["bash", "-euc", as_typed(checkpoint, demo)], demo).startswith("demo.elicense.example/log\n")
 
-    platform, bank, department = (
+    platform, batch, bank, department = (
         run([sys.executable, "-c", example.text], demo) for example in examples(name, "python")
     )
     assert platform.startswith("valid ok ")
+    assert batch.split("\n")[:3] == [
+        "shop-8812 valid ok",
+        "shop-8813 invalid mismatch",
+        "shop-8814 invalid revoked",
+    ]
     assert bank.startswith("valid ok ")
     assert "failed" not in bank
     counted, last = department.splitlines()
