@@ -32,6 +32,13 @@ __all__ = [
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+_SLOW_FIRST = ("/tests/faults/", "/tests/e2e/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: not any(folder in item.path.as_posix() for folder in _SLOW_FIRST))
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

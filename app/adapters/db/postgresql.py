@@ -66,7 +66,9 @@ async def _give_back(connection: AsyncConnection) -> None:
     try:
         await connection.close()
     except DRIVER_FAULTS:
-        await connection.invalidate()
+        # A line that breaks while the connection is being closed can leave it closed: then nothing is left to give up.
+        if not connection.closed:
+            await connection.invalidate()
 
 
 def _check(connection: Any, _record: Any) -> None:
