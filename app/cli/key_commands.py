@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from elicense.cli_common import key_id
+from elicense.cli_key_id import key_id
 
 KEY_USES: Final = ("credential", "status", "receipt", "freshness", "log", "receipt_log", "list", "root")
 _JSON: Final = "以 JSON 输出 print JSON"

@@ -64,9 +64,6 @@ def lose(running: Drill, use: str) -> dict[str, object]:
     return declared
 
 
-@pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"], indirect=True
-)
 def test_no_verification_is_wrong_while_every_kind_of_key_is_renewed_and_lost(register: Register) -> None:
     with drill(register) as running:
         register_witness(running)

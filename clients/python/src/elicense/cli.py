@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
-from elicense.cli_common import EXIT_ERROR, mark_key_id
+from elicense.cli_common import EXIT_ERROR
+from elicense.cli_key_id import mark_key_id
 from elicense.cli_receipt import add_verify_receipt
 from elicense.cli_trust import add_trust
 from elicense.cli_verify import add_inspect, add_verify

@@ -1,7 +1,6 @@
 """What the commands of `elicense` share: exit codes, languages, and how files and refusals are handled."""
 
 import argparse
-import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +21,6 @@ GRAVITY: Final = (EXIT_ERROR, EXIT_USAGE, EXIT_INVALID, EXIT_INDETERMINATE, EXIT
 MOST_TOKEN_BYTES: Final = 1 << 20
 
 
-_KEY_ID_MARK: Final = "kid:"
-_HYPHEN_KEY_ID: Final = re.compile(r"-[A-Za-z0-9_-]{42}")
-
-
 def add_command(commands: "Commands", name: str, text: str, epilog: str) -> argparse.ArgumentParser:
     """Add a command with its help; words are never abbreviated."""
     return commands.add_parser(
@@ -36,16 +31,6 @@ def add_command(commands: "Commands", name: str, text: str, epilog: str) -> argp
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-
-
-def mark_key_id(word: str) -> str:
-    """Mark a key's id that begins with a hyphen, as one of 64 does: argparse would take it for an option."""
-    return _KEY_ID_MARK + word if _HYPHEN_KEY_ID.fullmatch(word) else word
-
-
-def key_id(word: str) -> str:
-    """Read an argument that is a key's id (the `type` of such arguments)."""
-    return word.removeprefix(_KEY_ID_MARK)
 
 
 def add_language(parser: argparse.ArgumentParser) -> None:
