@@ -14,7 +14,6 @@ from app.api.arrival import arrival_of
 from app.api.language import Language
 from app.api.problems import problem_response
 from app.domain.errors import DomainError, FieldError, ServiceRefusal, TooManyCalls
-from app.domain.guessing import GuessingLimited
 from elicense.problems import FormatError
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 413: "too_large"}
@@ -112,9 +111,7 @@ def problem_of(error: DomainError | InvalidShape, request: Request) -> Response:
         return problem_response(
             error.code, error.detail, arrival, reason=error.reason, detail_zh=error.detail_zh
         )
-    headers = (
-        {"Retry-After": str(error.seconds)} if isinstance(error, TooManyCalls | GuessingLimited) else None
-    )
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyCalls) else None
     return problem_response(error.code, error.detail, arrival, errors=error.errors, headers=headers)
 
 

@@ -46,10 +46,10 @@ class ServiceRefusal(DomainError):
 
 
 class TooManyCalls(DomainError):
-    """Refuse a caller over its quota; in `seconds` it may call again."""
+    """Refuse a caller for a while; in `seconds` it may call again. `detail` says what was used up, else its quota."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__("rate_limited", f"this quota allows another call in {seconds} seconds")
+    def __init__(self, seconds: int, detail: str = "") -> None:
+        super().__init__("rate_limited", detail or f"this quota allows another call in {seconds} seconds")
         self.seconds = seconds
 
 

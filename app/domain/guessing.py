@@ -7,7 +7,7 @@ both look the same.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.domain.errors import DomainError
+from app.domain.errors import TooManyCalls
 from app.domain.verification import LicenseReference
 from elicense.cn import normalize_code
 from elicense.encoding import canonical_json, sha256_hex
@@ -86,12 +86,11 @@ class GuessingAlarm:
     callers: int
 
 
-class GuessingLimited(DomainError):
+class GuessingLimited(TooManyCalls):
     """Refuse a caller whose wrong guesses about one license are used up; `seconds` until it may guess again."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__("rate_limited", "too many wrong values were asked about this license")
-        self.seconds = seconds
+        super().__init__(seconds, "too many wrong values were asked about this license")
 
 
 def license_subject(license_id: str, *, salt: str) -> str:

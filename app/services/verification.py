@@ -128,7 +128,7 @@ class VerificationService:
             except GuessingLimited as error:
                 if question.credential is None:
                     raise
-                overtaken = error  # a credential is never refused: judged again, with nothing to compare
+                overtaken = error  # a credential is never refused: judged again, by what it discloses itself
         raise overtaken
 
     async def _verify(
@@ -192,7 +192,7 @@ class VerificationService:
                 return await self._batch(accepted, moment, caller=caller, call=call, lang=lang)
             except GuessingLimited as error:
                 overtaken = (
-                    error  # others of this caller guessed meanwhile: judged again, their guesses count
+                    error  # this caller guessed elsewhere meanwhile: judged again, those guesses count
                 )
         raise overtaken
 

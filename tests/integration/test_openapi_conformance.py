@@ -128,7 +128,7 @@ class Generated:
             return f"internal text: {response.text[:200]}"
         if response.is_client_error:
             document = json.loads(response.content)
-            if "error" in document:  # RFC 6749, section 5.2
+            if case.operation.path == "/oauth/token" and "error" in document:  # RFC 6749, section 5.2
                 return None
             code = document["code"]
             if code not in PROBLEMS or PROBLEMS[code].status != response.status_code:
