@@ -17,7 +17,7 @@ from app.log_ports import SignedHeads
 from app.ports import Clock, HighWaterKeeper, KeyMaker, Signers, Store
 from app.services.amending import AmendingService
 from app.services.anchor import Anchor
-from app.services.api_clients import ApiClientService
+from app.services.api_clients import LIVE_MODE, TEST_MODE, ApiClientService
 from app.services.audit import AuditService
 from app.services.bundle_deltas import BundleDeltaService
 from app.services.ceremony import CeremonyService
@@ -58,10 +58,12 @@ from app.services.question_judge import QuestionJudge
 from app.services.quotas import QuotaService
 from app.services.receipts import ReceiptService
 from app.services.recovery import RecoveryService
+from app.services.rehearsal import Rehearsal
 from app.services.request_log import RequestLogService
 from app.services.resigning import ResigningService
 from app.services.retention import RetentionService
 from app.services.root_rotation import RootRotation
+from app.services.sandbox import SandboxService
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_indices import StatusIndices
@@ -109,6 +111,7 @@ async def open_services(
             key_lead=timedelta(seconds=settings.key_lead_seconds),
             guessing=settings.guessing,
             request_log_days=settings.request_log_days,
+            sandbox=settings.is_sandbox,
         )
         await services.high_water.compare()
         yield services
@@ -156,8 +159,12 @@ def build_services(
     key_lead: timedelta = timedelta(seconds=KEY_LEAD_SECONDS["development"]),
     guessing: GuessingTerms = GuessingTerms(),  # noqa: B008 -- frozen: it cannot change between calls
     request_log_days: int = 30,
+    sandbox: bool = False,
 ) -> Services:
-    """Join services and adapters. Only the high-water mark and the recovery get the store unguarded."""
+    """Join services and adapters. Only the high-water mark and the recovery get the store unguarded.
+
+    In a sandbox verifications are rehearsed, and keys are `elk_test_…`; nowhere else is anything of it wired.
+    """
     signing_clock, guard = SigningClock(clock), WriteGuard()
     anchor = Anchor(high_water, signing_clock)
     unguarded, store = store, GuardedStore(store, guard)
@@ -243,7 +250,7 @@ def build_services(
         finisher=finisher,
         guard=guard,
     )
-    api_clients = ApiClientService(store, clock)
+    api_clients = ApiClientService(store, clock, mode=TEST_MODE if sandbox else LIVE_MODE)
     policies = PolicyService(store=store, signing_clock=signing_clock, directory=directory, guard=guard)
     roots = RootRotation(publisher=publisher, env=env)
     return Services(
@@ -296,6 +303,7 @@ def build_services(
             policies=policies,
             guard=guard,
             env=env,
+            rehearsal=Rehearsal(store) if sandbox else None,
         ),
         guessing=guesses,
         presentation_nonces=presentation_nonces,
@@ -366,6 +374,7 @@ def build_services(
         oauth=OAuthService(store=store, clock=clock, api_clients=api_clients, issuer_url=issuer_url),
         request_log=RequestLogService(store, clock, days=request_log_days),
         log_witnesses=LogWitnessService(store=store, clock=clock, keys=keys, guard=guard),
+        sandbox=SandboxService(store, signing_clock) if sandbox else None,
     )
 
 

@@ -8,6 +8,7 @@ from app.domain.api_client import ApiClient
 from app.domain.oauth import AccessToken, ClientJwk
 from app.domain.plan import Plan, QuotaState
 from app.domain.request_log import LoggedRequest
+from app.domain.sandbox import SandboxCaller
 
 
 class PlanRepository(Protocol):
@@ -72,4 +73,13 @@ class RequestLogRepository(Protocol):
 
     async def mark_used(self, used: Mapping[str, datetime], *, kids: Mapping[str, datetime]) -> None:
         """Keep when API keys (by handle) and registered public keys (by kid) were last used; later times stay."""
+        ...
+
+
+class SandboxRepository(Protocol):
+    """What the sandbox remembers of its clients; empty in a live installation."""
+
+    async def get(self, client_id: str) -> SandboxCaller | None: ...
+    async def put(self, caller: SandboxCaller) -> None:
+        """Store what is remembered. Two that do so at once are told apart by the database: one runs again."""
         ...

@@ -25,6 +25,7 @@ from app.api import (
     proposals,
     publication,
     request_log,
+    sandbox,
     scheduled_changes,
     transparency_log,
     verifications,
@@ -32,6 +33,7 @@ from app.api import (
 from app.api.application import Application
 from app.api.errors import install_error_handlers
 from app.api.front_door import FrontDoor
+from app.api.sandbox_switch import SandboxSwitch
 from app.bootstrap import open_services
 from app.domain.address import parse_networks
 from app.metrics import Metrics
@@ -55,6 +57,7 @@ _NOUNS = (
     proposals,
     guessing,
     request_log,
+    sandbox,
     clients,
     operators,
     oauth,
@@ -63,8 +66,21 @@ _NOUNS = (
 )
 
 
+def create_application(
+    settings: Settings, *, services: Services | None = None, sandbox: Services | None = None
+) -> FastAPI | SandboxSwitch:
+    """Build what a process serves: the installation, and the sandbox beside it where one was set up.
+
+    Services as in `create_app`, for each of the two.
+    """
+    live = create_app(settings, services=services)
+    if not settings.has_sandbox:
+        return live
+    return SandboxSwitch(live=live, sandbox=create_app(settings.for_sandbox(), services=sandbox))
+
+
 def create_app(settings: Settings, *, services: Services | None = None) -> FastAPI:
-    """Build the ASGI application.
+    """Build the ASGI application of one installation.
 
     Its lifespan opens the services and closes them; `services` that are already open are used as they are and stay
     the caller's to close.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
-from app.caller_ports import OAuthRepository, PlanRepository, RequestLogRepository
+from app.caller_ports import OAuthRepository, PlanRepository, RequestLogRepository, SandboxRepository
 from app.domain.api_client import ApiClient, ApiKey, ClientWithKeys
 from app.domain.authority import Area, Authority, LicenseType
 from app.domain.events import AuditEntry, Event, LogLeaf
@@ -679,6 +679,7 @@ class UnitOfWork(Protocol):
     plans: PlanRepository
     oauth: OAuthRepository
     request_log: RequestLogRepository
+    sandbox: SandboxRepository
 
 
 class Store(Protocol):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, cast
@@ -13,6 +13,11 @@ from app.domain.guessing import GuessingTerms
 Environment = Literal["development", "production"]
 
 DEMO_ISSUER_URL = "https://demo.elicense.example"
+SANDBOX_FOLDER = "sandbox"
+SANDBOX_MARK = "SANDBOX"
+"""A file of this name in a data directory says that it is a sandbox's, and that it is to be served."""
+SANDBOX_SCHEMA = "elicense_sandbox"
+_SANDBOX_GUESSES = 100_000
 _SCHEMES = ("sqlite+aiosqlite:", "postgresql+asyncpg:")
 # A bundle counts for seven days: who fetched one a moment before the list must know the key when it signs.
 KEY_LEAD_SECONDS = {"production": 8 * 86400, "development": 5}
@@ -35,7 +40,8 @@ class Settings:
     `root_keys_dir` is opened by the `keys` commands only. Sizes are bytes. `metrics_token` opens /metrics; without
     one it is not served. `key_lead_seconds` is how long a new key stands in the trust list before it signs. The
     `guess_…` settings are wrong guesses an hour, as in `GuessingTerms`. `trusted_proxies` (CIDR) are believed what they
-    write into X-Forwarded-For. Callers' request logs are kept for `request_log_days`.
+    write into X-Forwarded-For. Callers' request logs are kept for `request_log_days`. `sandbox_database_url` is only
+    needed where the sandbox shall not live beside the live data; `is_sandbox` says that these are a sandbox's own.
     """
 
     data_dir: Path
@@ -57,6 +63,42 @@ class Settings:
     guess_budget: int = 20
     guess_budget_lowered: int = 5
     guess_alarm: int = 60
+    sandbox_database_url: str | None = None
+    is_sandbox: bool = False
+
+    @property
+    def has_sandbox(self) -> bool:
+        """Tell whether a sandbox was set up beside this installation (`elicense sandbox init`)."""
+        return not self.is_sandbox and (self.data_dir / SANDBOX_FOLDER / SANDBOX_MARK).exists()
+
+    def with_issuer(self, issuer_url: str) -> "Settings":
+        """Return these settings with an issuer URL that is known from the installation itself."""
+        return replace(self, issuer_url=issuer_url)
+
+    def for_sandbox(self) -> "Settings":
+        """Return the settings of the sandbox beside this installation: its own database, keys, root and issuer URL.
+
+        Its environment is development, so that its keys say so and everything it signs is of `env` test.
+        """
+        base = self.data_dir / SANDBOX_FOLDER
+        issuer = self.issuer_url
+        return replace(
+            self,
+            data_dir=base,
+            database_url=self.sandbox_database_url or _beside(self.database_url, base),
+            issuer_url=None if issuer is None else f"https://sandbox.{issuer.removeprefix('https://')}",
+            keys_dir=base / "keys",
+            root_keys_dir=base / "keys" / "root",
+            environment="development",
+            key_lead_seconds=KEY_LEAD_SECONDS["development"],
+            metrics_token=None,
+            # Who tries out what a wrong value answers must not run out of tries.
+            guess_budget=_SANDBOX_GUESSES,
+            guess_budget_lowered=_SANDBOX_GUESSES,
+            guess_alarm=_SANDBOX_GUESSES,
+            sandbox_database_url=None,
+            is_sandbox=True,
+        )
 
     @property
     def guessing(self) -> GuessingTerms:
@@ -91,6 +133,7 @@ class Settings:
             "guess_alarm": str(self.guess_alarm),
             "trusted_proxies": ", ".join(self.trusted_proxies) or "none",
             "request_log_days": str(self.request_log_days),
+            "sandbox": "served" if self.has_sandbox else ("this is one" if self.is_sandbox else "not set up"),
             "metrics": "served to the token's holder" if self.metrics_token else "not served",
         }
 
@@ -131,13 +174,21 @@ def load_settings(
         guess_budget_lowered=reader.number("guess_budget_lowered", 5, low=1, high=10_000),
         guess_alarm=reader.number("guess_alarm", 60, low=1, high=1_000_000),
         metrics_token=reader.secret("metrics_token", at_least=16),
+        sandbox_database_url=reader.sandbox_database_url(),
         trusted_proxies=reader.networks("trusted_proxies"),
         request_log_days=reader.number("request_log_days", 30, low=1, high=3660),
     )
-    reader.refuse_unknown(set(Settings.__dataclass_fields__))
+    reader.refuse_unknown(set(Settings.__dataclass_fields__) - {"is_sandbox"})
     if reader.problems:
         raise SettingsError(reader.problems)
     return settings
+
+
+def _beside(database_url: str, folder: Path) -> str:
+    """Return where the sandbox's rows are: a schema of the same PostgreSQL database, a file of its own on SQLite."""
+    if database_url.startswith("sqlite"):
+        return f"sqlite+aiosqlite:///{folder / 'elicense.db'}"
+    return f"{database_url}{'&' if '?' in database_url else '?'}schema={SANDBOX_SCHEMA}"
 
 
 def mask_password(url: str) -> str:
@@ -210,10 +261,16 @@ class _Reader:
             return ()
 
     def database_url(self, default: str) -> str:
-        value = self.text("database_url", default)
+        return self._database("database_url", self.text("database_url", default))
+
+    def sandbox_database_url(self) -> str | None:
+        value = self._raw("sandbox_database_url", "sandbox_database_url")
+        return None if value is None else self._database("sandbox_database_url", str(value))
+
+    def _database(self, field: str, value: str) -> str:
         if not value.startswith(_SCHEMES):
             self.problems.append(
-                "ELICENSE_DATABASE_URL must begin with sqlite+aiosqlite:// or postgresql+asyncpg://"
+                f"ELICENSE_{field.upper()} must begin with sqlite+aiosqlite:// or postgresql+asyncpg://"
             )
         return value
 

@@ -59,9 +59,23 @@ def duties_of(services: Services) -> tuple[Duty, ...]:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Open the installation and work until `stop` is set. Raises as `open_services` does."""
-    async with open_services(settings) as services:
+    """Open the installation and work until `stop` is set, for its sandbox too. Raises as `open_services` does."""
+    async with open_services(settings) as services, asyncio.TaskGroup() as group:
+        if settings.has_sandbox:
+            group.create_task(_run_sandbox(settings.for_sandbox(), stop), name="sandbox")
         await run_with(services, stop)
+
+
+async def _run_sandbox(settings: Settings, stop: asyncio.Event) -> None:
+    """Work for the sandbox; while it cannot be opened, try again and leave the live installation alone."""
+    while not stop.is_set():
+        try:
+            async with open_services(settings) as services:
+                await run_with(services, stop)
+        except (DomainError, ValueError, OSError) as error:
+            log.error("sandbox_unavailable", error=str(error), again_in=LONGEST_PAUSE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=LONGEST_PAUSE_SECONDS)
 
 
 async def run_with(services: Services, stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.api.arrival import arrival_of
 from app.api.errors import InvalidShape
+from app.domain.errors import DomainError
 from app.services.container import Services
 from elicense.encoding import dump_json
 
@@ -20,8 +21,10 @@ _MAX_PARAMETERS = 32
 
 
 def services_of(request: Request) -> Services:
-    """Return the services this application serves."""
-    services: Services = request.app.state.services
+    """Return the services this application serves. Raises DomainError `unavailable` when they did not open."""
+    services: Services | None = request.app.state.services
+    if services is None:
+        raise DomainError("unavailable", "this part of the service did not start")
     return services
 
 

@@ -117,6 +117,23 @@ _SETUP_HELP: Final = f"""\
   areas = ["3201"]
 
 {_EXITS}"""
+_SANDBOX_HELP: Final = f"""\
+示例 examples:
+  elicense sandbox init
+  elicense clients create a-platform-test --kind platform --data-dir .elicense/sandbox
+  elicense doctor --data-dir .elicense/sandbox
+
+沙箱有自己的数据库、密钥与信任根,正式环境不信任它签发的任何内容;其密钥以 elk_test_ 开头。数据库在 SQLite 上为
+<数据目录>/sandbox/elicense.db,在 PostgreSQL 上为模式 elicense_sandbox,或由 ELICENSE_SANDBOX_DATABASE_URL 指定。
+对沙箱使用其他命令时,以其目录为 --data-dir。
+可重复运行:补齐缺失的内容,并续期信任列表(有效 90 天)与将到期的样例。删除目录中的 SANDBOX 文件即停用。
+The sandbox has a database of its own (on SQLite <data-dir>/sandbox/elicense.db, on PostgreSQL the schema
+elicense_sandbox, or ELICENSE_SANDBOX_DATABASE_URL), keys and a root of its own; nothing live trusts what it signs. Its
+keys begin with elk_test_. Other commands work on it with its folder as --data-dir. Run again it adds what is missing,
+and renews the trust list (good for 90 days) and samples near their end. Without the file SANDBOX in it nothing of it
+is served.
+
+{_EXITS}"""
 _ADD_WITNESS_HELP: Final = f"""\
 示例 example:
   elicense keys add-witness witness.example witness.example+1a2b3c4d+BA…
@@ -156,6 +173,7 @@ def register(commands: "Commands") -> None:
     _add_demo(commands)
     _add_processes(commands)
     _add_setup(commands)
+    _add_sandbox(commands)
     _add_clients(commands)
     _add_keys(commands)
     _add_log(commands)
@@ -293,6 +311,19 @@ def _add_setup(commands: "Commands") -> None:
     )
     parser.add_argument("file", metavar="FILE.toml", type=Path, help="配置文件 the definitions")
     parser.add_argument("--dry-run", action="store_true", help="只显示将做什么 only say what would be done")
+
+
+def _add_sandbox(commands: "Commands") -> None:
+    actions = _group(
+        commands, "sandbox", "沙箱:与正式服务并列的试用环境 sandbox: a test installation beside the live one"
+    )
+    _command(
+        actions,
+        "init",
+        "建立或更新沙箱(可重复) make the sandbox, or bring it up to date",
+        _later("sandbox", "init"),
+        _SANDBOX_HELP,
+    )
 
 
 def _add_clients(commands: "Commands") -> None:

@@ -5,13 +5,14 @@ import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from app.domain.errors import DomainError, ServiceRefusal
-from app.settings import Environment, Settings, SettingsError, load_settings
+from app.settings import SANDBOX_MARK, Environment, Settings, SettingsError, load_settings
 from elicense.problems import PROBLEMS
 from elicense.service_reasons import SERVICE_REASONS
 
@@ -52,10 +53,14 @@ def say_json(value: object) -> None:
 def settings_of(data_dir: Path | None, *, strict_environment: bool = False, **overrides: Any) -> Settings:
     """Load settings. Commands on a demonstration's directory are development ones unless told otherwise.
 
+    The directory of a sandbox gives the sandbox's settings: they are those of the installation that it stands beside.
     `strict_environment` leaves the default at production whatever the directory says: what serves must be told.
     Raises SettingsError.
     """
     settings = load_settings(data_dir, default_environment="production", **overrides)
+    if (settings.data_dir / SANDBOX_MARK).exists():
+        own = settings_of(settings.data_dir.resolve().parent, strict_environment=strict_environment)
+        return replace(own.for_sandbox(), **overrides)
     marked = (settings.data_dir / DEVELOPMENT_MARK).exists()
     default: Environment = "development" if marked and not strict_environment else "production"
     return load_settings(data_dir, default_environment=default, **overrides)

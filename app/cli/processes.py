@@ -24,7 +24,7 @@ from app.cli.common import (
 )
 from app.domain.errors import DomainError
 from app.listening import listening
-from app.main import create_app
+from app.main import create_application
 from app.services.container import Services
 from app.services.diagnosis import Finding, diagnose
 from app.services.key_diagnosis import diagnose_keys
@@ -42,7 +42,7 @@ def application() -> object:
     """Build the ASGI application from the environment alone: what each process of `serve --workers N` starts from."""
     settings = load_settings(default_environment="production")
     configure_logging(settings.log_level)
-    return create_app(settings)
+    return create_application(settings)
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -119,6 +119,8 @@ def migrate(arguments: argparse.Namespace) -> int:
         settings = settings_of(arguments.data_dir)
         make_data_dir(settings)
         asyncio.run(bring_to_current_schema(settings.database_url))
+        if settings.has_sandbox:
+            asyncio.run(bring_to_current_schema(settings.for_sandbox().database_url))
         say("数据库已是最新 the database has the current schema")
         return DONE
 

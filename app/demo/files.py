@@ -13,7 +13,16 @@ _MARK_TEXT = (
     "由 elicense demo 生成:开发密钥与虚构数据,不得用于生产。\n"
     "Made by `elicense demo`: development keys and invented data, never for production.\n"
 )
-_MADE_HERE = ("keys", "samples", "demo.json", "api-keys.json", "trust-root.json", "bundle.json", MARK)
+_MADE_HERE = (
+    "keys",
+    "sandbox",
+    "samples",
+    "demo.json",
+    "api-keys.json",
+    "trust-root.json",
+    "bundle.json",
+    MARK,
+)
 _DATABASE = ("elicense.db", "elicense.db-wal", "elicense.db-shm", "elicense.db-journal")
 
 

@@ -17,17 +17,23 @@ from typing import Any
 import uvicorn
 
 from app.adapters.db.migrate import migrate
+from app.api.sandbox_switch import PREFIX
 from app.bootstrap import open_root_keys, open_services
 from app.demo.files import DemoFiles
-from app.demo.seeding import Sample, Seeded, authority_caller, seed_clients, seed_licenses
+from app.demo.sandbox import ROOT_FILE, prepare_sandbox
+from app.demo.seeding import Sample, Seeded, authority_caller, seed_client, seed_clients, seed_licenses
+from app.domain.api_client import ClientKind
+from app.domain.sandbox import BY_SCENARIO, Scenario
 from app.listening import listening
-from app.main import create_app
+from app.main import create_application
 from app.services.container import Services
 from app.services.demo_data import demo_plan
 from app.services.demo_directory import BUSINESS_LICENSE
 from app.settings import DEMO_ISSUER_URL, Settings
 from app.worker import run_with
 from elicense.encoding import civil_today
+
+SANDBOX_KEY = "sandbox"
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -49,9 +55,15 @@ class Demonstration:
             self.files.prepare()
             await migrate(self.settings.database_url)
             await self._initialise()
-            async with open_services(self.settings) as services:
-                facts = {"base_url": _base_url(self.settings, listener)} | await self._seed(services)
-                await self._serve(services, listener, facts)
+            await prepare_sandbox(self.settings, issuer_url=self.settings.issuer_url or DEMO_ISSUER_URL)
+            async with (
+                open_services(self.settings) as services,
+                open_services(self.settings.for_sandbox()) as sandbox,
+            ):
+                base_url = _base_url(self.settings, listener)
+                facts = {"base_url": base_url} | await self._seed(services)
+                facts |= await self._seed_sandbox(sandbox, facts, base_url=base_url)
+                await self._serve(services, sandbox, listener, facts)
 
     async def _initialise(self) -> None:
         self.say("准备密钥与信任文件 preparing keys and trust documents …")
@@ -78,6 +90,25 @@ class Demonstration:
         self.files.bundle.write_bytes(await services.freshness.bundle())
         return await self._facts(services, seeded, keys)
 
+    async def _seed_sandbox(
+        self, sandbox: Services, facts: Mapping[str, object], *, base_url: str
+    ) -> dict[str, object]:
+        """Return what demo.json says of the sandbox, and its key beside the others."""
+        kept = self.files.read_api_keys()
+        key = await seed_client(sandbox, kept.get(SANDBOX_KEY), name="demo-sandbox", kind=ClientKind.PLATFORM)
+        keys = facts["keys"]
+        assert isinstance(keys, dict)
+        own = {**keys, SANDBOX_KEY: key}
+        self.files.write_private_json(self.files.api_keys, own)
+        root = self.settings.for_sandbox().data_dir / ROOT_FILE
+        return {
+            "keys": own,
+            "sandbox": {
+                "base_url": f"{base_url}{PREFIX}",
+                "trust_root": str(root.relative_to(self.files.folder)),
+            },
+        }
+
     async def _keys(self, services: Services, seeded: Seeded) -> dict[str, str]:
         sample = seeded.samples.get("valid")
         if sample is None:
@@ -88,7 +119,6 @@ class Demonstration:
             authority_code=sample.license.authority_code,
             holder_code=sample.license.holder.code,
         )
-        self.files.write_private_json(self.files.api_keys, keys)
         return keys
 
     async def _facts(self, services: Services, seeded: Seeded, keys: Mapping[str, str]) -> dict[str, object]:
@@ -112,16 +142,18 @@ class Demonstration:
             "licenses": seeded.licenses,
         }
 
-    async def _serve(self, services: Services, listener: socket.socket, facts: dict[str, object]) -> None:
+    async def _serve(
+        self, services: Services, sandbox: Services, listener: socket.socket, facts: dict[str, object]
+    ) -> None:
         stop = asyncio.Event()
-        app = create_app(self.settings, services=services)
+        app = create_application(self.settings, services=services, sandbox=sandbox)
         server = _Server(uvicorn.Config(app, **self.server_options))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         # The port listens already: whoever finds demo.json is answered as soon as the server has started.
         self.files.write_private_json(self.files.demo, facts)
-        worker = asyncio.create_task(run_with(services, stop))
+        worker = asyncio.create_task(_work(stop, services, sandbox))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         up, stopping = asyncio.create_task(server.up.wait()), asyncio.create_task(stop.wait())
         try:
@@ -142,6 +174,12 @@ class Demonstration:
     def _tell(self, facts: Mapping[str, object]) -> None:
         for line in visitor_lines(facts, self.files):
             self.say(line)
+
+
+async def _work(stop: asyncio.Event, *installations: Services) -> None:
+    async with asyncio.TaskGroup() as group:
+        for services in installations:
+            group.create_task(run_with(services, stop))
 
 
 class _Server(uvicorn.Server):
@@ -198,6 +236,9 @@ def visitor_lines(facts: Mapping[str, object], files: DemoFiles) -> list[str]:
         "在线核验 verify online:",
         _curl(str(base), keys["platform"], samples["valid"]["holder_code"]),
     ]
+    if SANDBOX_KEY in keys:
+        revoked = BY_SCENARIO[Scenario.REVOKED].holder_code
+        lines += ["", "沙箱 in the sandbox:", _curl(str(base), keys[SANDBOX_KEY], revoked)]
     lines += ["", "离线核验 verify with no network:", _verify(files, samples["valid"]["credential"])]
     lines += ["", "更新离线验证包 update the bundle:", _update(files, str(base))]
     return [*lines, "", "Ctrl-C 结束 ends it.", ""]

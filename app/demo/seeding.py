@@ -181,26 +181,37 @@ async def seed_clients(
     services: Services, kept: Mapping[str, str], *, authority_code: str, holder_code: str
 ) -> dict[str, str]:
     """Return a working API key for each kind of client: the one kept from an earlier run, or a new one."""
-    existing = {entry.client.name for entry in await services.api_clients.list()}
-    keys = {}
-    for kind in ClientKind:
-        key = kept.get(kind.value)
-        if key is not None and await _works(services, key):
-            keys[kind.value] = key
-            continue
-        name = f"demo-{kind.value}"
-        if name in existing:
-            made = await services.api_clients.rotate(name, actor="demo")
-        else:
-            made = await services.api_clients.create(
-                name=name,
-                kind=kind,
-                authority_code=authority_code if kind is ClientKind.AUTHORITY else None,
-                holder_code=holder_code if kind is ClientKind.HOLDER else None,
-                actor="demo",
-            )
-        keys[kind.value] = made.secret
-    return keys
+    return {
+        kind.value: await seed_client(
+            services,
+            kept.get(kind.value),
+            name=f"demo-{kind.value}",
+            kind=kind,
+            authority_code=authority_code if kind is ClientKind.AUTHORITY else None,
+            holder_code=holder_code if kind is ClientKind.HOLDER else None,
+        )
+        for kind in ClientKind
+    }
+
+
+async def seed_client(
+    services: Services,
+    kept: str | None,
+    *,
+    name: str,
+    kind: ClientKind,
+    authority_code: str | None = None,
+    holder_code: str | None = None,
+) -> str:
+    """Return a working API key of one client: the one kept from an earlier run, or a new one."""
+    if kept is not None and await _works(services, kept):
+        return kept
+    if any(entry.client.name == name for entry in await services.api_clients.list()):
+        return (await services.api_clients.rotate(name, actor="demo")).secret
+    made = await services.api_clients.create(
+        name=name, kind=kind, authority_code=authority_code, holder_code=holder_code, actor="demo"
+    )
+    return made.secret
 
 
 async def _works(services: Services, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""API clients and their keys: `elk_live_<handle>_<secret>`, of which only a digest is kept."""
+"""API clients and their keys: `elk_live_<handle>_<secret>` (`elk_test_…` in a sandbox); only a digest is kept."""
 
 import hmac
 import re
@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from app.domain.address import MOST_NETWORKS, parse_networks
 from app.domain.api_client import (
@@ -28,8 +29,9 @@ from app.services.once import Once, write_once
 from app.services.plans import plan_named
 from elicense.encoding import sha256_hex
 
-PREFIX = "elk_live_"
-OTHER_PREFIX = "elk_test_"
+LIVE_MODE: Final = "live"
+TEST_MODE: Final = "test"
+"""Which keys an installation makes and takes: `elk_live_…`, or `elk_test_…` in a sandbox."""
 CACHE_AGE = timedelta(seconds=1)
 _CACHE_SIZE = 4096
 ACCESS_MARK = "elk_at_"
@@ -64,9 +66,12 @@ class NewKey:
 class ApiClientService:
     """Knows who calls, and manages clients."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, mode: str = LIVE_MODE) -> None:
+        """Keep clients in the store; `mode` is `live` or `test`, and keys of the other one are refused."""
         self._store = store
         self._clock = clock
+        self._mode = mode
+        self._prefix = f"elk_{mode}_"
         # By digest of the secret, so that no secret stays in memory; at most a second old, so that a revoked key
         # stops within one.
         self._recent: OrderedDict[str, tuple[datetime, Authenticated]] = OrderedDict()
@@ -80,8 +85,10 @@ class ApiClientService:
         found, token = _KEY.fullmatch(bearer), _TOKEN.fullmatch(bearer)
         if found is None and token is None:
             raise DomainError("unauthenticated", "this is no API key and no access token")
-        if found is not None and found[1] != "live":
-            raise DomainError("wrong_environment", "sandbox keys are not accepted here")
+        if found is not None and found[1] != self._mode:
+            raise DomainError(
+                "wrong_environment", f"only keys that begin with {self._prefix} are accepted here"
+            )
         digest, now = sha256_hex(bearer.encode("ascii")), self._clock.now()
         recent = self._recent.get(digest)
         if recent is not None and abs(now - recent[0]) < CACHE_AGE:
@@ -280,12 +287,12 @@ class ApiClientService:
 
     def _make_key(self, client: ApiClient) -> tuple[ApiKey, str]:
         handle = new_public_handle()
-        secret = f"{PREFIX}{handle}_{new_secret()}"
+        secret = f"{self._prefix}{handle}_{new_secret()}"
         key = ApiKey(
             handle=handle,
             client_id=client.id,
             secret_sha256=sha256_hex(secret.encode("ascii")),
-            prefix=PREFIX,
+            prefix=self._prefix,
             created_at=self._clock.now(),
         )
         return key, secret

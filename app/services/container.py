@@ -39,6 +39,7 @@ from app.services.recovery import RecoveryService
 from app.services.request_log import RequestLogService
 from app.services.resigning import ResigningService
 from app.services.retention import RetentionService
+from app.services.sandbox import SandboxService
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.status_lists import StatusListService
@@ -101,3 +102,4 @@ class Services:
     plans: PlanService
     oauth: OAuthService
     request_log: RequestLogService
+    sandbox: SandboxService | None

@@ -100,6 +100,7 @@ EXCEPTIONS: Final[Mapping[str, Limit]] = MappingProxyType(
         "access_tokens.*": _ALLOWANCE,
         "used_assertions.*": _ALLOWANCE,
         "presentation_nonces.*": _ALLOWANCE,
+        "sandbox_callers.*": _none("沙箱调用方自定的时钟", "a clock that a sandbox's caller set for itself"),
         "request_log.*": _none(
             "供调用方查阅的记录,不作证据", "for callers to look things up in; evidence of nothing"
         ),

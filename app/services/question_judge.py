@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.domain.directory import Directory
 from app.domain.license import License, LicenseVersion
@@ -48,11 +48,26 @@ _READ_AHEAD = 4096  # several batches at once, each read whole before its first 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The evidence all questions of one call share: time and trust, and what the license types declare."""
+    """The evidence all questions of one call share: time and trust, and what the license types declare.
+
+    In a rehearsal `now` may stand `ahead` of the true time, and the register count as read earlier (`read_at`).
+    """
 
     now: datetime
     trust: TrustEvidence
     directory: Directory
+    ahead: timedelta = timedelta(0)
+    read_at: datetime | None = None
+
+    @property
+    def true_time(self) -> datetime:
+        """Return when this happens, whatever moment is judged: what is signed and kept is dated by it."""
+        return self.now - self.ahead
+
+    @property
+    def as_of(self) -> datetime:
+        """Return when the register counts as read."""
+        return self.read_at or self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +108,10 @@ class QuestionJudge:
         ledger = self._guessing.ledger(unit, (asked.client_id for asked, _ in questions))
         judged = []
         for position, ((asked, moment), file) in enumerate(zip(questions, files, strict=True)):
-            if asked.question.license is not None:
-                reference = asked.question.license
+            if asked.posed.license is not None:
+                reference = asked.posed.license
                 judged.append(await self._judge_reference(unit, asked, reference, moment, event_seq, ledger))
-            elif asked.question.credential is not None:
+            elif asked.posed.credential is not None:
                 judged.append(
                     await self._judge_credential(unit, asked, file, held, moment, event_seq, ledger)
                 )
@@ -107,9 +122,9 @@ class QuestionJudge:
         return judged
 
     def _take_apart(self, asked: AskedQuestion) -> "_File":
-        if asked.question.credential is None:
+        if asked.posed.credential is None:
             return _NO_FILE
-        token, proof = take_apart(asked.question.credential)
+        token, proof = take_apart(asked.posed.credential)
         try:
             return _File(token, proof, self._memo.read_ahead(token).credential)
         except FormatError:
@@ -132,7 +147,7 @@ class QuestionJudge:
                 held.get(credential.claims.license.identifier),
                 credential,
                 issuer_url=self._issuer_url,
-                as_of=moment.now,
+                as_of=moment.as_of,
                 event_seq=event_seq,
                 compared=bool(asked.question.elements),
                 past=self._past(asked, moment),
@@ -140,7 +155,7 @@ class QuestionJudge:
             )
         elements = _cover(asked, moment, None if credential is None else credential.claims.license.type_code)
         register, license = answer.register, answer.license
-        guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.now)
+        guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.true_time)
         is_spent = guess is not None and guess.seconds_left is not None
         if is_spent:
             register = withhold(register)
@@ -182,7 +197,7 @@ class QuestionJudge:
         license = next((held for held, fact in found if fact is chosen), None)
         guess = None
         if license is not None or not found:
-            guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.now)
+            guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.true_time)
         if guess is not None and guess.seconds_left is not None:
             spent = spent_report(asked, env=self._env, now=moment.now, trust=moment.trust.reference)
             return make_judged(asked, spent, None, (), guess=guess)
@@ -198,7 +213,7 @@ class QuestionJudge:
         report = verify_license(
             facts,
             now=moment.now,
-            as_of=moment.now,
+            as_of=moment.as_of,
             event_seq=event_seq,
             env=self._env,
             policy=asked.policy,

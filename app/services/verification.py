@@ -7,6 +7,7 @@ committed together with its audit entry and with the leaf that its receipt is lo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from app.domain.api_client import ApiClient, Caller
 from app.domain.errors import ConcurrentChange, DomainError, NotFound
@@ -26,6 +27,7 @@ from app.services.policies import PolicyService
 from app.services.presentation_nonces import PresentationNonceService
 from app.services.question_judge import Moment, QuestionJudge
 from app.services.receipts import ReceiptService
+from app.services.rehearsal import Rehearsal
 from app.services.signing_clock import SigningClock
 from app.services.trust_list import TrustListService
 from app.services.verification_answers import (
@@ -45,6 +47,8 @@ from elicense.policy import Policy
 from elicense.report import Lang
 
 _ATTEMPTS = 5
+
+_Posed: TypeAlias = tuple[AskedQuestion | MalformedQuestion, Moment]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,9 @@ class VerificationService:
         policies: PolicyService,
         guard: WriteGuard,
         env: str,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
+        """Answer from these; only a sandbox has a `rehearsal`."""
         self._store = store
         self._signing_clock = signing_clock
         self._trust_list = trust_list
@@ -103,6 +109,7 @@ class VerificationService:
         self._policies = policies
         self._guard = guard
         self._env = env
+        self._rehearsal = rehearsal
         self._judging = Grouped(self._judge_group)
         self._keeping = Grouped(self._keep_group)
 
@@ -115,12 +122,15 @@ class VerificationService:
         idempotency_mismatch, idempotency_in_progress, unavailable (no trust list, no receipt key, clock, database),
         read_only; GuessingLimited when too many wrong values were asked about this license.
         """
-        moment = await self._moment()
+        moment = await self._moment(caller.client)
         policies = await self._policies_of([question], caller.client)
         asked = accept(question, caller.client, now=moment.now, policies=policies)
+        if self._rehearsal is not None:
+            (staged,) = await self._rehearsal.stage([asked], moment, client_id=caller.client.id)
+            asked, moment = staged
         if question.key_binding is not None:
             (asked,) = await self._nonces.use_up(
-                [asked], client_id=caller.client.id, call=call, now=moment.now
+                [asked], client_id=caller.client.id, call=call, now=moment.true_time
             )
         for _ in range(_ATTEMPTS):
             try:
@@ -143,22 +153,22 @@ class VerificationService:
         judged = await self._judge_one(asked, moment)
         _require_budget(judged)
         receipt = await self._receipts.sign(
-            statement_of(judged), receipt_id=judged.id, audience=caller.client.id, now=moment.now
+            statement_of(judged), receipt_id=judged.id, audience=caller.client.id, now=moment.true_time
         )
         kept = {**body_of(judged, token_env=self._env, lang=lang), "receipt": receipt}
         body = {**kept, "question_salt": salt_text(judged)}
-        record = record_of(judged, client=caller.client, answer=kept, batch_id=None)
+        record = record_of(judged, client=caller.client, answer=kept, batch_id=None, at=moment.true_time)
         audit = make_audit(
             action="verification.create",
             subject=record.id,
             actor=caller.client.id,
-            at=moment.now,
+            at=moment.true_time,
             outcome=f"{record.verdict}:{record.reason}",
             request_id=caller.request_id,
         )
-        leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=moment.now)
+        leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=moment.true_time)
         kept_rows = _Kept(records=(record,), audit=audit, leaf=leaf, guesses=_guesses([judged]))
-        replayed = await self._keep(kept_rows, [judged], body=body, lang=lang, call=call, at=moment.now)
+        replayed = await self._keep(kept_rows, [judged], body=body, lang=lang, call=call, at=moment.true_time)
         if replayed is not None:
             return VerificationAnswer(replayed=replayed)
         return VerificationAnswer(record=record, body=body)
@@ -182,14 +192,18 @@ class VerificationService:
             raise DomainError("too_large", f"a batch of this client holds at most {limit} questions")
         if not items:
             raise DomainError("invalid_request", "a batch holds at least one question")
-        moment = await self._moment()
+        moment = await self._moment(caller.client)
         questions = [item for item in items if isinstance(item, Question)]
         policies = await self._policies_of(questions, caller.client)
         accepted = [_accept_item(item, caller.client, now=moment.now, policies=policies) for item in items]
-        accepted = await self._nonces.use_up(accepted, client_id=caller.client.id, call=call, now=moment.now)
+        posed = await self._stage(accepted, moment, client=caller.client)
+        accepted = await self._nonces.use_up(
+            [item for item, _ in posed], client_id=caller.client.id, call=call, now=moment.true_time
+        )
+        posed = [(item, judged_at) for item, (_, judged_at) in zip(accepted, posed, strict=True)]
         for _ in range(_ATTEMPTS):
             try:
-                return await self._batch(accepted, moment, caller=caller, call=call, lang=lang)
+                return await self._batch(posed, moment, caller=caller, call=call, lang=lang)
             except GuessingLimited as error:
                 overtaken = (
                     error  # this caller guessed elsewhere meanwhile: judged again, those guesses count
@@ -198,14 +212,14 @@ class VerificationService:
 
     async def _batch(
         self,
-        items: Sequence[AskedQuestion | MalformedQuestion],
+        items: Sequence[_Posed],
         moment: Moment,
         *,
         caller: Caller,
         call: IdempotentCall | None,
         lang: Lang,
     ) -> BatchAnswer:
-        outcomes = await self._judge_all(items, moment)
+        outcomes = await self._judge_all(items)
         batch_id = new_id()
         summary = _summary(outcomes)
         statements = [
@@ -213,7 +227,7 @@ class VerificationService:
             for outcome in outcomes
         ]
         receipt = await self._receipts.sign_batch(
-            statements, receipt_id=batch_id, audience=caller.client.id, now=moment.now, summary=summary
+            statements, receipt_id=batch_id, audience=caller.client.id, now=moment.true_time, summary=summary
         )
         results: list[dict[str, object]] = []
         records: list[VerificationRecord] = []
@@ -227,7 +241,11 @@ class VerificationService:
             kept = {**body_of(outcome, token_env=self._env, lang=lang), **proof}
             results.append({**kept, "question_salt": salt_text(outcome)})
             stored = {**kept, "receipt": receipt.token}
-            records.append(record_of(outcome, client=caller.client, answer=stored, batch_id=batch_id))
+            records.append(
+                record_of(
+                    outcome, client=caller.client, answer=stored, batch_id=batch_id, at=moment.true_time
+                )
+            )
         body: dict[str, object] = {
             "id": batch_id,
             "results": results,
@@ -238,14 +256,14 @@ class VerificationService:
             action="verification.batch",
             subject=batch_id,
             actor=caller.client.id,
-            at=moment.now,
+            at=moment.true_time,
             outcome=f"items:{len(items)}",
             request_id=caller.request_id,
         )
         judged = [outcome for outcome in outcomes if isinstance(outcome, Judged)]
-        leaf = make_receipt_leaf(receipt.token, receipt_id=batch_id, env=self._env, at=moment.now)
+        leaf = make_receipt_leaf(receipt.token, receipt_id=batch_id, env=self._env, at=moment.true_time)
         kept_rows = _Kept(records=records, audit=audit, leaf=leaf, guesses=_guesses(judged))
-        replayed = await self._keep(kept_rows, judged, body=body, lang=lang, call=call, at=moment.now)
+        replayed = await self._keep(kept_rows, judged, body=body, lang=lang, call=call, at=moment.true_time)
         if replayed is not None:
             return BatchAnswer(replayed=replayed)
         return BatchAnswer(body=body)
@@ -280,13 +298,14 @@ class VerificationService:
             )
         )
 
-    async def _moment(self) -> Moment:
+    async def _moment(self, client: ApiClient) -> Moment:
         # No audit, no answer; and a register that lost changes could call a revoked license valid.
         self._guard.require_writable()
         # Trust first, then the time, then the register: nothing judged is older than the time it is judged at.
         trust = await self._trust_list.evidence()
         directory = await self._directory.snapshot()
-        return Moment(now=self._signing_clock.signing_time(), trust=trust, directory=directory)
+        moment = Moment(now=self._signing_clock.signing_time(), trust=trust, directory=directory)
+        return moment if self._rehearsal is None else await self._rehearsal.moved(moment, client_id=client.id)
 
     async def _judge_one(self, asked: AskedQuestion, moment: Moment) -> Judged:
         if asked.at is not None:  # archived lists take their time: nobody else waits for them
@@ -297,12 +316,17 @@ class VerificationService:
         named = {question.policy for question in questions if question.policy is not None}
         return await self._policies.resolve(named, client_id=client.id) if named else {}
 
-    async def _judge_all(
-        self, items: Sequence[AskedQuestion | MalformedQuestion], moment: Moment
-    ) -> Sequence[Judged | MalformedQuestion]:
-        questions = [(item, moment) for item in items if isinstance(item, AskedQuestion)]
+    async def _stage(
+        self, items: Sequence[AskedQuestion | MalformedQuestion], moment: Moment, *, client: ApiClient
+    ) -> Sequence[_Posed]:
+        if self._rehearsal is None:
+            return [(item, moment) for item in items]
+        return await self._rehearsal.stage(items, moment, client_id=client.id)
+
+    async def _judge_all(self, items: Sequence[_Posed]) -> Sequence[Judged | MalformedQuestion]:
+        questions = [(item, moment) for item, moment in items if isinstance(item, AskedQuestion)]
         judged = iter(await self._judge_group(questions))
-        return [item if isinstance(item, MalformedQuestion) else next(judged) for item in items]
+        return [item if isinstance(item, MalformedQuestion) else next(judged) for item, _ in items]
 
     async def _judge_group(self, group: Sequence[tuple[AskedQuestion, Moment]]) -> Sequence[Judged]:
         async def work(unit: UnitOfWork) -> Sequence[Judged]:

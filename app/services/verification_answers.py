@@ -33,7 +33,8 @@ _POLICY_OF_KIND: Mapping[ClientKind, Policy] = {ClientKind.BANK: PRESETS["bank-s
 class AskedQuestion:
     """A question with the terms it is answered on; `at` is the past moment asked about, in UTC.
 
-    `nonce_used`: the nonce of its key binding was used before by the same client.
+    `nonce_used`: the nonce of its key binding was used before by the same client. `posed_as` is what is judged in its
+    place, in a rehearsal: digests and records are always of the question itself.
     """
 
     question: Question
@@ -42,6 +43,12 @@ class AskedQuestion:
     client_id: str
     at: datetime | None = None
     nonce_used: bool = False
+    posed_as: Question | None = None
+
+    @property
+    def posed(self) -> Question:
+        """Return what is judged: the question itself, outside of rehearsals."""
+        return self.posed_as or self.question
 
     def expected_binding(self) -> ExpectedBinding | None:
         """Return what the credential's key binding must answer; None where the question does not ask for one."""
@@ -196,10 +203,15 @@ def salt_text(judged: Judged) -> str:
 
 
 def record_of(
-    judged: Judged, *, client: ApiClient, answer: Mapping[str, object], batch_id: str | None
+    judged: Judged,
+    *,
+    client: ApiClient,
+    answer: Mapping[str, object],
+    batch_id: str | None,
+    at: datetime,
 ) -> VerificationRecord:
     """Return the row kept: without the salt, so that what was asked cannot be guessed from the database, and without
-    the values of disclosed elements, which are the holder's and not ours to keep.
+    the values of disclosed elements, which are the holder's and not ours to keep. `at` is when it was answered.
     """
     report, question = judged.report, judged.asked.question
     return VerificationRecord(
@@ -211,7 +223,7 @@ def record_of(
         verdict=report.verdict.value,
         reason=report.reason.value,
         license_id=judged.license.id if judged.license is not None else None,
-        verified_at=report.verified_at,
+        verified_at=at,
         next_check_due=next_check_due(report),
         batch_id=batch_id,
         answer=without_elements(answer),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from elicense import Elicense, OfflineVerifier, Verdict
+from elicense import Elicense, OfflineVerifier, TrustError, Verdict
 from elicense.client.errors import (
     NotFoundError,
     NumberTakenError,
@@ -88,8 +88,10 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
 
 def test_demo_json_is_complete(demo: RunningDemo) -> None:
     facts = demo.facts
-    assert set(facts["keys"]) == {"operator", "authority", "platform", "bank", "holder"}
-    assert all(key.startswith("elk_live_") for key in facts["keys"].values())
+    assert set(facts["keys"]) == {"operator", "authority", "platform", "bank", "holder", "sandbox"}
+    for name, key in facts["keys"].items():
+        assert key.startswith("elk_test_" if name == "sandbox" else "elk_live_")
+    assert (demo.folder / facts["sandbox"]["trust_root"]).is_file()
     assert set(facts["samples"]) >= {"valid", "suspended", "revoked", "expired", "superseded"}
     for sample in facts["samples"].values():
         assert set(sample) == {"license_id", "identifier", "holder_code", "credential"}
@@ -105,6 +107,25 @@ def test_the_printed_curl_works_as_printed(demo: RunningDemo) -> None:
         ["sh", "-c", command], capture_output=True, text=True, check=True, env=environment(), timeout=30
     )
     assert json.loads(done.stdout)["verdict"] == "valid"
+
+
+def test_the_sandbox_is_an_installation_of_its_own(demo: RunningDemo) -> None:
+    sandbox, key = demo.facts["sandbox"], demo.facts["keys"]["sandbox"]
+    root = demo.folder / sandbox["trust_root"]
+    with Elicense(base_url=sandbox["base_url"], api_key=key, trust_root=root) as tester:
+        for code in tester.sandbox.codes():
+            if code.status == 200 and code.scenario not in ("slow", "unavailable_once"):
+                found = tester.verifications.create(
+                    license={"holder_code": code.holder_code, "type_code": code.type_code},
+                    elements=dict(code.elements) or None,
+                )
+                assert (found.verdict, found.reason) == (code.verdict, code.reason), code
+        tester.verify_receipt(found.receipt)
+    with (
+        Elicense(base_url=demo.facts["base_url"], api_key=key, trust_root=demo.trust_root) as live,
+        pytest.raises(TrustError),
+    ):
+        live.verify_receipt(found.receipt)
 
 
 def test_the_printed_verify_works_as_printed(demo: RunningDemo) -> None:

@@ -52,7 +52,7 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     run(["bash", "-euc", as_typed(update, demo)], demo)
     assert run(["bash", "-euc", as_typed(checkpoint, demo)], demo).startswith("demo.elicense.example/log\n")
 
-    platform, batch, bank, department = (
+    platform, batch, sandbox, bank, department = (
         run([sys.executable, "-c", example.text], demo) for example in examples(name, "python")
     )
     assert platform.startswith("valid ok ")
@@ -61,6 +61,7 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
         "shop-8813 invalid mismatch",
         "shop-8814 invalid revoked",
     ]
+    assert sandbox.split() == ["ok", "expired"]
     assert bank.startswith("valid ok ")
     assert "failed" not in bank
     counted, last = department.splitlines()

@@ -77,6 +77,10 @@ MAY: Mapping[str, frozenset[str]] = {
     "GET /v1/policies/{name}": RELYING,
     "POST /v1/presentation-nonces": RELYING,
     "GET /v1/requests": KNOWN,
+    # With a live key there is no sandbox for anybody.
+    "GET /v1/sandbox/codes": frozenset(),
+    "GET /v1/sandbox/clock": frozenset(),
+    "POST /v1/sandbox/clock": frozenset(),
     "GET /v1/audit": OPERATOR,
     "GET /v1/clients": OPERATOR,
     "POST /v1/clients": OPERATOR,

@@ -75,6 +75,17 @@ used_assertions = Table(
     Index("ix_used_assertions_expires", "expires_at"),
 )
 
+# How far the clock of a sandbox's client stands ahead, and how often it met the code that is away once.
+sandbox_callers = Table(
+    "sandbox_callers",
+    metadata,
+    Column("client_id", Text, nullable=False),
+    Column("ahead_seconds", BigInteger, nullable=False),
+    Column("unavailable_turns", BigInteger, nullable=False),
+    PrimaryKeyConstraint("client_id", name="pk_sandbox_callers"),
+    ForeignKeyConstraint(["client_id"], ["api_clients.id"], name="fk_sandbox_callers_client"),
+)
+
 request_log = Table(
     "request_log",
     metadata,

@@ -1,5 +1,6 @@
 """Which databases are served, and how their transactions are opened."""
 
+import re
 from typing import Final
 
 from sqlalchemy import make_url
@@ -14,6 +15,7 @@ from app.adapters.db.transactions import Transactions
 _SQLITE: Final = "sqlite+aiosqlite"
 _POSTGRESQL: Final = "postgresql+asyncpg"
 _NO_FILE: Final = frozenset({None, "", ":memory:"})
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 def parse_url(database_url: str) -> URL:
@@ -42,9 +44,19 @@ def open_transactions(
     """Open transactions that are durable and consistent on either database; it connects at the first of them.
 
     `pool_size` is the number of connections one process keeps; `statement_seconds` how long one statement may take
-    on PostgreSQL; `create` makes a SQLite file that is not there. Raises DomainError as `parse_url`.
+    on PostgreSQL; `create` makes a SQLite file, or a schema, that is not there. `?schema=NAME` in a PostgreSQL URL says
+    in which schema the tables are. Raises DomainError as `parse_url`, also for a name that is not plain.
     """
     url = parse_url(database_url)
     if url.drivername == _SQLITE:
         return SqliteTransactions(url, pool_size=pool_size, create=create)
-    return PostgresqlTransactions(url, pool_size=pool_size, statement_seconds=statement_seconds)
+    schema = url.query.get("schema")
+    if schema is not None and (not isinstance(schema, str) or not _SCHEMA.fullmatch(schema)):
+        raise unavailable("the schema of the database URL must be a plain name in small letters")
+    return PostgresqlTransactions(
+        url.difference_update_query(["schema"]),
+        pool_size=pool_size,
+        statement_seconds=statement_seconds,
+        schema=schema,
+        create=create,
+    )

@@ -10,6 +10,7 @@ predicate locks on every read of the busiest indexes, and false failures under l
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -26,17 +27,29 @@ _DURABLE_COMMITS: Final = frozenset({"on", "remote_apply"})
 class PostgresqlTransactions:
     """Transactions on a PostgreSQL database (implements `transactions.Transactions`)."""
 
-    def __init__(self, url: URL, *, pool_size: int, statement_seconds: float | None) -> None:
+    def __init__(
+        self,
+        url: URL,
+        *,
+        pool_size: int,
+        statement_seconds: float | None,
+        schema: str | None = None,
+        create: bool = False,
+    ) -> None:
+        """Connect at the first transaction. All tables are in `schema` (a plain name), which `create` makes."""
+        options = {"server_settings": {"search_path": schema}} if schema is not None else {}
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=30,
             isolation_level="REPEATABLE READ",
-            connect_args={"timeout": 10, "command_timeout": statement_seconds},
+            connect_args={"timeout": 10, "command_timeout": statement_seconds, **options},
         )
         self._readers = self._engine.execution_options(postgresql_readonly=True)
         event.listen(self._engine.sync_engine, "connect", _check)
+        if create and schema is not None:
+            event.listen(self._engine.sync_engine, "connect", partial(_make_schema, schema))
 
     @asynccontextmanager
     async def transaction(self, *, write: bool) -> AsyncIterator[AsyncConnection]:
@@ -69,6 +82,16 @@ async def _give_back(connection: AsyncConnection) -> None:
         # A line that breaks while the connection is being closed can leave it closed: then nothing is left to give up.
         if not connection.closed:
             await connection.invalidate()
+
+
+def _make_schema(schema: str, connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        connection.commit()
+    finally:
+        cursor.close()
+        connection.rollback()
 
 
 def _check(connection: Any, _record: Any) -> None:

@@ -27,6 +27,7 @@ from app.adapters.db.caller_tables import client_jwks as client_jwks
 from app.adapters.db.caller_tables import client_quotas as client_quotas
 from app.adapters.db.caller_tables import plans as plans
 from app.adapters.db.caller_tables import request_log as request_log
+from app.adapters.db.caller_tables import sandbox_callers as sandbox_callers
 from app.adapters.db.caller_tables import used_assertions as used_assertions
 from app.adapters.db.log_tables import log_checkpoints as log_checkpoints
 from app.adapters.db.log_tables import log_cut_checkpoints as log_cut_checkpoints

@@ -26,6 +26,7 @@ from app.adapters.db.policies import SqlPolicies
 from app.adapters.db.presentation_nonces import SqlPresentationNonces
 from app.adapters.db.proposals import SqlProposals
 from app.adapters.db.request_log import SqlRequestLog
+from app.adapters.db.sandbox import SqlSandbox
 from app.adapters.db.scheduled_changes import SqlScheduledChanges
 from app.adapters.db.session import Session
 from app.adapters.db.status_lists import SqlStatusLists
@@ -72,6 +73,7 @@ class SqlUnitOfWork:
         self.plans: caller_ports.PlanRepository = SqlPlans(session)
         self.oauth: caller_ports.OAuthRepository = SqlOAuth(session)
         self.request_log: caller_ports.RequestLogRepository = SqlRequestLog(session)
+        self.sandbox: caller_ports.SandboxRepository = SqlSandbox(session)
 
 
 class SqlStore:

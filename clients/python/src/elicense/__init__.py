@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from elicense.client._order_models import ScheduledChange as ScheduledChange
     from elicense.client._order_models import VersionEffect as VersionEffect
     from elicense.client._protocol import Timeout as Timeout
+    from elicense.client._sandbox import SandboxClock as SandboxClock
+    from elicense.client._sandbox import SandboxCode as SandboxCode
     from elicense.client._sync import Elicense as Elicense
     from elicense.client._wallet import present as present
     from elicense.client.errors import APIConnectionError as APIConnectionError
@@ -66,6 +68,7 @@ _HOMES = {
         "VersionEffect",
     ),
     "elicense.client._protocol": ("Timeout",),
+    "elicense.client._sandbox": ("SandboxClock", "SandboxCode"),
     "elicense.client._sync": ("Elicense",),
     "elicense.client._wallet": ("present",),
     "elicense.client.errors": (

@@ -418,6 +418,13 @@ def decide(checks: Iterable[Judged]) -> tuple[Verdict, Reason]:
     return (Verdict.INDETERMINATE if leading in INDETERMINATE else Verdict.INVALID), leading
 
 
+def verdict_of(reason: Reason) -> Verdict:
+    """Return the verdict that a leading reason gives."""
+    if reason is Reason.OK:
+        return Verdict.VALID
+    return Verdict.INDETERMINATE if reason in INDETERMINATE else Verdict.INVALID
+
+
 def _check_character_is_right(identifier: str) -> bool:
     try:
         return parse_identifier(identifier).check_is_right

@@ -36,6 +36,7 @@ from elicense.client._protocol import (
     rfc3339,
     without_none,
 )
+from elicense.client._sandbox import Sandbox
 from elicense.client._trust import Trust
 from elicense.client.errors import APIConnectionError, APIResponseError, ConfigurationError, TrustError
 
@@ -85,6 +86,7 @@ class Elicense:
         self.scheduled_changes = ScheduledChanges(self)
         self.proposals = Proposals(self)
         self.verifications = Verifications(self)
+        self.sandbox = Sandbox(self)
         self.trust = Trust(self._endpoint, self._send)
 
     def __repr__(self) -> str:
