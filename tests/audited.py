@@ -15,6 +15,7 @@ from tests.amending import act, amend, crash_while_amending, renew
 from tests.installation import AUTHORITY, ISSUER_URL, OTHER_AREA, OTHER_AUTHORITY, Installation
 from tests.integration.bystander import add_witness, key_of, witness
 from tests.integration.ordering import add_colleague, approve, need_two_persons, propose, schedule
+from tests.simulated_signers import SimulatedSigner
 
 
 async def audit(
@@ -56,6 +57,7 @@ async def fill(installation: Installation, *, licenses: int) -> Sequence[License
     issued = [await installation.issue() for _ in range(licenses)]
     await installation.issue(valid_until=issued[0].valid_from.replace(year=2040))
     await installation.issue(authority_code=OTHER_AUTHORITY, area_code=OTHER_AREA)
+    await installation.issue(holder_key=dict(SimulatedSigner().public_key.jwk))
     suspended, resumed, revoked, cancelled, amended, moved, old, new = [
         await installation.issue() for _ in range(8)
     ]

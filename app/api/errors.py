@@ -63,8 +63,8 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "one_clock": ("now、ahead_seconds 须恰好给出一个", "must give exactly one of now and ahead_seconds"),
     "no_change_named": (
-        "elements、holder、valid_until、area_code 至少给出一个",
-        "must give one of elements, holder, valid_until, area_code",
+        "elements、holder、valid_until、area_code、holder_key 至少给出一个",
+        "must give one of elements, holder, valid_until, area_code, holder_key",
     ),
     "cursor": ("游标无效,请使用上一页的 next_cursor", "is not a cursor of this list"),
     "too_many_parameters": ("查询参数过多", "has too many query parameters"),

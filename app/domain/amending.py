@@ -6,6 +6,7 @@ from datetime import date
 from enum import Enum
 
 from app.domain.errors import DomainError, FieldError
+from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, License, NewLicense
 from elicense.problems import Text
 
@@ -30,12 +31,16 @@ class HolderChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
-    """What is to be different in the next version: elements by name (None removes), holder, end, area."""
+    """What is to be different in the next version: elements by name (None removes), holder, end, area, holder's key.
+
+    The key of a holder does not pass on to another one: with another holder code it is gone unless a new one is given.
+    """
 
     elements: Mapping[str, str | None] = field(default_factory=dict)
     holder: HolderChange | None = None
     valid_until: date | Keep | None = Keep.AS_IT_IS
     area_code: str | None = None
+    holder_key: Mapping[str, object] | Keep | None = Keep.AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ def content_of(license: License) -> NewLicense:
         valid_until=license.valid_until,
         elements=dict(license.elements),
         authority_code=license.authority_code,
+        holder_key=license.holder_key,
     )
 
 
@@ -68,10 +74,12 @@ def amended(license: License, amendment: Amendment) -> NewLicense:
     kept = {name: value for name, value in elements.items() if value is not None}
     before = content_of(license)
     until = amendment.valid_until
+    holder = _changed_holder(before.holder, amendment.holder)
     return replace(
         before,
         elements=kept,
-        holder=_changed_holder(before.holder, amendment.holder),
+        holder=holder,
+        holder_key=_changed_key(before, holder, amendment.holder_key),
         area_code=amendment.area_code or before.area_code,
         valid_until=before.valid_until if isinstance(until, Keep) else until,
     )
@@ -116,6 +124,7 @@ def changed_names(before: License, after: NewLicense) -> tuple[str, ...]:
         "issue_date": (before.issue_date, after.issue_date),
         "valid_from": (before.valid_from, after.valid_from),
         "valid_until": (before.valid_until, after.valid_until),
+        "holder_key": (before.holder_key, after.holder_key),
     }
     names = {name for name, (old, new) in metadata.items() if old != new}
     elements = {*before.elements, *after.elements}
@@ -145,6 +154,14 @@ def _changed_holder(before: Holder, change: HolderChange | None) -> Holder:
         code_type=change.code_type or before.code_type,
         name=change.name or before.name,
     )
+
+
+def _changed_key(
+    before: NewLicense, holder: Holder, key: Mapping[str, object] | Keep | None
+) -> Mapping[str, str] | None:
+    if not isinstance(key, Keep):
+        return None if key is None else sound_holder_key(key)
+    return before.holder_key if holder.code == before.holder.code else None
 
 
 def _ends_earlier(end: date | None, than: date | None) -> bool:

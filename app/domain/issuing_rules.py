@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from app.domain.authority import LicenseType
 from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
+from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, NewLicense
 from elicense.cn import CodeError, check_uscc
 from elicense.problems import Text
@@ -56,7 +57,8 @@ def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> 
     """Apply every rule of issuing and return the license with its holder's code in normal form.
 
     Raises DomainError, the first of: unknown_type, unknown_area, not_authorized_to_issue (this authority, this type,
-    this area, today), holder_not_supported, invalid_uscc, invalid_request (texts), invalid_dates, invalid_elements.
+    this area, today), holder_not_supported, invalid_uscc, invalid_request (texts), invalid_dates, invalid_elements,
+    invalid_request (the holder's key).
     """
     license_type = directory.license_types.get(new.type_code)
     if license_type is None:
@@ -75,7 +77,8 @@ def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> 
     _judge_texts({"/number": (new.number, MAX_NUMBER_LENGTH), "/holder/name": (holder.name, MAX_NAME_LENGTH)})
     _judge_dates(new, today=today)
     _judge_elements(new.elements, license_type)
-    return replace(new, holder=holder)
+    key = None if new.holder_key is None else sound_holder_key(new.holder_key)
+    return replace(new, holder=holder, holder_key=key)
 
 
 def require_authority(

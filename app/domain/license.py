@@ -109,6 +109,7 @@ class License:
     `state` is what is stored; `status_on` adds what the clock says. `row_version` grows with each change and is
     compared by every update. `area_code` is six digits; `valid_until` None means long-term (长期). `revocation` tells
     of which kind the revocation was; `source_digest` recognises the row of a file the license was last taken from.
+    `holder_key` is the holder's public key (JWK) that its file names, None for a file that anybody may show.
     """
 
     id: LicenseId
@@ -131,6 +132,7 @@ class License:
     row_version: int
     source_digest: str | None = None
     revocation: RevocationKind | None = None
+    holder_key: Mapping[str, str] | None = None
 
     def status_on(self, today: date) -> str:
         """Return the status people see on a civil day (+08:00): the state, or expired / not_yet_valid if active."""
@@ -197,6 +199,7 @@ class NewLicense:
     valid_until: date | None
     elements: Mapping[str, str]
     authority_code: str
+    holder_key: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

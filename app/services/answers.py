@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
 
+from app.domain.holder_key import thumbprint_of
 from app.domain.license import HistoryEntry, License
 from app.ports import StoredAnswer
 from elicense.encoding import dump_json, rfc3339
@@ -56,6 +57,7 @@ def license_json(license: License, *, today: date) -> dict[str, object]:
         "valid_from": license.valid_from.isoformat(),
         "valid_until": license.valid_until.isoformat() if license.valid_until is not None else None,
         "elements": dict(license.elements),
+        "holder_key_thumbprint": thumbprint_of(license.holder_key),
         "created_at": utc_text(license.created_at),
         "updated_at": utc_text(license.updated_at),
     }

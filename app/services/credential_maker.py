@@ -80,6 +80,7 @@ class CredentialMaker:
             updated_at=now,
             row_version=1,
             source_digest=source_digest,
+            holder_key=new.holder_key,
         )
 
     def next_license(
@@ -118,6 +119,7 @@ class CredentialMaker:
             updated_at=now,
             row_version=before.row_version + 1,
             source_digest=source_digest or before.source_digest,
+            holder_key=content.holder_key,
         )
 
     def make_intent(
@@ -203,6 +205,7 @@ class CredentialMaker:
                 profile=key.profile,
                 salts=[new_salt() for _ in license.elements],
                 env=self.env,
+                holder_key=license.holder_key,
             )
         except FormatError as error:
             raise DomainError(

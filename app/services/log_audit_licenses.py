@@ -179,6 +179,7 @@ def _check_entry(life: Life, findings: Findings) -> None:
         "valid_from": claims.valid_from,
         "valid_until": claims.valid_until,
         "elements": dict(credential.elements),
+        "holder_key": None if credential.cnf is None else credential.cnf["jwk"],
     }
     findings.compare(row, signed, about, "licenses", Expected.CREDENTIAL)
 

@@ -23,7 +23,7 @@ _LICENSE: Final = frozenset(
         *("id", "identifier", "version", "state", "type_code", "type_name", "number", "authority_code"),
         *("authority_name", "holder_code", "holder_code_type", "holder_name", "area_code", "issue_date"),
         *("valid_from", "valid_until", "elements", "created_at", "updated_at", "row_version"),
-        *("source_digest", "revocation"),
+        *("source_digest", "revocation", "holder_key"),
     )
 )
 
@@ -92,8 +92,13 @@ async def _check_batch(
             _check_kept(row, version, made, former, about, findings)
 
 
+def _is_license(stored: Mapping[str, Any]) -> bool:
+    # Promises made before files could name the holder's key have no such member.
+    return stored.keys() == _LICENSE or stored.keys() == _LICENSE - {"holder_key"}
+
+
 def _is_whole(row: AuditRow) -> bool:
-    return isinstance(row["license"], dict) and row["license"].keys() == _LICENSE
+    return isinstance(row["license"], dict) and _is_license(row["license"])
 
 
 def _has_shape(row: AuditRow, about: About, findings: Findings) -> bool:
@@ -208,8 +213,10 @@ def _license_is_right(row: AuditRow, credential: Credential) -> bool:
         "row_version": replaces["row_version"] + 1,
         "updated_at": row["issued_at"].isoformat(),
     }
+    if credential.cnf is not None or "holder_key" in stored:
+        wanted["holder_key"] = None if credential.cnf is None else credential.cnf["jwk"]
     # Not compared: when the license began (its entry tells) and which row of a file it came from.
-    return stored.keys() == _LICENSE and all(stored[name] == value for name, value in wanted.items())
+    return _is_license(stored) and all(stored.get(name) == value for name, value in wanted.items())
 
 
 def _replaced(made: AuditRow, before: AuditRow) -> Mapping[str, object]:

@@ -1,12 +1,7 @@
-"""Credentials presented by their holders, online: the nonce counts once per client, whoever is asked.
-
-The register issues no credential with a holder's key yet: here the key is put into the bytes that are signed, and the
-register knows what came of it as its own.
-"""
+"""Credentials presented by their holders, online: the nonce counts once per client, whoever is asked."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +11,8 @@ import pytest
 from app.domain.errors import DomainError
 from app.domain.presentation_nonce import KEPT
 from app.main import create_app
-from app.services import credential_maker
 from app.services.presentation_nonces import PresentationNonceService
-from elicense.credential import PreparedCredential, prepare_credential
-from elicense.encoding import b64url_decode, dump_json, parse_json_object
-from elicense.jws import compact_signing_input
+from elicense.encoding import b64url_decode
 from elicense.key_binding import present
 from tests.installation import open_again
 from tests.integration.http_service import HttpService, assert_problem, open_http
@@ -39,24 +31,13 @@ async def service(database_url: str, tmp_path: Path) -> AsyncIterator[HttpServic
 
 
 @pytest.fixture
-async def credential(service: HttpService, monkeypatch: pytest.MonkeyPatch) -> str:
-    return await issue_bound(service, monkeypatch, HOLDER)
+async def credential(service: HttpService) -> str:
+    return await issue_bound(service, HOLDER)
 
 
-async def issue_bound(service: HttpService, monkeypatch: pytest.MonkeyPatch, holder: SimulatedSigner) -> str:
+async def issue_bound(service: HttpService, holder: SimulatedSigner) -> str:
     """Issue a license whose credential names a holder's key."""
-
-    def prepare(**options: Any) -> PreparedCredential:
-        prepared = prepare_credential(**options)
-        header, payload = (
-            dict(parse_json_object(b64url_decode(part))) for part in prepared.signing_input.split(b".")
-        )
-        payload["cnf"] = {"jwk": dict(holder.public_key.jwk)}
-        return replace(prepared, signing_input=compact_signing_input(header, dump_json(payload)))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(credential_maker, "prepare_credential", prepare)
-        issued = await service.issue()
+    issued = await service.issue(holder_key=dict(holder.public_key.jwk))
     return await service.credential(issued["id"])
 
 
@@ -229,7 +210,7 @@ async def test_swapped_parts_of_presentations_are_never_valid(
     service: HttpService, credential: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_holder = SimulatedSigner()
-    other = await issue_bound(service, monkeypatch, other_holder)
+    other = await issue_bound(service, other_holder)
     now = service.installation.clock.now()
 
     async def verdict(make: Any) -> str:

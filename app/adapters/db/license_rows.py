@@ -44,6 +44,7 @@ def license_values(license_: License) -> dict[str, Any]:
         "row_version": license_.row_version,
         "source_digest": license_.source_digest,
         "revocation": None if license_.revocation is None else license_.revocation.value,
+        "holder_key": None if license_.holder_key is None else dict(license_.holder_key),
     }
 
 
@@ -70,6 +71,7 @@ def license_from_row(row: Row[Any]) -> License:
         row_version=row.row_version,
         source_digest=row.source_digest,
         revocation=None if row.revocation is None else RevocationKind(row.revocation),
+        holder_key=row.holder_key,
     )
 
 

@@ -116,6 +116,7 @@ licenses = Table(
     Column("row_version", Integer, nullable=False),
     Column("source_digest", Text),
     Column("revocation", Text),
+    Column("holder_key", JsonText),
     PrimaryKeyConstraint("id", name="pk_licenses"),
     Index("ix_licenses_number_type", "number", "type_code"),
     Index("ix_licenses_holder_type", "holder_code", "type_code", "id"),

@@ -5,12 +5,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.schemas.fields import AreaCode, Code, Day, ElementName, ElementValue, Name, StrictModel
+from app.api.schemas.fields import (
+    AreaCode,
+    Code,
+    Day,
+    ElementName,
+    ElementValue,
+    HolderKey,
+    Name,
+    StrictModel,
+)
 from app.api.schemas.licenses import ChangeBody
 from app.domain.amending import Amendment, HolderChange, Keep, Renewal
 from app.domain.succession import MOST_SUCCESSORS, Relation
 
-_CHANGES = ("elements", "holder", "valid_until", "area_code")
+_CHANGES = ("elements", "holder", "valid_until", "area_code", "holder_key")
 
 
 class HolderChangeBody(StrictModel):
@@ -24,7 +33,8 @@ class HolderChangeBody(StrictModel):
 class AmendBody(ChangeBody):
     """What is to be different, and why; what is left out stays.
 
-    `elements` are merged by name, null removes one; `valid_until` null means long-term (长期).
+    `elements` are merged by name, null removes one; `valid_until` null means long-term (长期). `holder_key` null takes
+    the holder's key away; another holder code does so too, unless a new key is given.
     """
 
     elements: Annotated[dict[ElementName, ElementValue | None], Field(max_length=100)] = Field(
@@ -33,6 +43,7 @@ class AmendBody(ChangeBody):
     holder: HolderChangeBody | None = None
     valid_until: Day | None = None
     area_code: AreaCode | None = None
+    holder_key: HolderKey | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -51,6 +62,7 @@ class AmendBody(ChangeBody):
             else HolderChange(code=holder.code, code_type=holder.code_type, name=holder.name),
             valid_until=self.valid_until if "valid_until" in self.model_fields_set else Keep.AS_IT_IS,
             area_code=self.area_code,
+            holder_key=self.holder_key if "holder_key" in self.model_fields_set else Keep.AS_IT_IS,
         )
 
 

@@ -65,6 +65,7 @@ class LicenseAnswer(Answer):
     valid_from: str
     valid_until: str | None
     elements: dict[str, str]
+    holder_key_thumbprint: str | None
     created_at: str
     updated_at: str
 

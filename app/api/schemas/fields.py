@@ -154,3 +154,8 @@ def _bounded_credential(value: Any) -> Any:
 
 CredentialText = Annotated[str, BeforeValidator(_bounded_credential), Field(max_length=MAX_CREDENTIAL_BYTES)]
 """Any text up to 64 KB is a question, however unlike a credential it looks."""
+
+HolderKey = Annotated[
+    dict[ElementName, Annotated[str, StringConstraints(max_length=128)]], Field(max_length=10)
+]
+"""A public JWK; whether it is a key is judged by the rules of issuing."""

@@ -11,6 +11,7 @@ from app.api.schemas.fields import (
     Day,
     EffectiveAt,
     Elements,
+    HolderKey,
     Limit,
     Name,
     ReasonCode,
@@ -29,7 +30,11 @@ class HolderBody(StrictModel):
 
 
 class NewLicenseBody(StrictModel):
-    """A license to be issued. `valid_until` null means long-term (长期) and must be said, never left out."""
+    """A license to be issued. `valid_until` null means long-term (长期) and must be said, never left out.
+
+    With `holder_key`, the holder's public key (JWK: EC, P-256), whoever presents the file can be asked to prove to be
+    the holder; without one it verifies for whoever shows it.
+    """
 
     type_code: Code
     number: Code
@@ -40,6 +45,7 @@ class NewLicenseBody(StrictModel):
     valid_until: Day | None
     elements: Elements = Field(default_factory=dict)
     authority_code: Code | None = None
+    holder_key: HolderKey | None = None
 
     def to_domain(self, *, authority_code: str) -> NewLicense:
         """Return the domain's value, issued in the name of this authority."""
@@ -53,6 +59,7 @@ class NewLicenseBody(StrictModel):
             valid_until=self.valid_until,
             elements=dict(self.elements),
             authority_code=authority_code,
+            holder_key=self.holder_key,
         )
 
 

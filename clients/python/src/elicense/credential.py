@@ -176,12 +176,13 @@ def prepare_credential(
     profile: str,
     salts: Sequence[bytes],
     env: str,
+    holder_key: Mapping[str, str] | None = None,
 ) -> PreparedCredential:
     """Build what is to be signed for `claims` with every element as one disclosure.
 
     `salts` are fresh random values of 16 bytes, one for each element; `kid` and `profile` name the
-    key that will sign. Raises FormatError (malformed) for what `parse_credential` would refuse,
-    so that nothing is signed that cannot be read.
+    key that will sign. `holder_key` (a public JWK) goes into `cnf`. Raises FormatError (malformed)
+    for what `parse_credential` would refuse, so that nothing is signed that cannot be read.
     """
     if env not in ENVIRONMENTS or claims.license.holder.code_type not in HOLDER_CODE_TYPES:
         raise malformed("env or kind of holder is not supported")
@@ -198,6 +199,9 @@ def prepare_credential(
     )
     digests = [b64url_encode(sha256(text.encode("ascii")).digest()) for text in disclosures]
     payload = write_claims(claims, env=env, digests=digests)
+    if holder_key is not None:
+        payload["cnf"] = {"jwk": dict(holder_key)}
+        _read_confirmation(payload["cnf"])
     # Read back: a license whose codes or dates have another form is refused before it is signed.
     read_claims(payload)
     header = protected_header(alg=profile_by_name(profile).alg, typ=CREDENTIAL_TYP, kid=kid)

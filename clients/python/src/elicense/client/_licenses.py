@@ -51,9 +51,13 @@ class Licenses(LicenseActions):
         valid_until: date | str | None = None,
         elements: Mapping[str, str] | None = None,
         authority_code: str | None = None,
+        holder_key: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> License:
         """Issue a license; `valid_until` None means long-term. Dates are civil days at +08:00, the last included.
+
+        `holder_key`, the holder's public key (JWK: EC, P-256), goes into the file, so that a verifier can ask its
+        presenter to prove to be the holder.
 
         Raises NumberTakenError, NotAuthorizedToIssueError, InvalidUsccError, InvalidElementsError and the like.
         """
@@ -66,6 +70,7 @@ class Licenses(LicenseActions):
             "valid_from": str(valid_from),
             "elements": dict(elements or {}),
             "authority_code": authority_code,
+            "holder_key": None if holder_key is None else dict(holder_key),
         }
         # A missing member would be refused: null is how long-term is said.
         long_term = {"valid_until": None if valid_until is None else str(valid_until)}
@@ -149,11 +154,13 @@ class Licenses(LicenseActions):
         holder: Holder | Mapping[str, str] | None = None,
         valid_until: date | str | Keep | None = Keep.AS_IT_IS,
         area_code: str | None = None,
+        holder_key: Mapping[str, str] | Keep | None = Keep.AS_IT_IS,
         idempotency_key: str | None = None,
     ) -> License:
         """Make the next version with what is to be different; it is in force at once, the one before superseded.
 
-        `elements` are merged by name, None removes one; `valid_until` None means long-term, left out it stays. Raises
+        `elements` are merged by name, None removes one; `valid_until` None means long-term, left out it stays.
+        `holder_key` None takes the holder's key away; another holder code does so too, unless a key is given. Raises
         NoChangeError, StateConflictError for a license that has ended, VersionsExhaustedError, and what `issue` raises.
         """
         more: dict[str, object] = {}
@@ -165,6 +172,8 @@ class Licenses(LicenseActions):
             more["valid_until"] = None if valid_until is None else str(valid_until)
         if area_code is not None:
             more["area_code"] = area_code
+        if not isinstance(holder_key, Keep):
+            more["holder_key"] = None if holder_key is None else dict(holder_key)
         return self._act("amend", license_id, reason_code, reason, idempotency_key, more)
 
     def renew(

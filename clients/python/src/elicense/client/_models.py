@@ -22,7 +22,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class License:
-    """A license as the register shows it. `valid_until` None means long-term (长期); `status` counts the clock in."""
+    """A license as the register shows it. `valid_until` None means long-term (长期); `status` counts the clock in.
+
+    `holder_key_thumbprint` names the holder's key in its file (RFC 7638), None where it names none.
+    """
 
     id: str
     identifier: str
@@ -41,6 +44,7 @@ class License:
     elements: Mapping[str, str]
     created_at: datetime
     updated_at: datetime
+    holder_key_thumbprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +190,7 @@ def license_of(value: Json) -> License:
         elements={name: str(text) for name, text in _object(value, "elements").items()},
         created_at=_moment(_text(value, "created_at")),
         updated_at=_moment(_text(value, "updated_at")),
+        holder_key_thumbprint=_maybe_text(value, "holder_key_thumbprint"),
     )
 
 
