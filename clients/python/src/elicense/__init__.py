@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from elicense.client._order_models import Proposal as Proposal
     from elicense.client._order_models import ScheduledChange as ScheduledChange
     from elicense.client._order_models import VersionEffect as VersionEffect
+    from elicense.client._policies import Alarm as Alarm
+    from elicense.client._policies import DryRun as DryRun
+    from elicense.client._policies import LoggedRequest as LoggedRequest
+    from elicense.client._policies import StoredPolicy as StoredPolicy
     from elicense.client._protocol import Timeout as Timeout
     from elicense.client._sandbox import SandboxClock as SandboxClock
     from elicense.client._sandbox import SandboxCode as SandboxCode
@@ -67,6 +71,7 @@ _HOMES = {
         "ScheduledChange",
         "VersionEffect",
     ),
+    "elicense.client._policies": ("Alarm", "DryRun", "LoggedRequest", "StoredPolicy"),
     "elicense.client._protocol": ("Timeout",),
     "elicense.client._sandbox": ("SandboxClock", "SandboxCode"),
     "elicense.client._sync": ("Elicense",),

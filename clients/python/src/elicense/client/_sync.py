@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from elicense.client._models import (
     verification_of,
 )
 from elicense.client._orders import Proposals, ScheduledChanges
+from elicense.client._policies import Alarm, LoggedRequest, Policies, alarms_of, requests_of
 from elicense.client._protocol import (
     Done,
     Endpoint,
@@ -38,9 +40,17 @@ from elicense.client._protocol import (
 )
 from elicense.client._sandbox import Sandbox
 from elicense.client._trust import Trust
-from elicense.client.errors import APIConnectionError, APIResponseError, ConfigurationError, TrustError
+from elicense.client.errors import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    ConfigurationError,
+    TrustError,
+)
 
 if TYPE_CHECKING:
+    from elicense.client._oauth import AccessTokens
+    from elicense.keys import Signer
     from elicense.receipt import Receipt
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
@@ -50,9 +60,10 @@ Question = Mapping[str, object]
 class Elicense:
     """Talk to one service: issue and change licenses, verify, fetch credentials and trust documents.
 
-    `api_key` and `base_url` default to ELICENSE_API_KEY and ELICENSE_BASE_URL. `trust_root` (a path or the bytes)
-    pins the trust root that receipts are checked against; there is no default one. Each POST carries one
-    Idempotency-Key, kept over up to `max_retries` retries; `pause` waits between them. Use it as a context manager,
+    `api_key` and `base_url` default to ELICENSE_API_KEY and ELICENSE_BASE_URL. Instead of a key, `client_id` and
+    `private_key` (P-256: a PEM file's path, its bytes, or a signer) get access tokens by OAuth 2.0. `trust_root` (a
+    path or the bytes) pins the trust root that receipts are checked against; there is no default one. Each POST carries
+    one Idempotency-Key, kept over up to `max_retries` retries; `pause` waits between them. Use it as a context manager,
     or call `close`. Safe to share between threads. Raises ConfigurationError for settings that cannot work.
     """
 
@@ -60,6 +71,8 @@ class Elicense:
         self,
         *,
         api_key: str | None = None,
+        client_id: str | None = None,
+        private_key: "str | os.PathLike[str] | bytes | Signer | None" = None,
         base_url: str | None = None,
         trust_root: str | os.PathLike[str] | bytes | None = None,
         timeout: Timeout | None = None,
@@ -68,7 +81,10 @@ class Elicense:
         transport: Transport | None = None,
         pause: Callable[[float], None] = _system.sleep,
     ) -> None:
-        key = api_key if api_key is not None else os.environ.get("ELICENSE_API_KEY")
+        by_oauth = client_id is not None or private_key is not None
+        if by_oauth and (client_id is None or private_key is None or api_key is not None):
+            raise ConfigurationError("give an api_key, or client_id with private_key")
+        key = api_key if api_key is not None or by_oauth else os.environ.get("ELICENSE_API_KEY")
         url = base_url or os.environ.get("ELICENSE_BASE_URL") or DEFAULT_BASE_URL
         if not 0 <= max_retries <= 10:
             raise ConfigurationError("max_retries is between 0 and 10")
@@ -82,6 +98,10 @@ class Elicense:
         self._max_retries = max_retries
         self._pause = pause
         self._transport = transport if transport is not None else _http_transport()
+        self._tokens: AccessTokens | None = None
+        if client_id is not None and private_key is not None:
+            self._tokens = self._access_tokens(client_id, private_key)
+        self.policies = Policies(self)
         self.licenses = Licenses(self)
         self.scheduled_changes = ScheduledChanges(self)
         self.proposals = Proposals(self)
@@ -118,6 +138,14 @@ class Elicense:
             if cursor is None:
                 return held
 
+    def alarms(self, *, cursor: str | None = None) -> "Page[Alarm]":
+        """Fetch one page of alarms about guessing at the calling authority's licenses, oldest first."""
+        return alarms_of(self, cursor=cursor)
+
+    def requests(self, *, cursor: str | None = None) -> "Page[LoggedRequest]":
+        """Fetch one page of this client's own requests, newest first."""
+        return requests_of(self, cursor=cursor)
+
     def verify_receipt(self, receipt: str, *, proof: Mapping[str, object] | None = None) -> "Receipt":
         """Check a receipt's signature against the pinned trust root and the service's trust list; return it.
 
@@ -147,25 +175,58 @@ class Elicense:
         query: Mapping[str, str | int | None] | None = None,
         needs_key: bool = True,
     ) -> Json:
-        return json_object(self._send(self._endpoint.request("GET", path, query=query, needs_key=needs_key)))
+        return json_object(
+            self._send(self._caller(needs_key).request("GET", path, query=query, needs_key=needs_key))
+        )
 
     def _post(self, path: Sequence[str], body: Mapping[str, object], *, idempotency_key: str | None) -> Json:
         key = idempotency_key or _system.new_idempotency_key()
-        return json_object(self._send(self._endpoint.request("POST", path, body=body, idempotency_key=key)))
+        return json_object(
+            self._send(self._caller(True).request("POST", path, body=body, idempotency_key=key))
+        )
 
     def _download(
         self, path: Sequence[str], *, accept: str, needs_key: bool, **query: str | None
     ) -> Response:
         return self._send(
-            self._endpoint.request("GET", path, query=query, needs_key=needs_key, accept=accept)
+            self._caller(needs_key).request("GET", path, query=query, needs_key=needs_key, accept=accept)
         )
 
+    def _access_tokens(
+        self, client_id: str, private_key: "str | os.PathLike[str] | bytes | Signer"
+    ) -> "AccessTokens":
+        # Imported here: who calls with an API key need not load cryptography.
+        from elicense.client._oauth import AccessTokens, read_private_key
+
+        return AccessTokens(
+            client_id=client_id,
+            signer=read_private_key(private_key),
+            endpoint=self._endpoint,
+            send=self._exchange,
+        )
+
+    def _caller(self, needs_key: bool) -> Endpoint:
+        if self._tokens is None or not needs_key:
+            return self._endpoint
+        return replace(self._endpoint, api_key=self._tokens.current())
+
     def _send(self, request: Request) -> Response:
+        try:
+            return self._exchange(lambda: request)
+        except APIStatusError as error:
+            if self._tokens is None or error.status_code != 401 or "Authorization" not in request.headers:
+                raise
+        # The token may have been ended before its time: once with another, under the same Idempotency-Key.
+        self._tokens.forget(request.headers["Authorization"].removeprefix("Bearer "))
+        again = {**request.headers, "Authorization": f"Bearer {self._tokens.current()}"}
+        return self._exchange(lambda: replace(request, headers=again))
+
+    def _exchange(self, make: Callable[[], Request]) -> Response:
         attempt = 0
         while True:
             outcome: Response | APIConnectionError
             try:
-                outcome = self._transport.send(request, timeout=self._timeout)
+                outcome = self._transport.send(make(), timeout=self._timeout)
             except APIConnectionError as error:
                 outcome = error
             step = next_step(

@@ -1,0 +1,121 @@
+"""Access tokens by OAuth 2.0 client credentials with `private_key_jwt`: no secret is shared, the key stays here.
+
+RFC 6749 §4.4 and RFC 7523 as its update has it: the assertion's audience is the issuer identifier of the server's
+metadata (RFC 8414), it counts once (`jti`) and lives a minute. A token is used until shortly before its end.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Final
+from urllib.parse import urlencode
+
+from elicense.client import _system
+from elicense.client._models import _maybe_integer, _text
+from elicense.client._protocol import Endpoint, Request, Response, check_api_key, json_object
+from elicense.client.errors import ConfigurationError
+from elicense.encoding import dump_json, to_unix
+from elicense.jws import sign_compact
+from elicense.keys import HolderSigner, Signer
+from elicense.problems import FormatError
+
+ASSERTION_TYP: Final = "client-authentication+jwt"
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_LIFE: Final = 60
+_SPARE: Final = timedelta(seconds=30)
+"""A token is renewed this long before its end, so that it does not end on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    ends_at: datetime
+
+
+class AccessTokens:
+    """Hold the current access token of one client; fetch another when it nears its end. Safe between threads."""
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        signer: Signer,
+        endpoint: Endpoint,
+        send: Callable[[Callable[[], Request]], Response],
+    ) -> None:
+        """Sign as `client_id`; `send` sends what its argument makes, anew for each attempt, and returns the answer."""
+        self._client_id = client_id
+        self._signer = signer
+        self._endpoint = endpoint
+        self._send = send
+        self._lock = Lock()
+        self._issuer: str | None = None
+        self._token: _Token | None = None
+
+    def current(self) -> str:
+        """Return a token that is good for a while yet. Raises APIStatusError when the server gives none."""
+        # One thread fetches, the others wait for what it gets.
+        with self._lock:
+            if self._token is None or _system.now() >= self._token.ends_at - _SPARE:
+                self._token = self._fetch()
+            return self._token.text
+
+    def forget(self, text: str) -> None:
+        """Use this token no more: the server refused it."""
+        with self._lock:
+            if self._token is not None and self._token.text == text:
+                self._token = None
+
+    def _fetch(self) -> _Token:
+        if self._issuer is None:
+            path = [".well-known", "oauth-authorization-server"]
+            metadata = self._send(lambda: self._endpoint.request("GET", path, needs_key=False))
+            self._issuer = _text(json_object(metadata), "issuer")
+        asked_at = _system.now()
+        answer = json_object(self._send(self._token_request))
+        life = _maybe_integer(answer, "expires_in") or 0
+        text = check_api_key(_text(answer, "access_token"))
+        return _Token(text, asked_at + timedelta(seconds=life))
+
+    def _token_request(self) -> Request:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": self._assertion(),
+        }
+        request = self._endpoint.request("POST", ["oauth", "token"], needs_key=False)
+        headers = {**request.headers, "Content-Type": "application/x-www-form-urlencoded"}
+        return Request(method="POST", url=request.url, headers=headers, body=urlencode(form).encode("ascii"))
+
+    def _assertion(self) -> str:
+        now = to_unix(_system.now())
+        claims: Mapping[str, object] = {
+            "iss": self._client_id,
+            "sub": self._client_id,
+            "aud": self._issuer,
+            "jti": _system.new_idempotency_key(),
+            "iat": now,
+            "exp": now + _ASSERTION_LIFE,
+        }
+        return sign_compact(typ=ASSERTION_TYP, payload=dump_json(claims), signer=self._signer)
+
+
+def read_private_key(key: str | os.PathLike[str] | bytes | Signer) -> Signer:
+    """Return a signer for a private key of P-256: a PEM file's path, its bytes, or a signer of one's own (an HSM).
+
+    Raises ConfigurationError for what cannot be read.
+    """
+    if isinstance(key, (str, os.PathLike)):
+        try:
+            key = Path(key).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"the private key cannot be read: {error.strerror}") from error
+    if not isinstance(key, bytes):
+        return key
+    try:
+        return HolderSigner.from_pem(key)
+    except FormatError as error:
+        raise ConfigurationError(f"the private key cannot be used: {error.detail}") from None

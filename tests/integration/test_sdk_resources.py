@@ -1,0 +1,176 @@
+"""The SDK against the real service: OAuth access tokens, policies, alarms, one's own requests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from elicense import ConfigurationError, Elicense, HolderSigner, Timeout
+from elicense.client._protocol import Request, Response
+from elicense.client.errors import APIStatusError, NotFoundError
+from tests.integration.attacked import Attacked, attacked
+
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+
+class Door:
+    """Carries the SDK's requests to the application; remembers them, and which key each bore."""
+
+    def __init__(self, service: Attacked) -> None:
+        self._service = service
+        self.seen: list[Request] = []
+
+    def send(self, request: Request, *, timeout: Timeout) -> Response:
+        self.seen.append(request)
+        answer = self._service.request(
+            method=request.method, url=request.url, headers=dict(request.headers), content=request.body
+        )
+        return Response(status=answer.status_code, headers=dict(answer.headers), body=answer.content)
+
+    def close(self) -> None: ...
+
+    def paths(self) -> list[str]:
+        return [request.url.removeprefix("http://service.example") for request in self.seen]
+
+
+@pytest.fixture
+def service(database_url: str, tmp_path: Path) -> Iterator[Attacked]:
+    with attacked(database_url, tmp_path) as opened:
+        yield opened
+
+
+def private_key() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def register(service: Attacked, pem: bytes) -> tuple[str, str]:
+    """Register a public key of the bank; return its client id and the key's id."""
+    oauth, jwk = service.service.installation.services.oauth, dict(HolderSigner.from_pem(pem).public_key.jwk)
+
+    async def work() -> tuple[str, str]:
+        made = await oauth.register_jwk("busy bank", jwk, actor="test")
+        return made.client_id, made.kid
+
+    return service.portal.call(work)
+
+
+def bank(service: Attacked, door: Door, client_id: str, pem: object) -> Elicense:
+    return Elicense(
+        client_id=client_id,
+        private_key=pem,  # type: ignore[arg-type]
+        base_url="http://service.example",
+        transport=door,
+    )
+
+
+def by_key(service: Attacked, role: str) -> Elicense:
+    return Elicense(api_key=service.keys[role], base_url="http://service.example", transport=Door(service))
+
+
+@on_sqlite
+def test_a_bank_with_a_private_key_gets_its_tokens_by_itself(service: Attacked, tmp_path: Path) -> None:
+    pem, door = private_key(), Door(service)
+    client_id, kid = register(service, pem)
+    file = tmp_path / "bank.pem"
+    file.write_bytes(pem)
+    client = bank(service, door, client_id, file)
+    question = {"number": "attacked-1", "type_code": service.known["type_code"]}
+    first = client.verifications.create(license=question)
+    assert first.verdict == "valid"
+    assert client.verifications.get(first.id).id == first.id
+    token_paths = ["/.well-known/oauth-authorization-server", "/oauth/token"]
+    assert [path for path in door.paths() if path in token_paths] == token_paths  # once for both calls
+    bearer = {request.headers.get("Authorization", "") for request in door.seen} - {""}
+    assert len(bearer) == 1 and bearer.pop().startswith("Bearer elk_at_")
+    # Near its end another one is got, and the metadata is not asked for again.
+    before = len(door.seen)
+    client._tokens._token = None  # type: ignore[union-attr]
+    client.verifications.get(first.id)
+    assert door.paths()[before:] == ["/oauth/token", f"/v1/verifications/{first.id}"]
+    # A token that was ended is replaced once; the key is ended too, so the second is refused for good.
+    services = service.service.installation.services
+
+    async def end() -> None:
+        await services.oauth.end_jwk("busy bank", kid, actor="test")
+
+    service.portal.call(end)
+    with pytest.raises(APIStatusError) as refused:
+        client.verifications.get(first.id)
+    assert refused.value.status_code == 401
+    assert file.read_bytes().splitlines()[1].decode() not in repr(client) + str(refused.value)
+
+
+@on_sqlite
+def test_a_refused_token_is_replaced_once_under_the_same_idempotency_key(service: Attacked) -> None:
+    pem, door = private_key(), Door(service)
+    client = bank(service, door, register(service, pem)[0], pem)
+    client.policies.list()
+    tokens = client._tokens
+    assert tokens is not None and tokens._token is not None
+    spoiled = tokens._token.text[:-4] + "AAAA"
+    tokens._token = type(tokens._token)(spoiled, tokens._token.ends_at)
+    made = client.verifications.create(code="none")
+    assert made.reason == "code_unknown"
+    posts = [request for request in door.seen if request.url.endswith("/v1/verifications")]
+    assert [spoiled in request.headers["Authorization"] for request in posts] == [True, False]
+    assert len({request.headers["Idempotency-Key"] for request in posts}) == 1
+
+
+@on_sqlite
+def test_many_threads_fetch_one_token(service: Attacked) -> None:
+    pem, door = private_key(), Door(service)
+    client = bank(service, door, register(service, pem)[0], pem)
+    threads = [Thread(target=client.policies.list) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert door.paths().count("/oauth/token") == 1
+    assert door.paths().count("/v1/policies") == 8
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"client_id": "x"},
+        {"private_key": b""},
+        {"client_id": "x", "private_key": b"no key"},
+        {"client_id": "x", "private_key": "/nowhere/key.pem"},
+        {"client_id": "x", "private_key": private_key(), "api_key": "elk_live_a_b"},
+    ],
+)
+def test_settings_that_cannot_work_are_named_at_once(settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        Elicense(base_url="http://service.example", **settings)  # type: ignore[arg-type]
+
+
+@on_sqlite
+def test_policies_alarms_and_requests(service: Attacked, tmp_path: Path) -> None:
+    platform = by_key(service, "platform")
+    made = platform.policies.create("strict", {"max_status_age": "1h"})
+    assert (made.name, made.version, made.preset) == ("strict", 1, False)
+    assert platform.policies.create("strict", {"max_status_age": "2h"}).version == 2
+    assert platform.policies.get("strict", version=1) == made
+    assert made.document["sha256"] == made.sha256
+    assert {"strict", "bank-strict"} <= {one.name for one in platform.policies.list()}
+    with pytest.raises(NotFoundError):
+        platform.policies.get("nobodys")
+    question = {"number": "attacked-1", "type_code": service.known["type_code"]}
+    asked = platform.verifications.create(license=question, policy="strict@1")
+    assert asked.policy["version"] == 1
+    tried = platform.policies.dry_run(parts={"types": [f"{service.known['authority_code']}801"]})
+    assert tried.judged == tried.total == tried.same + tried.changed + tried.cannot_tell
+    assert asked.id in tried.changed_ids
+    for number in range(21):
+        try:
+            platform.verifications.create(license=question, elements={"holder_name": f"guess {number}"})
+        except APIStatusError as error:
+            assert error.status_code == 429
+    assert list(by_key(service, "authority").alarms()) == []  # one guesser is no alarm yet
+    service.portal.call(service.service.installation.services.request_log.flush)
+    routes = {one.route for one in platform.requests()}
+    assert {"/v1/policies", "/v1/verifications"} <= routes
