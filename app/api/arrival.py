@@ -14,6 +14,9 @@ ARRIVAL = "elicense.arrival"
 CALL = "elicense.call"
 """The scope's key of the `Call`, there once a request is known to be somebody's."""
 
+TAKE_BODY = "elicense.take_body"
+"""The scope's key of the server's function that returns the whole body, or None while it has not come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:

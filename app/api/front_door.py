@@ -9,14 +9,14 @@ request's id and answered as a problem document without internal text.
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.arrival import ARRIVAL, CALL, Arrival, Call
+from app.api.arrival import ARRIVAL, CALL, TAKE_BODY, Arrival, Call
 from app.api.problems import problem_response
 from app.domain.errors import DomainError
 from app.domain.ids import new_id
@@ -140,7 +140,7 @@ class FrontDoor:
         limit = self._large_body_bytes.get(scope["path"], self._max_body_bytes)
         declared = _declared_length(headers.get(b"content-length"))
         if declared is not None and declared > limit:
-            raise DomainError("too_large", f"the body is limited to {limit} bytes")
+            raise _body_too_large(limit)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise DomainError(
                 "unsupported_media_type", "Content-Encoding is not supported; send the body as it is"
@@ -153,11 +153,11 @@ class FrontDoor:
                 raise DomainError(
                     "unsupported_media_type", "Content-Type must be application/x-www-form-urlencoded"
                 )
-            return await _read_body(receive, limit, self._body_seconds), None
+            return await _body_of(scope, receive, limit, self._body_seconds), None
         if _JSON_TYPE.fullmatch(content_type) is None:
             raise DomainError("unsupported_media_type", "Content-Type must be application/json in UTF-8")
         seconds = self._body_seconds if limit <= self._max_body_bytes else LARGE_BODY_SECONDS
-        body = await _read_body(receive, limit, seconds)
+        body = await _body_of(scope, receive, limit, seconds)
         return body, _parse(body, limit)
 
 
@@ -248,6 +248,21 @@ def _declared_length(value: bytes | None) -> int | None:
     return int(value)
 
 
+async def _body_of(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
+    """Take the body where all of it came with the head; else read it."""
+    take: Callable[[], bytes | None] | None = scope.get(TAKE_BODY)
+    body = None if take is None else take()
+    if body is None:
+        return await _read_body(receive, limit, seconds)
+    if len(body) > limit:
+        raise _body_too_large(limit)
+    return body
+
+
+def _body_too_large(limit: int) -> DomainError:
+    return DomainError("too_large", f"the body is limited to {limit} bytes")
+
+
 async def _read_body(receive: Receive, limit: int, seconds: float) -> bytes:
     """Read at most `limit` bytes within `seconds`: a caller that drips bytes holds a socket no longer than that."""
     chunks: list[bytes] = []
@@ -261,7 +276,7 @@ async def _read_body(receive: Receive, limit: int, seconds: float) -> bytes:
                 chunk: bytes = message.get("body", b"")
                 size += len(chunk)
                 if size > limit:
-                    raise DomainError("too_large", f"the body is limited to {limit} bytes")
+                    raise _body_too_large(limit)
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -9,10 +9,13 @@ its answer stays in memory.
 
 import asyncio
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.api.arrival import Arrival
+from app.api.arrival import TAKE_BODY, Arrival
+from app.api.http_exchange import Exchange
 from app.api.problems import PROBLEM_TYPE, problem_response
 from app.domain.ids import new_id
 
@@ -71,7 +74,40 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Hand the request on; from here the front door limits time and size."""
         self._in_head = False
         self._stop_waiting()
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        scope: Any = self.scope
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = target.path
+        scope["query_string"] = target.query or b""
+        self._exchange(keep_alive=version != "1.0" and self.parser.should_keep_alive())
+
+    def _exchange(self, *, keep_alive: bool) -> None:
+        """Begin the exchange of a request, or let it wait for the answer of the one before on this connection."""
+        before = self.cycle
+        self.cycle = exchange = Exchange(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        scope: Any = self.scope
+        scope[TAKE_BODY] = exchange.take_body
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request, unless one is being read or answered already."""

@@ -18,6 +18,7 @@ from app.api.schemas import (
     orders,
     policies,
     presentation_nonces,
+    sandbox,
     transparency_log,
 )
 from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
@@ -37,6 +38,7 @@ from app.api.schemas.licenses import ChangeBody, NewLicenseBody, RevokeBody
 from app.api.schemas.orders import ApprovalBody, EndingBody
 from app.api.schemas.policies import DryRunBody, PolicyBody
 from app.api.schemas.presentation_nonces import NonceBody
+from app.api.schemas.sandbox import ClockBody
 from app.api.schemas.transparency_log import CosignatureBody
 from app.api.schemas.verifications import BatchBody, QuestionBody
 
@@ -54,6 +56,7 @@ REQUEST_MODELS: tuple[type[BaseModel], ...] = (
     PolicyBody,
     DryRunBody,
     CosignatureBody,
+    ClockBody,
     NewClientBody,
     RotateBody,
     NoBody,
@@ -66,7 +69,16 @@ REQUEST_MODELS: tuple[type[BaseModel], ...] = (
 )
 ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(
     model
-    for module in (answers, callers, guessing, orders, policies, presentation_nonces, transparency_log)
+    for module in (
+        answers,
+        callers,
+        guessing,
+        orders,
+        policies,
+        presentation_nonces,
+        sandbox,
+        transparency_log,
+    )
     for model in vars(module).values()
     if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
     if not issubclass(model, StrictModel) and model is not TokenForm

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import cache
+from typing import TypeVar, cast
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -48,7 +49,7 @@ def read_query(request: Request, model: type[Model]) -> Model:
     """
     raw: bytes = request.scope["query_string"]
     if not raw:
-        return read_value({}, model)
+        return cast("Model", _without_parameters(model))
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
@@ -61,11 +62,35 @@ def read_query(request: Request, model: type[Model]) -> Model:
     return read_value(values, model)
 
 
+@cache
+def _without_parameters(model: type[BaseModel]) -> BaseModel:
+    return read_value({}, model)  # frozen, so one serves every request
+
+
+class JsonAnswer(Response):
+    """An answer of JSON bytes, its header list made at once."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes, *, status: int, headers: Mapping[str, str] | None) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = content
+        self.raw_headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in (headers or {}).items()
+        ]
+        self.raw_headers += (
+            (b"content-length", b"%d" % len(content)),
+            (b"content-type", b"application/json"),
+        )
+
+
 def json_answer(
     value: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Serialise an answer once, straight to bytes."""
-    return Response(dump_json(value), status_code=status, headers=headers, media_type="application/json")
+    return JsonAnswer(dump_json(value), status=status, headers=headers)
 
 
 def page_answer(data: Sequence[Mapping[str, object]], next_cursor: str | None) -> Response:

@@ -1,5 +1,6 @@
 """API clients and their keys: `elk_live_<handle>_<secret>` (`elk_test_…` in a sandbox); only a digest is kept."""
 
+import asyncio
 import hmac
 import re
 from collections import OrderedDict
@@ -7,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+from weakref import WeakValueDictionary
 
 from app.domain.address import MOST_NETWORKS, parse_networks
 from app.domain.api_client import (
@@ -75,6 +77,8 @@ class ApiClientService:
         # By digest of the secret, so that no secret stays in memory; at most a second old, so that a revoked key
         # stops within one.
         self._recent: OrderedDict[str, tuple[datetime, Authenticated]] = OrderedDict()
+        # Held while somebody waits, and gone with the last of them.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def authenticate(self, bearer: str) -> Authenticated:
         """Return whose API key or access token this is.
@@ -82,6 +86,10 @@ class ApiClientService:
         Raises DomainError unauthenticated, wrong_environment, key_revoked, key_expired; all of them 401. The last two
         are told only to who knows the secret.
         """
+        digest, now = sha256_hex(bearer.encode("ascii")), self._clock.now()
+        recent = self._recent.get(digest)
+        if recent is not None and abs(now - recent[0]) < CACHE_AGE:
+            return recent[1]  # only what stood all checks of its form is there
         found, token = _KEY.fullmatch(bearer), _TOKEN.fullmatch(bearer)
         if found is None and token is None:
             raise DomainError("unauthenticated", "this is no API key and no access token")
@@ -89,20 +97,21 @@ class ApiClientService:
             raise DomainError(
                 "wrong_environment", f"only keys that begin with {self._prefix} are accepted here"
             )
-        digest, now = sha256_hex(bearer.encode("ascii")), self._clock.now()
-        recent = self._recent.get(digest)
-        if recent is not None and abs(now - recent[0]) < CACHE_AGE:
-            return recent[1]
-        authenticated = (
-            await self._by_key(found[2], digest, now=now)
-            if found is not None
-            else await self._by_token(token[1] if token is not None else "", digest, now=now)
-        )
-        self._recent[digest] = (now, authenticated)
-        self._recent.move_to_end(digest)
-        if len(self._recent) > _CACHE_SIZE:
-            self._recent.popitem(last=False)
-        return authenticated
+        # One call looks, and those that came with the same key meanwhile find what it found.
+        async with self._turns.setdefault(digest, asyncio.Lock()):
+            recent, now = self._recent.get(digest), self._clock.now()
+            if recent is not None and abs(now - recent[0]) < CACHE_AGE:
+                return recent[1]
+            authenticated = (
+                await self._by_key(found[2], digest, now=now)
+                if found is not None
+                else await self._by_token(token[1] if token is not None else "", digest, now=now)
+            )
+            self._recent[digest] = (now, authenticated)
+            self._recent.move_to_end(digest)
+            if len(self._recent) > _CACHE_SIZE:
+                self._recent.popitem(last=False)
+            return authenticated
 
     async def _by_key(self, handle: str, digest: str, *, now: datetime) -> Authenticated:
         held = await self._store.read(lambda unit: unit.api_clients.by_handle(handle))

@@ -6,8 +6,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 from elicense import Elicense, OfflineVerifier
 from elicense.cn import make_uscc
@@ -110,6 +113,15 @@ def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Pa
     assert keys["platform"] not in listing
     rotated = json.loads(run("clients", "rotate", "the-platform", "--overlap", "1h", "--json"))["secret"]
 
+    run("sandbox", "init")
+    trial = json.loads(
+        elicense(
+            *("clients", "create", "trial", "--kind", "bank", "--json", "--data-dir", data / "sandbox"),
+            env=env,
+        ).stdout
+    )["secret"]
+    assert trial.startswith("elk_test_")
+
     base_url = f"http://127.0.0.1:{port}"
     directory = ["--data-dir", str(data)]
     with (
@@ -146,6 +158,15 @@ def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Pa
         for _ in range(8):
             with Elicense(base_url=base_url, api_key=rotated) as fresh:
                 assert fresh.verifications.create(credential=token).reason == "revoked"
+        with Elicense(base_url=base_url, api_key=trial) as tester:
+            revoked = next(code for code in tester.sandbox.codes() if code.scenario == "revoked")
+            tried = tester.verifications.create(credential=revoked.credential)
+            assert (tried.reason, tried.env) == ("revoked", "test")
+        assert platforms[0].verifications.create(credential=revoked.credential).reason == "issuer_unknown"
+
+        made = run("clients", "create", "small", "--kind", "platform", "--calls-per-minute", "40", "--json")
+        _spend_over_both_processes(base_url, json.loads(made)["secret"], quota=40)
+
         deadline = time.monotonic() + 60
         while (
             OfflineVerifier(trust_root=root, bundle=department.trust.bundle()).verify(token).reason
@@ -175,6 +196,26 @@ def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Pa
     assert "✗" not in run("doctor")
 
     run("clients", "revoke", "the-platform")
+
+
+def _spend_over_both_processes(base_url: str, key: str, *, quota: int) -> None:
+    """Call three times as often as the quota allows, each call on a connection of its own: either process may get it.
+
+    If each process counted by itself, up to twice the quota would be admitted.
+    """
+
+    def call(_: int) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.get(f"{base_url}/v1/requests", headers=headers, timeout=30).status_code
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(16) as callers:
+        statuses = list(callers.map(call, range(3 * quota)))
+    refilled = (time.monotonic() - began) * quota / 60
+    assert set(statuses) == {200, 429}
+    admitted = statuses.count(200)
+    # A process may hold a lot of a twentieth that it does not spend.
+    assert 0.9 * quota <= admitted <= quota + refilled + 1, (admitted, refilled)
 
 
 def test_all_wrong_settings_are_named_at_once_and_exit_2(tmp_path: Path) -> None:

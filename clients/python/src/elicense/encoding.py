@@ -238,18 +238,26 @@ def _check_surrogates(value: object) -> None:
         raise malformed("JSON holds a lone surrogate") from None
 
 
+# Made once: `json.dumps` makes an encoder of these options for each call, and watches for circles that none of our
+# values has; one that had would be refused for its depth.
+_encode_json = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
+).encode
+
+
 def dump_json(value: object) -> bytes:
     """Return `value` as compact UTF-8 JSON, member order and non-ASCII characters kept.
 
-    Refuses NaN, Infinity and lone surrogates with FormatError (malformed).
+    Refuses NaN, Infinity, lone surrogates and endless depth with FormatError (malformed).
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode("utf-8")
+        return _encode_json(value).encode("utf-8")
     except UnicodeEncodeError:
         raise malformed("text holds a lone surrogate") from None
     except ValueError:
         raise malformed("number is not finite") from None
+    except RecursionError:
+        raise malformed("value is nested too deeply") from None
 
 
 def canonical_json(value: object) -> bytes:
