@@ -128,10 +128,9 @@ _SANDBOX_HELP: Final = f"""\
 可重复运行:补齐缺失的内容,并续期信任列表(有效 90 天)与将到期的样例。删除目录中的 SANDBOX 文件即停用。
 The sandbox has a database of its own (on SQLite <data-dir>/sandbox/elicense.db, on PostgreSQL the schema
 elicense_sandbox, or ELICENSE_SANDBOX_DATABASE_URL), keys and a root of its own; nothing live trusts what it signs. Its
-keys begin with elk_test_. Other commands (clients, doctor …) work on it with its folder as
---data-dir. Run again it adds what is missing,
-and renews the trust list (good for 90 days) and samples near their end. Without the file SANDBOX in it nothing of it
-is served.
+keys begin with elk_test_. Other commands (clients, doctor …) work on it with its folder as --data-dir. Run again it
+adds what is missing, and renews the trust list (good for 90 days) and samples near their end. Without the file SANDBOX
+in it nothing of it is served.
 
 {_EXITS}"""
 _ADD_WITNESS_HELP: Final = f"""\

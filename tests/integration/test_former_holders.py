@@ -127,7 +127,10 @@ async def test_replaced_versions_of_an_older_register_get_their_holder_from_thei
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0009")
-        connection.execute(licenses.insert(), [license_values(license) for license, _ in rows])
+        values = [license_values(license) for license, _ in rows]
+        for value in values:
+            del value["holder_key"]  # a column of later
+        connection.execute(licenses.insert(), values)
         versions = [version_values(version) for _, versions in rows for version in versions]
         connection.execute(license_versions.insert(), versions)
 

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import migrate, open_store
-from app.adapters.db.migrate import _config, current_revision, expected_revision, scripts_folder
+from app.adapters.db.migrate import _config
+from app.adapters.db.revisions import current_revision, expected_revision, scripts_folder
 from app.adapters.db.tables import metadata
 from app.domain.authority import Area
 from app.domain.errors import DomainError
@@ -38,6 +39,21 @@ async def test_a_database_is_migrated_from_nothing(empty_database_url: str) -> N
     store = open_store(empty_database_url)
     await store.ready()
     await store.close()
+
+
+async def test_alembic_names_the_same_revisions(database_url: str) -> None:
+    assert ScriptDirectory.from_config(_config()).get_heads() == [expected_revision()]
+
+    def by_alembic(connection: Connection) -> str | None:
+        return MigrationContext.configure(connection).get_current_revision()
+
+    assert await _look(database_url, by_alembic) == await _look(database_url, current_revision)
+
+
+async def test_a_process_that_does_not_migrate_does_not_load_alembic() -> None:
+    program = "import sys, app.main, app.worker; sys.exit('alembic' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == 0
 
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:

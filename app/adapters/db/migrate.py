@@ -1,52 +1,32 @@
-"""Bring a database to the current schema, and tell whether it is there. Alembic's scripts come with the wheel."""
+"""Bring a database to the current schema. Alembic's scripts come with the wheel."""
 
-from functools import cache
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from app.adapters.db.engine import open_transactions
 from app.adapters.db.errors import TryAgain, translate, unavailable
+from app.adapters.db.revisions import current_revision, expected_revision, scripts_folder
 from app.adapters.db.transactions import DRIVER_FAULTS
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _ATTEMPTS: Final = 5
 
 
-_PACKAGE: Final = Path(__file__).resolve().parents[2]
+def _config() -> "Config":
+    from alembic.config import Config
 
-
-def scripts_folder(package: Path = _PACKAGE) -> Path:
-    """Return the folder of the migration scripts: inside the package when installed, else the checkout's."""
-    installed = package / "_migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"
-
-
-def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
     return config
 
 
-@cache
-def expected_revision() -> str:
-    """Return the revision this version of the program needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise unavailable("the migration scripts are missing from this installation")
-    return head
-
-
-def current_revision(connection: Connection) -> str | None:
-    """Return the revision a database is at, None when it is empty."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
 def _upgrade(connection: Connection) -> None:
+    # Loaded late: every process of the service comes by here, and only who migrates needs it.
+    from alembic import command
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -19,13 +19,13 @@ from app.adapters.db.intents import SqlIntents
 from app.adapters.db.journal import SqlJournal
 from app.adapters.db.keys import SqlKeys
 from app.adapters.db.licenses import SqlLicenses
-from app.adapters.db.migrate import current_revision, expected_revision
 from app.adapters.db.oauth import SqlOAuth
 from app.adapters.db.plans import SqlPlans
 from app.adapters.db.policies import SqlPolicies
 from app.adapters.db.presentation_nonces import SqlPresentationNonces
 from app.adapters.db.proposals import SqlProposals
 from app.adapters.db.request_log import SqlRequestLog
+from app.adapters.db.revisions import current_revision, expected_revision
 from app.adapters.db.sandbox import SqlSandbox
 from app.adapters.db.scheduled_changes import SqlScheduledChanges
 from app.adapters.db.session import Session
