@@ -54,7 +54,7 @@ KEY_PROBLEMS = (
 
 
 QUOTA_FIELDS = {
-    "RateLimit": "What is left of the quotas now: r calls, t seconds until they are whole again.",
+    "RateLimit": "What is left of the quotas now: r calls; where there are none, more in t seconds.",
     "RateLimit-Policy": "The quotas: q calls in w seconds.",
 }
 """The fields of every answer to a caller that is known (draft-ietf-httpapi-ratelimit-headers)."""

@@ -30,7 +30,7 @@ from app.services.diagnosis import Finding, diagnose
 from app.services.key_diagnosis import diagnose_keys
 from app.services.log_diagnosis import diagnose_logs
 from app.services.retention_diagnosis import diagnose_retention
-from app.settings import Settings, load_settings
+from app.settings import Settings, SettingsError, load_settings
 from app.worker import run as run_worker
 from elicense.report import rfc3339
 
@@ -147,6 +147,8 @@ def doctor(arguments: argparse.Namespace) -> int:
         except DomainError as error:
             say(f"✗ {describe(error)}")
             return ERROR
+        if settings.has_sandbox:
+            findings.append(asyncio.run(_look_at_sandbox(settings.for_sandbox())))
         for finding in findings:
             say(f"{'✓' if finding.good else '✗'} {finding.zh} {finding.en}")
         return DONE if all(finding.good for finding in findings) else REFUSED
@@ -164,6 +166,19 @@ async def _diagnose(settings: Settings, *, accept_time: bool) -> list[Finding]:
                 f"已接受时间 time accepted: {rfc3339(accepted.time)}(此前最后已知 latest known before: {known})"
             )
         return await diagnose_services(services)
+
+
+async def _look_at_sandbox(settings: Settings) -> Finding:
+    """Say in one line whether the sandbox is in order; its own doctor says more."""
+    more = f"elicense doctor --data-dir {settings.data_dir}"
+    try:
+        async with open_services(settings) as services:
+            wrong = [finding for finding in await diagnose_services(services) if not finding.good]
+    except (DomainError, SettingsError, OSError) as error:
+        return Finding(False, f"沙箱无法打开({more})。", f"the sandbox cannot be opened: {error}")
+    if wrong:
+        return Finding(False, f"沙箱有 {len(wrong)} 项问题:{more}", f"the sandbox: {wrong[0].en}")
+    return Finding(True, "沙箱正常。", "the sandbox is in order.")
 
 
 async def diagnose_services(services: Services) -> list[Finding]:

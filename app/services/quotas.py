@@ -142,7 +142,7 @@ def _figures(client: ApiClient) -> tuple[int, int | None, int | None]:
 
 
 def policy_field(client: ApiClient) -> bytes:
-    """Write RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10 §3): quota `q` per window of `w` seconds."""
+    """Write RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-11 §3): quota `q` per window of `w` seconds."""
     policies = [f'"minute";q={client.calls_per_minute};w=60']
     if client.calls_per_day is not None:
         policies.append(f'"day";q={client.calls_per_day};w=86400')
@@ -150,10 +150,18 @@ def policy_field(client: ApiClient) -> bytes:
 
 
 def limit_field(lease: Lease | None, calls: int) -> bytes:
-    """Write RateLimit (the same draft, §4): what is available now `r`, and the seconds `t` until it is whole again."""
+    """Write RateLimit (the same draft, §4): what is available now, `r`.
+
+    The seconds `t` until more is available are said where nothing is left, and are those of Retry-After (§6): before
+    that a quota fills little by little, of which no `t` could be true.
+    """
     if lease is None:
         return b'"minute";r=0;t=1'
-    limits = [f'"minute";r={lease.available + calls};t={lease.full_in}']
+    limits = [_limit("minute", lease.available + calls, lease.wait)]
     if lease.day_left is not None:
-        limits.append(f'"day";r={lease.day_left + calls};t={lease.day_ends_in}')
+        limits.append(_limit("day", lease.day_left + calls, lease.wait))
     return ", ".join(limits).encode("ascii")
+
+
+def _limit(name: str, available: int, wait: int) -> str:
+    return f'"{name}";r={available}' + (f";t={max(1, wait)}" if available == 0 else "")

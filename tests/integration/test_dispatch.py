@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 # What two answers to one question never share, each of one length: ids, moments, salts, digests over them, signatures.
 _OWN = re.compile(
     rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z"
-    rb'|(?<="question_salt":")[^"]*|(?<="receipt":")[^"]*|(?<="digest":")[^"]*|(?<="path":\[)[^\]]*'
+    rb'|(?<="question_salt":")[^"]*|(?<="receipt":")[^"]*|(?<="digest":")[^"]*|(?<="path":\[)[^\]]*|(?<="evaluated_at":)[0-9]+'
 )
 
 

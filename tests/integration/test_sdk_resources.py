@@ -1,6 +1,8 @@
 """The SDK against the real service: OAuth access tokens, policies, alarms, one's own requests."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -9,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from elicense import ConfigurationError, Elicense, HolderSigner, Timeout
-from elicense.client._protocol import Request, Response
+from elicense.client._oauth import AccessTokens
+from elicense.client._protocol import Endpoint, Request, Response
 from elicense.client.errors import APIStatusError, NotFoundError
+from tests.installation import ISSUER_URL
 from tests.integration.attacked import Attacked, attacked
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -62,6 +66,7 @@ def bank(service: Attacked, door: Door, client_id: str, pem: object) -> Elicense
     return Elicense(
         client_id=client_id,
         private_key=pem,  # type: ignore[arg-type]
+        issuer=ISSUER_URL,
         base_url="http://service.example",
         transport=door,
     )
@@ -86,11 +91,6 @@ def test_a_bank_with_a_private_key_gets_its_tokens_by_itself(service: Attacked, 
     assert [path for path in door.paths() if path in token_paths] == token_paths  # once for both calls
     bearer = {request.headers.get("Authorization", "") for request in door.seen} - {""}
     assert len(bearer) == 1 and bearer.pop().startswith("Bearer elk_at_")
-    # Near its end another one is got, and the metadata is not asked for again.
-    before = len(door.seen)
-    client._tokens._token = None  # type: ignore[union-attr]
-    client.verifications.get(first.id)
-    assert door.paths()[before:] == ["/oauth/token", f"/v1/verifications/{first.id}"]
     # A token that was ended is replaced once; the key is ended too, so the second is refused for good.
     services = service.service.installation.services
 
@@ -118,6 +118,41 @@ def test_a_refused_token_is_replaced_once_under_the_same_idempotency_key(service
     posts = [request for request in door.seen if request.url.endswith("/v1/verifications")]
     assert [spoiled in request.headers["Authorization"] for request in posts] == [True, False]
     assert len({request.headers["Idempotency-Key"] for request in posts}) == 1
+
+
+def test_a_token_is_renewed_shortly_before_its_end_and_the_metadata_asked_for_once() -> None:
+    clock = datetime(2026, 3, 4, tzinfo=UTC)
+    asked: list[str] = []
+
+    def send(make: Callable[[], Request]) -> Response:
+        asked.append(make().url.rpartition("/")[2])
+        answer = {"issuer": ISSUER_URL, "access_token": f"elk_at_{len(asked)}", "expires_in": 600}
+        return Response(status=200, headers={}, body=json.dumps(answer).encode())
+
+    tokens = AccessTokens(
+        client_id="c",
+        signer=HolderSigner.from_pem(private_key()),
+        endpoint=Endpoint(base_url=ISSUER_URL, api_key=None),
+        send=send,
+        now=lambda: clock,
+    )
+    assert [tokens.current(), tokens.current()] == ["elk_at_2", "elk_at_2"]
+    clock += timedelta(seconds=569)
+    assert tokens.current() == "elk_at_2"
+    clock += timedelta(seconds=1)
+    assert tokens.current() == "elk_at_3"
+    assert asked == ["oauth-authorization-server", "token", "token"]
+
+
+@on_sqlite
+def test_no_assertion_is_made_for_another_issuer_than_the_one_meant(service: Attacked) -> None:
+    door = Door(service)
+    client = Elicense(
+        client_id="c", private_key=private_key(), base_url="http://service.example", transport=door
+    )
+    with pytest.raises(ConfigurationError, match=ISSUER_URL):
+        client.policies.list()
+    assert door.paths() == ["/.well-known/oauth-authorization-server"]
 
 
 @on_sqlite

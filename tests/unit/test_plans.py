@@ -92,8 +92,20 @@ def test_the_fields_are_those_of_the_draft() -> None:
     one = client(calls_per_minute=60, calls_per_day=1000)
     assert policy_field(one) == b'"minute";q=60;w=60, "day";q=1000;w=86400'
     lease, _ = lease_calls(one, None, now=NOON, wanted=10)
-    assert limit_field(lease, 9) == b'"minute";r=59;t=10, "day";r=999;t=43200'
+    assert limit_field(lease, 9) == b'"minute";r=59, "day";r=999'
     assert policy_field(client()) == b'"minute";q=60;w=60'
+
+
+def test_where_nothing_is_left_the_field_says_when_to_come_again_as_retry_after_does() -> None:
+    one = client(calls_per_minute=40)
+    _, spent = lease_calls(one, None, now=NOON, wanted=40)
+    lease, _ = lease_calls(one, spent, now=NOON, wanted=1)
+    assert lease.wait == 2  # a call every second and a half
+    assert limit_field(lease, 0) == b'"minute";r=0;t=2'
+    daily = client(calls_per_minute=40, calls_per_day=5)
+    _, spent = lease_calls(daily, None, now=NOON, wanted=5)
+    lease, _ = lease_calls(daily, spent, now=NOON, wanted=1)
+    assert limit_field(lease, 0) == f'"minute";r=35, "day";r=0;t={lease.wait}'.encode()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -293,3 +293,20 @@ def test_settings_that_cannot_work_are_refused() -> None:
     for settings in ({"base_url": "nowhere"}, {"max_retries": -1}, {"api_key": "\n"}):
         with pytest.raises(ConfigurationError):
             Elicense(**({"transport": FakeTransport()} | settings))  # type: ignore[arg-type]
+
+
+def test_alarms_are_read_whole() -> None:
+    alarm = {
+        "id": "a",
+        "kind": "guessing",
+        "license_id": "l",
+        "raised_at": "2026-11-23T12:00:00Z",
+        "wrong": 60,
+        "callers": 3,
+    }
+    (read,) = client(FakeTransport(json_answer({"data": [alarm], "next_cursor": None}))).alarms()
+    assert (read.kind, read.license_id, read.wrong, read.callers) == ("guessing", "l", 60, 3)
+    assert read.raised_at == datetime(2026, 11, 23, 12, tzinfo=UTC)
+    broken = FakeTransport(json_answer({"data": [{**alarm, "wrong": "60"}], "next_cursor": None}))
+    with pytest.raises(APIResponseError):
+        client(broken).alarms()

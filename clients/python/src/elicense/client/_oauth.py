@@ -45,21 +45,29 @@ class AccessTokens:
         signer: Signer,
         endpoint: Endpoint,
         send: Callable[[Callable[[], Request]], Response],
+        issuer: str | None = None,
+        now: Callable[[], datetime] = _system.now,
     ) -> None:
-        """Sign as `client_id`; `send` sends what its argument makes, anew for each attempt, and returns the answer."""
+        """Sign as `client_id`; `send` sends what its argument makes, anew for each attempt, and returns the answer.
+
+        An assertion is made for `issuer` alone, by default the address the service is reached at (RFC 8414 §3.3): who
+        stands in between could else have one made for somebody else and use it there.
+        """
         self._client_id = client_id
         self._signer = signer
         self._endpoint = endpoint
         self._send = send
+        self._now = now
         self._lock = Lock()
-        self._issuer: str | None = None
+        self._issuer = issuer if issuer is not None else endpoint.base_url
+        self._is_known = False
         self._token: _Token | None = None
 
     def current(self) -> str:
         """Return a token that is good for a while yet. Raises APIStatusError when the server gives none."""
         # One thread fetches, the others wait for what it gets.
         with self._lock:
-            if self._token is None or _system.now() >= self._token.ends_at - _SPARE:
+            if self._token is None or self._now() >= self._token.ends_at - _SPARE:
                 self._token = self._fetch()
             return self._token.text
 
@@ -70,11 +78,16 @@ class AccessTokens:
                 self._token = None
 
     def _fetch(self) -> _Token:
-        if self._issuer is None:
+        if not self._is_known:
             path = [".well-known", "oauth-authorization-server"]
             metadata = self._send(lambda: self._endpoint.request("GET", path, needs_key=False))
-            self._issuer = _text(json_object(metadata), "issuer")
-        asked_at = _system.now()
+            named = _text(json_object(metadata), "issuer")
+            if named != self._issuer:
+                raise ConfigurationError(
+                    f"the service names itself {named!r}: pass issuer=… if that is the one you mean"
+                )
+            self._is_known = True
+        asked_at = self._now()
         answer = json_object(self._send(self._token_request))
         life = _maybe_integer(answer, "expires_in") or 0
         text = check_api_key(_text(answer, "access_token"))
@@ -91,7 +104,7 @@ class AccessTokens:
         return Request(method="POST", url=request.url, headers=headers, body=urlencode(form).encode("ascii"))
 
     def _assertion(self) -> str:
-        now = to_unix(_system.now())
+        now = to_unix(self._now())
         claims: Mapping[str, object] = {
             "iss": self._client_id,
             "sub": self._client_id,

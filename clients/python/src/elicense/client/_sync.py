@@ -61,10 +61,11 @@ class Elicense:
     """Talk to one service: issue and change licenses, verify, fetch credentials and trust documents.
 
     `api_key` and `base_url` default to ELICENSE_API_KEY and ELICENSE_BASE_URL. Instead of a key, `client_id` and
-    `private_key` (P-256: a PEM file's path, its bytes, or a signer) get access tokens by OAuth 2.0. `trust_root` (a
-    path or the bytes) pins the trust root that receipts are checked against; there is no default one. Each POST carries
-    one Idempotency-Key, kept over up to `max_retries` retries; `pause` waits between them. Use it as a context manager,
-    or call `close`. Safe to share between threads. Raises ConfigurationError for settings that cannot work.
+    `private_key` (P-256: a PEM file's path, its bytes, or a signer) get access tokens by OAuth 2.0, from `issuer` (by
+    default the base URL itself). `trust_root` (a path or the bytes) pins the trust root that receipts are checked
+    against; there is no default one. Each POST carries one Idempotency-Key, kept over up to `max_retries` retries;
+    `pause` waits between them. Use it as a context manager, or call `close`. Safe to share between threads. Raises
+    ConfigurationError for settings that cannot work.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Elicense:
         api_key: str | None = None,
         client_id: str | None = None,
         private_key: "str | os.PathLike[str] | bytes | Signer | None" = None,
+        issuer: str | None = None,
         base_url: str | None = None,
         trust_root: str | os.PathLike[str] | bytes | None = None,
         timeout: Timeout | None = None,
@@ -100,7 +102,7 @@ class Elicense:
         self._transport = transport if transport is not None else _http_transport()
         self._tokens: AccessTokens | None = None
         if client_id is not None and private_key is not None:
-            self._tokens = self._access_tokens(client_id, private_key)
+            self._tokens = self._access_tokens(client_id, private_key, issuer)
         self.policies = Policies(self)
         self.licenses = Licenses(self)
         self.scheduled_changes = ScheduledChanges(self)
@@ -193,7 +195,10 @@ class Elicense:
         )
 
     def _access_tokens(
-        self, client_id: str, private_key: "str | os.PathLike[str] | bytes | Signer"
+        self,
+        client_id: str,
+        private_key: "str | os.PathLike[str] | bytes | Signer",
+        issuer: str | None,
     ) -> "AccessTokens":
         # Imported here: who calls with an API key need not load cryptography.
         from elicense.client._oauth import AccessTokens, read_private_key
@@ -203,6 +208,7 @@ class Elicense:
             signer=read_private_key(private_key),
             endpoint=self._endpoint,
             send=self._exchange,
+            issuer=issuer,
         )
 
     def _caller(self, needs_key: bool) -> Endpoint:
