@@ -71,10 +71,6 @@ class Settings:
         """Tell whether a sandbox was set up beside this installation (`elicense sandbox init`)."""
         return not self.is_sandbox and (self.data_dir / SANDBOX_FOLDER / SANDBOX_MARK).exists()
 
-    def with_issuer(self, issuer_url: str) -> "Settings":
-        """Return these settings with an issuer URL that is known from the installation itself."""
-        return replace(self, issuer_url=issuer_url)
-
     def for_sandbox(self) -> "Settings":
         """Return the settings of the sandbox beside this installation: its own database, keys, root and issuer URL.
 

@@ -72,8 +72,9 @@ async def _run_sandbox(settings: Settings, stop: asyncio.Event) -> None:
         try:
             async with open_services(settings) as services:
                 await run_with(services, stop)
-        except (DomainError, ValueError, OSError) as error:
-            log.error("sandbox_unavailable", error=str(error), again_in=LONGEST_PAUSE_SECONDS)
+        except Exception:
+            # An edge of its own: whatever is wrong with the sandbox must not end the live installation's work.
+            log.exception("sandbox_unavailable", again_in=LONGEST_PAUSE_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=LONGEST_PAUSE_SECONDS)
 

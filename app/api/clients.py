@@ -6,14 +6,13 @@ A secret stands in the first answer alone: what is kept to repeat the answer by 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.auth import authorize
-from app.api.idempotency import answer_once, replay
+from app.api.idempotency import carry_out
 from app.api.paging import NoQuery, PageQuery, decode_cursor, encode_cursor
 from app.api.requests import json_answer, moment_json, page_answer, read_body, read_query, services_of
 from app.api.routing import Routes
@@ -32,14 +31,12 @@ from app.api.schemas.callers import (
     PlanPage,
     RotateBody,
 )
-from app.domain.api_client import ApiClient, ApiKey, Caller, ClientKind, ClientWithKeys, Scope
+from app.domain.api_client import ApiClient, ApiKey, ClientKind, ClientWithKeys, Scope
 from app.domain.errors import DomainError, FieldError
 from app.domain.oauth import ClientJwk
 from app.domain.plan import Plan
-from app.ports import IdempotentCall, StoredAnswer
 from app.services.api_clients import NewKey
-from app.services.once import AnswerRepeated, Once
-from elicense.encoding import dump_json
+from app.services.once import Once
 
 routes = Routes(tag="operators")
 
@@ -89,7 +86,7 @@ async def create_client(request: Request) -> Response:
             once=once,
         )
 
-    return await _order(request, caller, create, _new_key_json, status=201)
+    return await carry_out(request, caller, create, _new_key_json, status=201)
 
 
 async def rotate_client(request: Request) -> Response:
@@ -104,7 +101,7 @@ async def rotate_client(request: Request) -> Response:
             held.client.name, overlap=overlap, actor=caller.client.id, once=once
         )
 
-    return await _order(request, caller, rotate, _new_key_json, status=201)
+    return await carry_out(request, caller, rotate, _new_key_json, status=201)
 
 
 async def revoke_client(request: Request) -> Response:
@@ -118,7 +115,7 @@ async def revoke_client(request: Request) -> Response:
             held.client.name, actor=caller.client.id, once=once
         )
 
-    return await _order(request, caller, revoke, _changed(held))
+    return await carry_out(request, caller, revoke, _changed(held))
 
 
 async def set_client_plan(request: Request) -> Response:
@@ -133,7 +130,7 @@ async def set_client_plan(request: Request) -> Response:
         services.api_clients.forget_recent()
         return given
 
-    return await _order(request, caller, give, _changed(held))
+    return await carry_out(request, caller, give, _changed(held))
 
 
 async def set_client_networks(request: Request) -> Response:
@@ -147,7 +144,7 @@ async def set_client_networks(request: Request) -> Response:
             held.client.name, networks, actor=caller.client.id, once=once
         )
 
-    return await _order(request, caller, allow, _changed(held))
+    return await carry_out(request, caller, allow, _changed(held))
 
 
 async def add_client_jwk(request: Request) -> Response:
@@ -161,7 +158,7 @@ async def add_client_jwk(request: Request) -> Response:
             held.client.name, jwk, actor=caller.client.id, once=once
         )
 
-    return await _order(request, caller, register, _jwk_json, status=201)
+    return await carry_out(request, caller, register, _jwk_json, status=201)
 
 
 async def end_client_jwk(request: Request) -> Response:
@@ -176,7 +173,7 @@ async def end_client_jwk(request: Request) -> Response:
             held.client.name, kid, actor=caller.client.id, once=once
         )
 
-    return await _order(request, caller, end, _changed(held))
+    return await carry_out(request, caller, end, _changed(held))
 
 
 async def list_plans(request: Request) -> Response:
@@ -198,36 +195,11 @@ async def put_plan(request: Request) -> Response:
         services.api_clients.forget_recent()
         return made
 
-    return await _order(request, caller, put, plan_json)
+    return await carry_out(request, caller, put, plan_json)
 
 
 async def _client(request: Request) -> ClientWithKeys:
     return await services_of(request).api_clients.get(request.path_params["client_id"])
-
-
-async def _order(
-    request: Request,
-    caller: Caller,
-    order: Callable[[Once | None], Awaitable[Any]],
-    answer: Callable[[Any], Json],
-    *,
-    status: int = 200,
-) -> Response:
-    """Carry out an order that may be repeated: what is kept of its answer holds no secret."""
-
-    async def work(call: IdempotentCall | None) -> Response:
-        once = None if call is None else Once(call=call, answer=lambda done: _kept(answer(done), status))
-        try:
-            return json_answer(answer(await order(once)), status=status)
-        except AnswerRepeated as repeated:
-            return replay(repeated.answer)
-
-    return await answer_once(request, caller, work)
-
-
-def _kept(answer: Json, status: int) -> StoredAnswer:
-    body = {**answer, "secret": None} if "secret" in answer else answer
-    return StoredAnswer(status=status, headers={}, body=dump_json(body))
 
 
 def _scopes(names: Sequence[str]) -> frozenset[Scope]:

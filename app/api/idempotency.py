@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,10 +11,12 @@ from starlette.responses import Response
 from app.api.arrival import arrival_of
 from app.api.errors import InvalidShape, problem_of
 from app.api.paging import NoQuery
-from app.api.requests import read_query, services_of
+from app.api.requests import json_answer, read_query, services_of
 from app.domain.api_client import Caller
 from app.domain.errors import DomainError
 from app.ports import IdempotentCall, StoredAnswer
+from app.services.once import AnswerRepeated, Once
+from elicense.encoding import dump_json
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
@@ -75,6 +78,31 @@ async def answer_once(
         if _is_kept(error, response.status_code):
             await service.keep_refusal(call, _stored(response))
         return response
+
+
+async def carry_out(
+    request: Request,
+    caller: Caller,
+    order: Callable[[Once | None], Awaitable[Any]],
+    answer: Callable[[Any], dict[str, object]],
+    *,
+    status: int = 200,
+) -> Response:
+    """Carry out an order that may be repeated: what is kept of its answer holds no secret."""
+
+    async def work(call: IdempotentCall | None) -> Response:
+        once = None if call is None else Once(call=call, answer=lambda done: _kept(answer(done), status))
+        try:
+            return json_answer(answer(await order(once)), status=status)
+        except AnswerRepeated as repeated:
+            return replay(repeated.answer)
+
+    return await answer_once(request, caller, work)
+
+
+def _kept(answer: dict[str, object], status: int) -> StoredAnswer:
+    body = {**answer, "secret": None} if "secret" in answer else answer
+    return StoredAnswer(status=status, headers={}, body=dump_json(body))
 
 
 def replay(stored: StoredAnswer) -> Response:

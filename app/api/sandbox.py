@@ -4,18 +4,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.auth import authorize
-from app.api.idempotency import answer_once, replay
+from app.api.idempotency import carry_out
 from app.api.paging import NoQuery
 from app.api.requests import json_answer, page_answer, read_body, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.sandbox import ClockAnswer, ClockBody, CodePage
 from app.domain.api_client import Scope
 from app.domain.errors import DomainError
-from app.ports import IdempotentCall, StoredAnswer
 from app.services.answers import utc_text
-from app.services.once import AnswerRepeated, Once
+from app.services.once import Once
 from app.services.sandbox import SandboxClock, SandboxService, ShownCode
-from elicense.encoding import dump_json
 from elicense.report import verdict_of
 
 routes = Routes(tag="sandbox")
@@ -42,18 +40,11 @@ async def move_sandbox_clock(request: Request) -> Response:
     caller = await authorize(request, Scope.VERIFICATIONS_WRITE)
     service = _sandbox(request)
 
-    async def move(call: IdempotentCall | None) -> Response:
+    async def move(once: Once | None) -> SandboxClock:
         body = read_body(request, ClockBody)
-        once = None if call is None else Once(call=call, answer=_kept)
-        try:
-            moved = await service.move(
-                caller.client.id, to=body.now, ahead_seconds=body.ahead_seconds, once=once
-            )
-        except AnswerRepeated as repeated:
-            return replay(repeated.answer)
-        return json_answer(_clock_json(moved))
+        return await service.move(caller.client.id, to=body.now, ahead_seconds=body.ahead_seconds, once=once)
 
-    return await answer_once(request, caller, move)
+    return await carry_out(request, caller, move, _clock_json)
 
 
 def _sandbox(request: Request) -> SandboxService:
@@ -81,10 +72,6 @@ def _code_json(shown: ShownCode) -> dict[str, object]:
         },
         "text": {"zh": code.text.zh, "en": code.text.en},
     }
-
-
-def _kept(clock: SandboxClock) -> StoredAnswer:
-    return StoredAnswer(status=200, headers={}, body=dump_json(_clock_json(clock)))
 
 
 def _clock_json(clock: SandboxClock) -> dict[str, object]:

@@ -12,8 +12,6 @@ import structlog
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from app.domain.errors import DomainError
-
 log = structlog.get_logger(__name__)
 
 PREFIX = "/sandbox"
@@ -50,9 +48,9 @@ class SandboxSwitch:
         lifespan = self.sandbox.router.lifespan_context(self.sandbox)
         try:
             await lifespan.__aenter__()
-        except (DomainError, ValueError, OSError) as error:
+        except Exception:
             # Whatever is wrong with it (database, schema, keys, settings) is no reason to stop the live service.
-            log.error("sandbox_unavailable", error=str(error))
+            log.exception("sandbox_unavailable")
             self.sandbox.state.services = None
             yield
             return

@@ -5,7 +5,6 @@ import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,8 +58,8 @@ def settings_of(data_dir: Path | None, *, strict_environment: bool = False, **ov
     """
     settings = load_settings(data_dir, default_environment="production", **overrides)
     if (settings.data_dir / SANDBOX_MARK).exists():
-        own = settings_of(settings.data_dir.resolve().parent, strict_environment=strict_environment)
-        return replace(own.for_sandbox(), **overrides)
+        beside = settings.data_dir.resolve().parent
+        return settings_of(beside, strict_environment=strict_environment, **overrides).for_sandbox()
     marked = (settings.data_dir / DEVELOPMENT_MARK).exists()
     default: Environment = "development" if marked and not strict_environment else "production"
     return load_settings(data_dir, default_environment=default, **overrides)

@@ -1,10 +1,12 @@
 """Set up a sandbox beside an installation and bring it up to date: for the demonstration and `sandbox init`."""
 
+from dataclasses import replace
+
 from app.adapters.db.migrate import migrate
 from app.bootstrap import open_root_keys, open_services
+from app.demo.sandbox_seeding import seed_sandbox
 from app.services.container import Services
 from app.services.demo_data import demo_plan
-from app.services.sandbox_seeding import seed_sandbox
 from app.settings import SANDBOX_MARK, Settings
 
 ROOT_FILE = "trust-root.json"
@@ -20,7 +22,7 @@ async def prepare_sandbox(settings: Settings, *, issuer_url: str) -> None:
 
     `issuer_url` is the live one. The sandbox is served from the next start on. Raises DomainError and OSError.
     """
-    own = sandbox_settings(settings, issuer_url=issuer_url)
+    own = replace(settings, issuer_url=issuer_url).for_sandbox()
     own.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await migrate(own.database_url)
     async with open_services(own, uninitialised=True) as services:
@@ -32,11 +34,6 @@ async def prepare_sandbox(settings: Settings, *, issuer_url: str) -> None:
         (own.data_dir / ROOT_FILE).write_bytes(root.content)
     # Last: what is half made is not served.
     (own.data_dir / SANDBOX_MARK).write_text(_MARK_TEXT, encoding="utf-8")
-
-
-def sandbox_settings(settings: Settings, *, issuer_url: str) -> Settings:
-    """Return the sandbox's settings where the live issuer URL is known from its database alone."""
-    return settings.with_issuer(issuer_url).for_sandbox()
 
 
 async def _fill(services: Services) -> None:

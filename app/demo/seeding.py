@@ -16,6 +16,7 @@ from app.services.demo_changes import demo_amendment, demo_renewal
 from app.services.demo_data import DemoLicense, Fate, demo_licenses
 from app.services.import_rows import digest_of
 
+_ACTOR = "demo"
 _CHUNK = 250
 _ROUNDS = 60
 _PAUSE = 1.0
@@ -64,7 +65,7 @@ async def seed_licenses(
 
 
 async def _seed_chunk(services: Services, planned: Sequence[DemoLicense]) -> dict[str, Sample]:
-    held = await _issue_missing(services, [one.new for one in planned])
+    held = await issue_missing(services, [one.new for one in planned], actor=_ACTOR)
     samples = {}
     for one in planned:
         license_ = held[_key(one.new)]
@@ -82,8 +83,10 @@ async def _sample(services: Services, license_: License, fate: Fate) -> Sample:
     return Sample(license=license_, identifier=first.identifier, version=first.version)
 
 
-async def _issue_missing(services: Services, wanted: Sequence[NewLicense]) -> dict[tuple[str, str], License]:
-    """Return the license of each number, issuing those that have none.
+async def issue_missing(
+    services: Services, wanted: Sequence[NewLicense], *, actor: str
+) -> dict[tuple[str, str], License]:
+    """Return the license of each type and number, issuing those that have none.
 
     A run that was killed leaves promises that hold their numbers: recovery takes them over once their lease is out.
     """
@@ -91,7 +94,7 @@ async def _issue_missing(services: Services, wanted: Sequence[NewLicense]) -> di
         held = await _held(services, wanted)
         missing = [new for new in wanted if _key(new) not in held]
         answers = await services.issuing.issue_many(
-            missing, actor="demo", source_digests=[digest_of(new) for new in missing]
+            missing, actor=actor, source_digests=[digest_of(new) for new in missing]
         )
         held |= {_key(answer): answer for answer in answers if isinstance(answer, License)}
         refusals = [answer for answer in answers if isinstance(answer, DomainError)]
@@ -159,11 +162,11 @@ async def _meet_fate(services: Services, license_: License, planned: DemoLicense
     return changed.license or license_
 
 
-def authority_caller(authority_code: str, *, created_at: datetime) -> Caller:
-    """Return the demonstration acting for an authority; it is no client and has no key."""
+def authority_caller(authority_code: str, *, created_at: datetime, actor: str = _ACTOR) -> Caller:
+    """Return the demonstration (or another `actor` of ours) acting for an authority: no client, without a key."""
     client = ApiClient(
-        id=ClientId("demo"),
-        name="demo",
+        id=ClientId(actor),
+        name=actor,
         kind=ClientKind.AUTHORITY,
         authority_code=authority_code,
         holder_code=None,
@@ -174,7 +177,7 @@ def authority_caller(authority_code: str, *, created_at: datetime) -> Caller:
         batch_limit=0,
         created_at=created_at,
     )
-    return Caller(client=client, key_handle="demo", request_id="demo")
+    return Caller(client=client, key_handle=actor, request_id=actor)
 
 
 async def seed_clients(
@@ -207,9 +210,9 @@ async def seed_client(
     if kept is not None and await _works(services, kept):
         return kept
     if any(entry.client.name == name for entry in await services.api_clients.list()):
-        return (await services.api_clients.rotate(name, actor="demo")).secret
+        return (await services.api_clients.rotate(name, actor=_ACTOR)).secret
     made = await services.api_clients.create(
-        name=name, kind=kind, authority_code=authority_code, holder_code=holder_code, actor="demo"
+        name=name, kind=kind, authority_code=authority_code, holder_code=holder_code, actor=_ACTOR
     )
     return made.secret
 

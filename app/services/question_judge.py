@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.domain.directory import Directory
 from app.domain.license import License, LicenseVersion
@@ -50,19 +50,15 @@ _READ_AHEAD = 4096  # several batches at once, each read whole before its first 
 class Moment:
     """The evidence all questions of one call share: time and trust, and what the license types declare.
 
-    In a rehearsal `now` may stand `ahead` of the true time, and the register count as read earlier (`read_at`).
+    `true_time` is when this happens, and dates what is signed and kept. In a rehearsal `now` may stand ahead of it, and
+    the register count as read earlier (`read_at`).
     """
 
     now: datetime
     trust: TrustEvidence
     directory: Directory
-    ahead: timedelta = timedelta(0)
+    true_time: datetime
     read_at: datetime | None = None
-
-    @property
-    def true_time(self) -> datetime:
-        """Return when this happens, whatever moment is judged: what is signed and kept is dated by it."""
-        return self.now - self.ahead
 
     @property
     def as_of(self) -> datetime:

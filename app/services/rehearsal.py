@@ -57,7 +57,7 @@ class Rehearsal:
         ahead = timedelta(0) if caller is None else caller.ahead
         if not ahead:
             return moment
-        return replace(moment, now=moment.now + ahead, ahead=ahead, trust=_renewed(moment.trust, after=ahead))
+        return replace(moment, now=moment.now + ahead, trust=_renewed(moment.trust, after=ahead))
 
     async def stage(
         self, items: Sequence[Item], moment: Moment, *, client_id: str

@@ -304,7 +304,8 @@ class VerificationService:
         # Trust first, then the time, then the register: nothing judged is older than the time it is judged at.
         trust = await self._trust_list.evidence()
         directory = await self._directory.snapshot()
-        moment = Moment(now=self._signing_clock.signing_time(), trust=trust, directory=directory)
+        now = self._signing_clock.signing_time()
+        moment = Moment(now=now, trust=trust, directory=directory, true_time=now)
         return moment if self._rehearsal is None else await self._rehearsal.moved(moment, client_id=client.id)
 
     async def _judge_one(self, asked: AskedQuestion, moment: Moment) -> Judged:

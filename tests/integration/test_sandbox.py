@@ -13,16 +13,22 @@ import pytest
 
 from app.api.sandbox_switch import SandboxSwitch
 from app.api.schemas.sandbox import ClockAnswer, CodePage
+from app.api.schemas.verifications import QuestionBody
 from app.bootstrap import open_root_keys, open_services
+from app.cli.common import settings_of
 from app.demo.sandbox import ROOT_FILE, prepare_sandbox
+from app.demo.sandbox_seeding import seed_sandbox
 from app.domain.api_client import ClientKind
+from app.domain.errors import DomainError
 from app.domain.sandbox import MAGIC_CODES, SandboxCaller, Scenario
 from app.main import create_application
 from app.services.container import Services
-from app.services.sandbox_seeding import seed_sandbox
+from app.services.question_judge import Moment
+from app.services.rehearsal import Rehearsal
+from app.services.verification_answers import AskedQuestion
 from elicense.cn import uscc_problem
 from elicense.evidence import gather_offline
-from elicense.policy import PRESETS
+from elicense.policy import DEFAULT_POLICY, PRESETS
 from elicense.receipt import parse_receipt
 from elicense.verify import verify_credential
 from tests.installation import ISSUER_URL, Installation, open_installation
@@ -141,11 +147,15 @@ async def test_refusals_and_slowness_are_staged_for_the_call_that_asks_for_them(
         assert refused.headers["retry-after"] == "30"
     mixed = {"items": [by_holder(codes["valid"]), by_holder(limited)]}
     assert_problem(await world.call("one", "POST", "/v1/verifications/batch", mixed), "rate_limited")
-    for _ in range(2):
-        refused = await world.call("one", "POST", "/v1/verifications", by_holder(away))
+    for question in (*ways(away), by_holder(away)):
+        refused = await world.call("one", "POST", "/v1/verifications", question)
         assert_problem(refused, "unavailable")
         assert refused.headers["retry-after"] == "5"
-        assert (await world.ask("one", **by_holder(away)))["verdict"] == "valid"
+        assert (await world.ask("one", **question))["verdict"] == "valid"
+    mixed = {"items": [by_holder(codes["valid"]), by_holder(away)]}
+    assert_problem(await world.call("one", "POST", "/v1/verifications/batch", mixed), "unavailable")
+    batch = await world.call("one", "POST", "/v1/verifications/batch", mixed)
+    assert [result["verdict"] for result in batch.json()["results"]] == ["valid", "valid"]
     assert_problem(await world.call("other", "POST", "/v1/verifications", by_holder(away)), "unavailable")
     started = monotonic()
     valid, fast = await asyncio.gather(
@@ -153,6 +163,30 @@ async def test_refusals_and_slowness_are_staged_for_the_call_that_asks_for_them(
     )
     assert valid["verdict"] == fast["verdict"] == "valid"
     assert monotonic() - started >= 3
+
+
+@on_sqlite
+async def test_a_slow_code_waits_once_for_each_call_however_it_is_asked_about(world: World) -> None:
+    waited: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+
+    rehearsal = Rehearsal(world.sandbox.store, pause=pause)
+    now = world.live.clock.now()
+    trust = await world.sandbox.trust_list.evidence()
+    directory = await world.sandbox.directory.snapshot()
+    moment = Moment(now=now, trust=trust, directory=directory, true_time=now)
+    questions = [QuestionBody.model_validate(one).to_domain() for one in ways((await world.codes())["slow"])]
+    asked = [
+        AskedQuestion(question=question, policy=DEFAULT_POLICY, purpose="credit_review", client_id="c")
+        for question in questions
+    ]
+    for one in asked:
+        assert await rehearsal.stage([one], moment, client_id="c") == [(one, moment)]
+    assert waited == [3.0] * len(asked) and len(asked) == 4
+    await rehearsal.stage(asked, moment, client_id="c")
+    assert waited == [3.0] * (len(asked) + 1)
 
 
 @on_sqlite
@@ -171,8 +205,11 @@ async def test_a_client_that_moves_its_clock_sees_a_license_expire_and_nobody_el
     valid = await world.ask("one", **by_holder((await world.codes())["valid"]))
     assert valid["verdict"] == "valid"
     assert valid["verified_at"][:10] == valid["evaluated_at"][:10] == moved["now"][:10]
-    due = await world.call("one", "GET", f"/v1/verifications?due_before={valid['next_check_due']}")
-    assert valid["id"] not in [one["id"] for one in due.json()["data"]]
+    due_at = datetime.fromisoformat(valid["next_check_due"])
+    for seconds, is_due in ((0, False), (1, True)):
+        before = (due_at + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        due = await world.call("one", "GET", f"/v1/verifications?due_before={before}&limit=200")
+        assert (valid["id"] in [one["id"] for one in due.json()["data"]]) is is_due
     await world.move("one", ahead_seconds=0)
     assert (await world.ask("one", **questions[0]))["reason"] == "ok"
 
@@ -231,7 +268,7 @@ async def test_keys_of_one_side_reach_nothing_of_the_other(world: World) -> None
     )
     under = await world.call("one", "POST", "/sandbox/v1/verifications", body)
     assert under.json()["reason"] == "ok"
-    with pytest.raises(Exception, match="elk_live_"):
+    with pytest.raises(DomainError, match="elk_live_"):
         await world.live.services.api_clients.authenticate(world.keys["one"])
     for path in ("/v1/sandbox/codes", "/v1/sandbox/clock"):
         assert_problem(await world.call("platform", "GET", path), "forbidden")
@@ -334,3 +371,14 @@ async def test_what_is_remembered_of_a_caller_is_its_own(world: World) -> None:
     read = world.sandbox.store.read
     assert await read(lambda unit: unit.sandbox.get(ids["one"])) == replace(one, ahead_seconds=7)
     assert await read(lambda unit: unit.sandbox.get(ids["other"])) is None
+
+
+@on_sqlite
+async def test_commands_on_the_sandboxs_folder_are_the_sandboxs_and_keep_options_that_were_not_given(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELICENSE_ENV", "development")
+    folder = world.live.settings.for_sandbox().data_dir
+    own = settings_of(folder, strict_environment=True, host=None, port=8123, workers=None)
+    assert own.is_sandbox and own.data_dir == folder
+    assert (own.host, own.port, own.workers) == ("127.0.0.1", 8123, 1)

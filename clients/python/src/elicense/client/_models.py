@@ -303,6 +303,13 @@ def _maybe_text(value: Json, name: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _integer(value: Json, name: str) -> int:
+    found = _maybe_integer(value, name)
+    if found is None:
+        raise APIResponseError(f"the answer lacks {name}")
+    return found
+
+
 def _maybe_integer(value: Json, name: str) -> int | None:
     found = value.get(name)
     return found if isinstance(found, int) and not isinstance(found, bool) else None

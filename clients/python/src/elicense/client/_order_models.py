@@ -7,6 +7,7 @@ from datetime import datetime
 from elicense.client._models import (
     Json,
     License,
+    _integer,
     _maybe_object,
     _maybe_text,
     _moment,
@@ -213,13 +214,6 @@ def _dependant_of(value: Json) -> Dependant:
         text_zh=_text(text, "zh"),
         text_en=_text(text, "en"),
     )
-
-
-def _integer(value: Json, name: str) -> int:
-    found = value.get(name)
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise APIResponseError(f"the answer lacks {name}")
-    return found
 
 
 def _flag(value: Json, name: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from elicense.client._models import (
     Json,
     Page,
-    _maybe_integer,
+    _integer,
     _maybe_text,
     _moment,
     _object,
@@ -17,7 +17,6 @@ from elicense.client._models import (
 )
 from elicense.client._orders import Calls
 from elicense.client._protocol import rfc3339, without_none
-from elicense.client.errors import APIResponseError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,10 +175,3 @@ def _request_of(value: Json) -> LoggedRequest:
         request_id=_text(value, "request_id"),
         duration_ms=float(duration) if isinstance(duration, (int, float)) else 0.0,
     )
-
-
-def _integer(value: Json, name: str) -> int:
-    found = _maybe_integer(value, name)
-    if found is None:
-        raise APIResponseError(f"the answer lacks {name}")
-    return found

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from elicense.client._models import (
     Json,
     _day,
-    _maybe_integer,
+    _integer,
     _maybe_text,
     _moment,
     _object,
@@ -17,7 +17,6 @@ from elicense.client._models import (
 )
 from elicense.client._orders import Calls
 from elicense.client._protocol import rfc3339
-from elicense.client.errors import APIResponseError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +109,3 @@ def _clock_of(value: Json) -> SandboxClock:
         ahead=timedelta(seconds=_integer(value, "ahead_seconds")),
         true_time=_moment(_text(value, "true_time")),
     )
-
-
-def _integer(value: Json, name: str) -> int:
-    found = _maybe_integer(value, name)
-    if found is None:
-        raise APIResponseError(f"the answer lacks {name}")
-    return found
