@@ -19,6 +19,8 @@ ONLY_IN = {
     "aiosqlite": ("app/adapters/db/", "migrations/"),
     "asyncpg": ("app/adapters/db/", "migrations/"),
     "cryptography": ("app/adapters/signers/", "clients/python/src/elicense/keys.py"),
+    "orjson": ("clients/python/src/elicense/quick_json.py",),
+    "pybase64": ("clients/python/src/elicense/quick_base64.py",),
     "httpx": ("clients/python/src/elicense/client/",),
     "fastapi": ("app/api/", "app/web/", "app/main.py"),
     "starlette": ("app/api/", "app/web/", "app/main.py"),

@@ -600,6 +600,22 @@ def test_a_credential_signed_in_the_future_is_not_yet_valid_beyond_the_leeway(
     assert report.reason is Reason.NOT_YET_VALID
 
 
+def test_the_last_hours_of_the_calendar_have_no_day_here_and_are_malformed(
+    installation: Installation,
+) -> None:
+    last = datetime(9999, 12, 31, 15, 59, 59, tzinfo=UTC)
+    ahead = judge(installation, installation.credential(valid_until=None, signed_at=last))
+    assert ahead.check(CheckId.DATES).code is Reason.NOT_YET_VALID
+    beyond = installation.credential(valid_until=None, signed_at=last + timedelta(seconds=1))
+    assert judge(installation, beyond).reason is Reason.MALFORMED
+
+
+def test_a_file_that_ends_with_the_calendar_is_expired_at_its_last_second(installation: Installation) -> None:
+    token = installation.credential(valid_until=date.max, signed_at=datetime(9999, 6, 1, tzinfo=UTC))
+    report = judge(installation, token, at=datetime(9999, 12, 31, tzinfo=UTC))
+    assert report.check(CheckId.DATES).code is Reason.EXPIRED
+
+
 def test_a_license_older_than_1970_and_without_end_is_valid(installation: Installation) -> None:
     token = installation.credential(
         issue_date=date(1958, 1, 1), valid_from=date(1958, 1, 1), valid_until=None

@@ -23,6 +23,7 @@ from elicense.encoding import civil_day_start
 from elicense.key_binding import check_by_reference
 from elicense.policy import Policy
 from elicense.problems import Reason
+from elicense.records import quick_constructor
 from elicense.report import (
     NOT_ASKED,
     PASSED,
@@ -61,6 +62,9 @@ class LicenseFacts:
     successors: tuple[str, ...] = ()
     revocation: str | None = None
     kinds: Mapping[str, ElementKind] = field(default_factory=lambda: NO_KINDS)
+
+
+_new_report = quick_constructor(VerificationReport)
 
 
 def verify_license(
@@ -102,7 +106,7 @@ def verify_license(
         checks, results = _judge(chosen, source, policy=policy, now=now, moment=moment, asked=elements or {})
     clock = check_clock(reliable=clock_reliable, latest_signed=as_of, now=now, leeway=policy.leeway)
     verdict, reason = decide((*checks, clock))
-    return VerificationReport(
+    return _new_report(
         verdict=verdict,
         reason=reason,
         checks=(*checks, clock),
@@ -113,9 +117,12 @@ def verify_license(
         elements=results,
         superseded_by=chosen.superseded_by if chosen is not None else None,
         successors=chosen.successors if chosen is not None else (),
+        shown=None,
         status=source,
         trust=trust,
+        cautions=(),
         candidates=candidates,
+        log=None,
     )
 
 

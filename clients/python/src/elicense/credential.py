@@ -5,7 +5,6 @@ key-binding JWT at the end if its presenter added one. Parsing refuses every str
 does not define; it checks no signature and trusts nothing.
 """
 
-from binascii import b2a_base64
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +27,6 @@ from elicense.claims import (
     write_claims,
 )
 from elicense.encoding import (
-    STANDARD_TO_URL,
     JsonValue,
     b64url_encode,
     decode_groups,
@@ -49,6 +47,7 @@ from elicense.jws import (
     split_compact,
 )
 from elicense.profiles import profile_by_name
+from elicense.quick_base64 import encode_url
 from elicense.records import quick_constructor
 
 __all__ = [
@@ -84,6 +83,7 @@ _RESERVED_NAMES = _REGISTERED_NAMES | LICENSE_CLAIM_NAMES | {"license", "element
 _ARRAY_START = ord("W")
 _DIGEST_SLICES = tuple(slice(44 * index, 44 * index + _DIGEST_LENGTH) for index in range(MAX_DISCLOSURES))
 _SEPARATOR = b64url_encode(b",\n ").encode()
+_OPENING, _CLOSING = b64url_encode(b"[  ").encode(), b64url_encode(b"  ]").encode()
 # By length modulo 4: nothing; a mark that is refused; line feed and space; space.
 _FILLING = (b"", b"=", b"og", b"g")
 
@@ -323,8 +323,9 @@ def _decode_arrays(encoded: list[bytes]) -> list[Any]:
     # so the scanner itself finds text that is not canonical. The separator brings a line feed,
     # which may not stand inside a string: no string reaches from one disclosure into the next.
     filled = [part + _FILLING[len(part) & 3] for part in encoded]
-    joined = decode_groups(_SEPARATOR.join(filled))
-    arrays: Any = parse_json_texts(b"[" + joined + b"]")
+    filled[0] = _OPENING + filled[0]
+    filled[-1] += _CLOSING
+    arrays: Any = parse_json_texts(decode_groups(_SEPARATOR.join(filled)))
     return arrays  # type: ignore[no-any-return]
 
 
@@ -332,7 +333,7 @@ def _digests_of(encoded: list[bytes]) -> Iterator[str]:
     # One encoding for all digests: 32 bytes and a zero byte fill 44 characters exactly, of which
     # the first 43 are the digest's own base64url.
     joined = b"\x00".join([sha256(part).digest() for part in encoded]) + b"\x00"
-    text = b2a_base64(joined, newline=False).translate(STANDARD_TO_URL).decode("ascii")
+    text = encode_url(joined).decode("ascii")
     return map(text.__getitem__, _DIGEST_SLICES[: len(encoded)])
 
 

@@ -9,12 +9,13 @@ import hashlib
 import json
 import math
 from binascii import Error as BinasciiError
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, TypeAlias, cast
 
+from elicense import quick_json
 from elicense.problems import FormatError, Reason
+from elicense.quick_base64 import decode_url, encode_url
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -28,9 +29,6 @@ MAX_SAFE_INTEGER = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _WHITESPACE = " \t\n\r"
-
-STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
-"""Alphabet table for encoding."""
 
 _PADDING = (b"", b"", b"==", b"=")
 # The last character's unused low bits must be zero, or several texts would decode to the same bytes.
@@ -49,7 +47,7 @@ def malformed(detail: str) -> FormatError:
 
 def b64url_encode(data: bytes) -> str:
     """Encode bytes as base64url without padding (RFC 7515 section 2)."""
-    return b2a_base64(data, newline=False).translate(STANDARD_TO_URL, b"=").decode("ascii")
+    return encode_url(data).rstrip(b"=").decode("ascii")
 
 
 def b64url_decode(text: str | bytes) -> bytes:
@@ -75,12 +73,11 @@ def decode_groups(text: bytes, padding: bytes = b"") -> bytes:
 
     The last character's unused bits are for the caller to look at. FormatError (malformed) as `b64url_decode`.
     """
-    # The decoder knows the other alphabet: what only that one has is refused, then the two letters are put in its
-    # words. Searching and replacing single bytes runs at the speed of memory, a table does not.
+    # The decoder may know the other alphabet too: what only that one has is refused first.
     if b"+" in text or b"/" in text or b"=" in text:
         raise malformed("base64url holds a character outside its alphabet")
     try:
-        return a2b_base64(text.replace(b"-", b"+").replace(b"_", b"/") + padding, strict_mode=True)
+        return decode_url(text + padding if padding else text)
     except BinasciiError:
         raise malformed("base64url holds a character outside its alphabet") from None
 
@@ -132,6 +129,7 @@ _scan_without_floats = _make_scanner(_refuse_float)
 _scan_with_floats = _make_scanner(_parse_float)
 _bare_decoder: Any = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_constant)
 _scan_bare: Callable[[str, int], tuple[Any, int]] = _bare_decoder.scan_once
+_loads, _LOADS_REFUSALS = quick_json.loads, quick_json.REFUSALS
 
 
 def parse_json(
@@ -146,6 +144,18 @@ def parse_json(
     """
     if len(data) > max_bytes:
         raise malformed(f"JSON is longer than {max_bytes} bytes")
+    # Brackets inside strings count too: that only sends a few harmless texts down the slow path.
+    deep = data.count(b"{") + data.count(b"[") > max_depth
+    if _loads is not None and b"\\" not in data:
+        try:
+            value = _loads(data)
+        except _LOADS_REFUSALS:
+            value = None  # read again below, to say what is wrong with it
+        # Without backslashes every quotation mark begins or ends a string.
+        if value is not None and quick_json.count_strings(value) == data.count(b'"') >> 1:
+            if deep:
+                _check_depth(value, max_depth)
+            return value  # type: ignore[no-any-return]
     try:
         text = data.decode("utf-8")
         if text[:1] in _WHITESPACE:
@@ -159,8 +169,7 @@ def parse_json(
         raise malformed(f"JSON is nested deeper than {max_depth}") from None
     if end != len(text) and text[end:].strip(_WHITESPACE):
         raise malformed("JSON is followed by other data")
-    # Brackets inside strings count too: that only sends a few harmless texts down the slow path.
-    if data.count(b"{") + data.count(b"[") > max_depth:
+    if deep:
         _check_depth(value, max_depth)
     # Bytes, and the single character first: this is how memchr finds it at full speed.
     if b"\\" in data and b"\\u" in data:
@@ -179,6 +188,11 @@ def parse_json_counted(data: bytes) -> tuple[JsonValue, int | None]:
     # Without backslashes every quotation mark begins or ends a string.
     if b"\\" in data or not data.startswith(b"{"):
         return parse_json(data), None
+    if _loads is not None:
+        try:
+            return _loads(data), data.count(b'"') >> 1
+        except _LOADS_REFUSALS:
+            return parse_json(data), None
     value, whole = _parse_bare(data)
     return (value, data.count(b'"') >> 1) if whole else (parse_json(data), None)
 
@@ -191,6 +205,11 @@ def parse_json_texts(data: bytes) -> JsonValue:
     """
     if b"\\" in data:  # an escape could bring in half a surrogate pair
         return parse_json(data)
+    if _loads is not None:
+        try:
+            return _loads(data)  # type: ignore[no-any-return]
+        except _LOADS_REFUSALS:
+            return parse_json(data)
     value, whole = _parse_bare(data)
     return value if whole else parse_json(data)
 
@@ -250,6 +269,9 @@ def dump_json(value: object) -> bytes:
 
     Refuses NaN, Infinity, lone surrogates and endless depth with FormatError (malformed).
     """
+    written = quick_json.dump(value)
+    if written is not None:
+        return written
     try:
         return _encode_json(value).encode("utf-8")
     except UnicodeEncodeError:
@@ -260,6 +282,22 @@ def dump_json(value: object) -> bytes:
         raise malformed("value is nested too deeply") from None
 
 
+def dump_finite_json(value: object) -> bytes:
+    """Write JSON as `dump_json` does, for a caller that builds values without NaN and Infinity: nobody looks for them.
+
+    Where the faster library is installed it would write them as null.
+    """
+    return quick_json.dump(value, finite=True) or dump_json(value)
+
+
+def read_own_json(text: str) -> Any:
+    """Parse JSON that this installation itself wrote and kept: nothing is refused but what is no JSON (ValueError)."""
+    return json.loads(text) if _loads is None else _loads(text)
+
+
+_MAX_CANONICAL_DEPTH = 32
+
+
 def canonical_json(value: object) -> bytes:
     """Return the canonical JSON of `value` (RFC 8785), for digests.
 
@@ -267,12 +305,15 @@ def canonical_json(value: object) -> bytes:
     larger integers, lone surrogates, other types and nesting beyond 32 with FormatError (malformed):
     it refuses rather than guesses.
     """
-    return dump_json(_canonical(value, 32))
+    written = quick_json.dump_sorted(value)
+    if written is not None and written.count(b"{") + written.count(b"[") <= _MAX_CANONICAL_DEPTH:
+        return written
+    return dump_json(_canonical(value, _MAX_CANONICAL_DEPTH))
 
 
 def _canonical(value: object, depth: int) -> object:
     if depth < 0:
-        raise malformed("value is nested deeper than 32")
+        raise malformed(f"value is nested deeper than {_MAX_CANONICAL_DEPTH}")
     kind = type(value)
     if kind is str or value is None or kind is bool or isinstance(value, str):
         return value
@@ -338,7 +379,14 @@ def civil_day_start(day: date) -> datetime:
 
 
 def civil_today(now: datetime) -> date:
-    """Return the civil day at +08:00 at the moment `now`, which must carry its time zone."""
+    """Return the civil day at +08:00 at the moment `now`, which must carry its time zone.
+
+    FormatError (malformed) in the last eight hours of the calendar, whose day it does not have.
+    """
     if now.tzinfo is None:
         raise ValueError("moment has no time zone")
-    return now.astimezone(CHINA).date()
+    try:
+        # To add is quicker, and right for the usual case.
+        return (now + _CHINA_OFFSET if now.tzinfo is UTC else now.astimezone(CHINA)).date()
+    except OverflowError:
+        raise malformed("date is out of range") from None

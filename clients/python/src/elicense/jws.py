@@ -167,9 +167,15 @@ def protected_header(*, alg: str, typ: str, kid: str) -> dict[str, str]:
 
 def sign_compact(*, typ: str, payload: bytes, signer: Signer) -> str:
     """Sign `payload` as a compact JWS of type `typ`."""
-    header = protected_header(alg=signer.profile.alg, typ=typ, kid=signer.kid)
-    signing_input = compact_signing_input(header, payload)
+    header = _encode_header(signer.profile.alg, typ, signer.kid)
+    signing_input = f"{header}.{b64url_encode(payload)}".encode("ascii")
     return assemble_compact(signing_input, signer.sign(signing_input))
+
+
+@lru_cache(maxsize=512)
+def _encode_header(alg: str, typ: str, kid: str) -> str:
+    # Remembered because all that one key signs begins alike.
+    return b64url_encode(dump_json(protected_header(alg=alg, typ=typ, kid=kid)))
 
 
 def parse_general(data: bytes, *, typ: str, max_bytes: int) -> GeneralJws:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -347,7 +347,7 @@ class VerificationReport:
             "result_code": self.result_code,
             "file_result_code": self.file_result_code,
             "env": self.env,
-            "checks": [_shown_check(check, lang) for check in self.checks],
+            "checks": _show_checks(self.checks, lang),
             "elements": [element.to_json() for element in self.elements],
             "license": self.shown.to_json() if self.shown is not None else None,
             "superseded_by": self.superseded_by,
@@ -371,18 +371,19 @@ class VerificationReport:
         return shown
 
 
-_OFTEN_SHOWN = frozenset(id(check) for shared in (PASSED, SKIPPED, NOT_ASKED) for check in shared.values())
-
-
-def _shown_check(check: Check, lang: Lang) -> dict[str, JsonValue]:
-    # Most checks of most reports are the shared ones, which live as long as the process: told once in each language.
-    return dict(_tell_often(id(check), lang)) if id(check) in _OFTEN_SHOWN else check.to_json(lang)
+def _show_checks(checks: Iterable[Check], lang: Lang) -> list[JsonValue]:
+    often = _tell_often(lang)
+    return [
+        told.copy() if (told := often.get(id(check))) is not None else check.to_json(lang) for check in checks
+    ]
 
 
 @cache
-def _tell_often(identity: int, lang: Lang) -> dict[str, JsonValue]:
-    shared = (check for checks in (PASSED, SKIPPED, NOT_ASKED) for check in checks.values())
-    return next(check for check in shared if id(check) == identity).to_json(lang)
+def _tell_often(lang: Lang) -> Mapping[int, dict[str, JsonValue]]:
+    # Most checks of most reports are the shared ones, which live as long as the process: told once in each language.
+    return {
+        id(check): check.to_json(lang) for checks in (PASSED, SKIPPED, NOT_ASKED) for check in checks.values()
+    }
 
 
 REPORT_FMT = 1
@@ -391,6 +392,7 @@ _FILE_FAILED = (CheckId.FORMAT, CheckId.CLAIMS, CheckId.REGISTER)
 _SIGNATURE_FAILED = (CheckId.ISSUER, CheckId.SIGNATURE, CheckId.KEY, CheckId.SCOPE)
 
 
+_FAILED, _SIGNATURE = Outcome.FAILED, CheckId.SIGNATURE
 _is_open = attrgetter("is_open")
 _VALID = (Verdict.VALID, Reason.OK)
 
@@ -425,6 +427,7 @@ def verdict_of(reason: Reason) -> Verdict:
     return Verdict.INDETERMINATE if reason in INDETERMINATE else Verdict.INVALID
 
 
+@lru_cache(maxsize=4096)
 def _check_character_is_right(identifier: str) -> bool:
     try:
         return parse_identifier(identifier).check_is_right
@@ -433,9 +436,11 @@ def _check_character_is_right(identifier: str) -> bool:
 
 
 def _file_result_code(checks: tuple[Check, ...]) -> int | None:
-    outcomes = {check.id: check.outcome for check in checks}
-    if any(outcomes[check_id] is Outcome.FAILED for check_id in _FILE_FAILED):
-        return 2
-    if any(outcomes[check_id] is Outcome.FAILED for check_id in _SIGNATURE_FAILED):
-        return 1
-    return 0 if outcomes[CheckId.SIGNATURE] is Outcome.PASSED else None
+    failed = {check.id for check in checks if check.outcome is _FAILED}
+    if failed:
+        if not failed.isdisjoint(_FILE_FAILED):
+            return 2
+        if not failed.isdisjoint(_SIGNATURE_FAILED):
+            return 1
+    signature = next(check for check in checks if check.id is _SIGNATURE)
+    return 0 if signature.outcome is Outcome.PASSED else None

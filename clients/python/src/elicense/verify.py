@@ -31,7 +31,7 @@ whose own age is judged now. Where no list at hand covers the moment, the status
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from elicense.by_reference import LicenseFacts, verify_license
 from elicense.checks import (
@@ -373,7 +373,7 @@ def _check_credential_dates(credential: Credential, case: _Case) -> Check:
 def _ends_before_license(credential: Credential) -> bool:
     # The window ends with the license, or five years after signing: then the last day lies behind its end.
     valid_until = credential.claims.license.valid_until
-    return valid_until is None or valid_until > credential.claims.expires_at.date() + timedelta(days=1)
+    return valid_until is None or (valid_until - credential.claims.expires_at.date()).days > 1
 
 
 def _check_credential_elements(
