@@ -156,6 +156,12 @@ class LicenseRepository(Protocol):
         """Return licenses by number or by holder, of one type, live ones first."""
         ...
 
+    async def find_by_numbers(
+        self, numbers: Sequence[str], *, type_code: str
+    ) -> Mapping[str, Sequence[LicenseSnapshot]]:
+        """Answer many as `find` does by number alone, by number; those that nobody has are left out."""
+        ...
+
     async def find_by_former_holder(
         self, holder_code: str, *, type_code: str, limit: int = 1000
     ) -> Sequence[LicenseSnapshot]:

@@ -14,7 +14,7 @@ from app.api.arrival import arrival_of
 from app.api.errors import InvalidShape
 from app.domain.errors import DomainError
 from app.services.container import Services
-from elicense.encoding import dump_json
+from elicense.encoding import dump_finite_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,7 +90,7 @@ def json_answer(
     value: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Serialise an answer once, straight to bytes."""
-    return JsonAnswer(dump_json(value), status=status, headers=headers)
+    return JsonAnswer(dump_finite_json(value), status=status, headers=headers)
 
 
 def page_answer(data: Sequence[Mapping[str, object]], next_cursor: str | None) -> Response:

@@ -105,7 +105,10 @@ class LicenseType:
 
     def element(self, name: str) -> ElementDefinition | None:
         """Return the definition of one element, or None."""
-        return next((element for element in self.elements if element.name == name), None)
+        for element in self.elements:  # a plain loop: asked for every element of every question
+            if element.name == name:
+                return element
+        return None
 
     @property
     def kinds(self) -> Mapping[str, ElementKind]:

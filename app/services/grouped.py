@@ -14,13 +14,14 @@ Result = TypeVar("Result")
 
 
 class _Group(Generic[Item, Result]):
-    """Items that go together, and the task that carries them out once it has begun to wait for its turn."""
+    """Items that go together, where each caller waits for its own, and the task that carries them out."""
 
-    __slots__ = ("items", "task")
+    __slots__ = ("answers", "items", "task")
 
     def __init__(self) -> None:
         self.items: list[Item] = []
-        self.task: asyncio.Task[Sequence[Result]] | None = None
+        self.answers: list[asyncio.Future[Result]] = []
+        self.task: asyncio.Task[None] | None = None
 
 
 class Grouped(Generic[Item, Result]):
@@ -42,17 +43,32 @@ class Grouped(Generic[Item, Result]):
     async def add(self, item: Item) -> Result:
         """Carry out one item together with others; raises whatever its group's `run` raises."""
         group = self._open
-        position = len(group.items)
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         group.items.append(item)
+        group.answers.append(answer)
         if group.task is None:
             group.task = asyncio.create_task(self._carry_out(group))
         if len(group.items) >= self._largest:
             self._open = _Group()
-        # A caller that goes away must not stop the work of the others in its group.
-        return (await asyncio.shield(group.task))[position]
+        # A caller that goes away takes its own future along, and stops nobody's work.
+        return await answer
 
-    async def _carry_out(self, group: _Group[Item, Result]) -> Sequence[Result]:
-        async with self._turns:
-            if self._open is group:
-                self._open = _Group()
-            return await self._run(group.items)
+    async def _carry_out(self, group: _Group[Item, Result]) -> None:
+        try:
+            async with self._turns:
+                if self._open is group:
+                    self._open = _Group()
+                results = await self._run(group.items)
+            told = list(zip(group.answers, results, strict=True))
+        except BaseException as error:  # whatever it was, everybody who waits is to hear of it
+            for answer in group.answers:
+                if isinstance(error, Exception) and not answer.done():
+                    answer.set_exception(error)
+                else:
+                    answer.cancel()
+            if not isinstance(error, Exception):
+                raise
+            return
+        for answer, result in told:
+            if not answer.done():
+                answer.set_result(result)

@@ -9,8 +9,11 @@ from app.domain.ids import new_id, new_salt
 from app.domain.license import HistoryEntry, License
 from elicense.encoding import b64url_encode
 from elicense.log_entry import EntryKind, LicenseEvent, change_digest, issuance_digest, license_entry
+from elicense.records import quick_constructor
 
 ISSUED = "issued"
+
+_new_entry = quick_constructor(AuditEntry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,7 @@ def make_audit(
     request_id: str | None = None,
 ) -> AuditEntry:
     """Make an audit entry: who did what to which subject (ids only), with what outcome."""
-    return AuditEntry(
+    return _new_entry(
         id=new_id(),
         at=at,
         actor=actor,

@@ -16,8 +16,10 @@ from elicense.log_entry import (
     receipt_entry,
     receipts_entry,
 )
+from elicense.records import quick_constructor
 from elicense.signed_note import parse_checkpoint_text
 
+_new_leaf = quick_constructor(LogLeaf)
 _KINDS = {DocumentKind.TRUST_ROOT: EntryKind.TRUST_ROOT, DocumentKind.TRUST_LIST: EntryKind.TRUST_LIST}
 _PATHS = {EntryKind.TRUST_ROOT: "/v1/trust-root", EntryKind.TRUST_LIST: "/v1/trust-list"}
 
@@ -62,7 +64,7 @@ def make_status_list_leaf(
 
 def make_receipt_leaf(token: str, *, receipt_id: str, env: str, at: datetime) -> LogLeaf:
     """Make the leaf of a receipt: the digest of the exact token. It has the receipt's own id and is found by it."""
-    return LogLeaf(
+    return _new_leaf(
         id=receipt_id,
         log=LogName.RECEIPTS,
         kind=EntryKind.RECEIPT.value,

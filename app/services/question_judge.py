@@ -1,15 +1,15 @@
 """Gather and judge one question: the register's live answer, then the core's pure judge."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain.directory import Directory
-from app.domain.license import License, LicenseVersion
+from app.domain.license import License
 from app.domain.purpose import PURPOSES
 from app.domain.verification import LicenseReference
-from app.ports import LicenseSnapshot, UnitOfWork
+from app.ports import UnitOfWork
 from app.services.guessing import GuessingService, GuessLedger
 from app.services.license_past import read_past
 from app.services.past_lists import PastLists
@@ -18,10 +18,12 @@ from app.services.question_guess import settle, spent_report, weigh, with_cautio
 from app.services.verification_answers import AskedQuestion, Judged, make_judged
 from app.services.verification_evidence import (
     UNKNOWN,
+    LookedUp,
     PastMoment,
     ask_register,
     find_licenses,
     find_then,
+    look_up,
     tell_past,
 )
 from elicense.by_reference import choose_license, verify_license
@@ -99,17 +101,24 @@ class QuestionJudge:
         identifiers = {
             file.credential.claims.license.identifier for file in files if file.credential is not None
         }
-        held = await unit.licenses.by_identifiers(sorted(identifiers))
+        references = [
+            asked.posed.license
+            for asked, moment in questions
+            if asked.posed.license is not None and self._past(asked, moment) is None
+        ]
         event_seq = await unit.journal.last_event_seq()
+        looked_up = await look_up(unit, identifiers, references)
         ledger = self._guessing.ledger(unit, (asked.client_id for asked, _ in questions))
         judged = []
         for position, ((asked, moment), file) in enumerate(zip(questions, files, strict=True)):
             if asked.posed.license is not None:
                 reference = asked.posed.license
-                judged.append(await self._judge_reference(unit, asked, reference, moment, event_seq, ledger))
+                judged.append(
+                    await self._judge_reference(unit, asked, reference, looked_up, moment, event_seq, ledger)
+                )
             elif asked.posed.credential is not None:
                 judged.append(
-                    await self._judge_credential(unit, asked, file, held, moment, event_seq, ledger)
+                    await self._judge_credential(unit, asked, file, looked_up, moment, event_seq, ledger)
                 )
             else:
                 judged.append(make_judged(asked, self._unknown_code(asked, moment), None, ()))
@@ -131,7 +140,7 @@ class QuestionJudge:
         unit: UnitOfWork,
         asked: AskedQuestion,
         file: "_File",
-        held: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
+        looked_up: LookedUp,
         moment: Moment,
         event_seq: int,
         ledger: GuessLedger,
@@ -140,7 +149,7 @@ class QuestionJudge:
         if credential is not None:
             answer = await ask_register(
                 unit,
-                held.get(credential.claims.license.identifier),
+                looked_up.by_identifier.get(credential.claims.license.identifier),
                 credential,
                 issuer_url=self._issuer_url,
                 as_of=moment.as_of,
@@ -179,13 +188,14 @@ class QuestionJudge:
         unit: UnitOfWork,
         asked: AskedQuestion,
         reference: LicenseReference,
+        looked_up: LookedUp,
         moment: Moment,
         event_seq: int,
         ledger: GuessLedger,
     ) -> Judged:
         past_moment = self._past(asked, moment)
         if past_moment is None:
-            found = await find_licenses(unit, reference)
+            found = await find_licenses(unit, reference, looked_up)
         else:
             found = await find_then(unit, reference, past_moment)
         facts = [fact for _, fact in found]

@@ -8,6 +8,7 @@ from app.services.key_register import RECEIPT, KeyRegister
 from app.services.transparency_log import TransparencyLogService
 from elicense.encoding import JsonValue
 from elicense.jws import sign_compact
+from elicense.keys import Signer
 from elicense.merkle import MerkleTree
 from elicense.receipt import (
     RECEIPT_TYP,
@@ -25,31 +26,31 @@ class BatchReceipt:
     paths: Sequence[Sequence[bytes]]
 
 
-class ReceiptService:
-    """Signs receipts with the key of use `receipt`; each names the log's newest checkpoint."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptPen:
+    """What signs receipts at one moment: the key of use `receipt`, and the log's newest checkpoint that each names."""
 
-    def __init__(self, *, keys: KeyRegister, log: TransparencyLogService, issuer_url: str, env: str) -> None:
-        self._keys = keys
-        self._log = log
-        self._issuer_url = issuer_url
-        self._env = env
+    signer: Signer
+    checkpoint: str | None
+    issuer_url: str
+    env: str
 
-    async def sign(
+    def sign(
         self, statement: Mapping[str, JsonValue], *, receipt_id: str, audience: str, now: datetime
     ) -> str:
-        """Sign the receipt of one verification. Raises DomainError `unavailable` without a usable key."""
+        """Sign the receipt of one verification. Raises DomainError read_only while nothing may be signed."""
         payload = build_receipt_payload(
-            issuer=self._issuer_url,
+            issuer=self.issuer_url,
             receipt_id=receipt_id,
             issued_at=now,
             audience=audience,
-            env=self._env,
+            env=self.env,
             statement=statement,
-            checkpoint=await self._log.newest_text(),
+            checkpoint=self.checkpoint,
         )
-        return await self._sign(payload, now)
+        return sign_compact(typ=RECEIPT_TYP, payload=payload, signer=self.signer)
 
-    async def sign_batch(
+    def sign_batch(
         self,
         statements: Sequence[Mapping[str, JsonValue]],
         *,
@@ -61,19 +62,31 @@ class ReceiptService:
         """Sign one receipt over the Merkle root of the statements, in order; at least one."""
         tree = MerkleTree([statement_leaf(statement) for statement in statements])
         payload = build_batch_receipt_payload(
-            issuer=self._issuer_url,
+            issuer=self.issuer_url,
             receipt_id=receipt_id,
             issued_at=now,
             audience=audience,
-            env=self._env,
+            env=self.env,
             root=tree.root,
             size=tree.size,
             summary=summary,
-            checkpoint=await self._log.newest_text(),
+            checkpoint=self.checkpoint,
         )
-        paths = [tree.path(index) for index in range(tree.size)]
-        return BatchReceipt(token=await self._sign(payload, now), paths=paths)
+        token = sign_compact(typ=RECEIPT_TYP, payload=payload, signer=self.signer)
+        return BatchReceipt(token=token, paths=[tree.path(index) for index in range(tree.size)])
 
-    async def _sign(self, payload: bytes, now: datetime) -> str:
+
+class ReceiptService:
+    """Gives out the pen of the moment."""
+
+    def __init__(self, *, keys: KeyRegister, log: TransparencyLogService, issuer_url: str, env: str) -> None:
+        self._keys = keys
+        self._log = log
+        self._issuer_url = issuer_url
+        self._env = env
+
+    async def pen(self, *, now: datetime) -> ReceiptPen:
+        """Return what signs receipts now. Raises DomainError `unavailable` without a usable key."""
         signer = self._keys.signer(await self._keys.current(RECEIPT, now=now))
-        return sign_compact(typ=RECEIPT_TYP, payload=payload, signer=signer)
+        checkpoint = await self._log.newest_text()
+        return ReceiptPen(signer=signer, checkpoint=checkpoint, issuer_url=self._issuer_url, env=self._env)

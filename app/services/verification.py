@@ -4,20 +4,18 @@ A refused license is a successful answer; only a bad request raises. No audit, n
 committed together with its audit entry and with the leaf that its receipt is logged by.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TypeAlias
 
 from app.domain.api_client import ApiClient, Caller
-from app.domain.errors import ConcurrentChange, DomainError, NotFound
-from app.domain.events import AuditEntry, LogLeaf
-from app.domain.guessing import Guess, GuessingLimited
+from app.domain.errors import DomainError, NotFound
+from app.domain.guessing import GuessingLimited
 from app.domain.ids import new_id
 from app.domain.verification import MalformedQuestion, Question, VerificationRecord
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
-from app.services import idempotency
-from app.services.answers import verification_answer
 from app.services.directory import DirectoryService
 from app.services.grouped import Grouped
 from app.services.guessing import GuessingService
@@ -26,7 +24,7 @@ from app.services.log_leaves import make_receipt_leaf
 from app.services.policies import PolicyService
 from app.services.presentation_nonces import PresentationNonceService
 from app.services.question_judge import Moment, QuestionJudge
-from app.services.receipts import ReceiptService
+from app.services.receipts import ReceiptPen, ReceiptService
 from app.services.rehearsal import Rehearsal
 from app.services.signing_clock import SigningClock
 from app.services.trust_list import TrustListService
@@ -41,6 +39,7 @@ from app.services.verification_answers import (
     salt_text,
     statement_of,
 )
+from app.services.verification_keeping import AnswerKeeper, AnswerRows, add_rows, guesses_of
 from app.services.write_guard import WriteGuard
 from elicense.encoding import JsonValue, b64url_encode
 from elicense.policy import Policy
@@ -69,13 +68,23 @@ class BatchAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
-    """The rows of one answer: its verifications, the audit entry and log leaf that go with them, and its guesses."""
+class _Asking:
+    """A question on its terms, at its moment, and who asks it in which language."""
 
-    records: Sequence[VerificationRecord]
-    audit: AuditEntry
-    leaf: LogLeaf
-    guesses: Sequence[Guess]
+    asked: AskedQuestion
+    moment: Moment
+    caller: Caller
+    lang: Lang
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """An answer as it is given, and its rows; `is_kept` says that they are committed when this is seen."""
+
+    judged: Judged
+    body: dict[str, object]
+    kept: AnswerRows
+    is_kept: bool
 
 
 class VerificationService:
@@ -104,14 +113,13 @@ class VerificationService:
         self._directory = directory
         self._receipts = receipts
         self._judge = judge
-        self._guessing = guessing
         self._nonces = nonces
         self._policies = policies
         self._guard = guard
         self._env = env
         self._rehearsal = rehearsal
-        self._judging = Grouped(self._judge_group)
-        self._keeping = Grouped(self._keep_group)
+        self._answering = Grouped(self._answer_group)
+        self._keeper = AnswerKeeper(store, guessing)
 
     async def verify(
         self, question: Question, *, caller: Caller, call: IdempotentCall | None, lang: Lang = "zh"
@@ -132,46 +140,88 @@ class VerificationService:
             (asked,) = await self._nonces.use_up(
                 [asked], client_id=caller.client.id, call=call, now=moment.true_time
             )
+        asking = _Asking(asked=asked, moment=moment, caller=caller, lang=lang)
         for _ in range(_ATTEMPTS):
             try:
-                return await self._verify(asked, moment, caller=caller, call=call, lang=lang)
+                return await self._verify(asking, call=call)
             except GuessingLimited as error:
                 if question.credential is None:
                     raise
                 overtaken = error  # a credential is never refused: judged again, by what it discloses itself
         raise overtaken
 
-    async def _verify(
-        self,
-        asked: AskedQuestion,
-        moment: Moment,
-        *,
-        caller: Caller,
-        call: IdempotentCall | None,
-        lang: Lang,
-    ) -> VerificationAnswer:
-        judged = await self._judge_one(asked, moment)
-        _require_budget(judged)
-        receipt = await self._receipts.sign(
-            statement_of(judged), receipt_id=judged.id, audience=caller.client.id, now=moment.true_time
-        )
-        kept = {**body_of(judged, token_env=self._env, lang=lang), "receipt": receipt}
-        body = {**kept, "question_salt": salt_text(judged)}
-        record = record_of(judged, client=caller.client, answer=kept, batch_id=None, at=moment.true_time)
+    async def _verify(self, asking: _Asking, *, call: IdempotentCall | None) -> VerificationAnswer:
+        if call is None and asking.asked.at is None:
+            written = await self._answering.add(asking)
+        else:  # archived lists, and answers to repeat, take their time: nobody else waits for them
+            pen = await self._receipts.pen(now=asking.moment.true_time)
+            (judged,) = await self._judge_group([(asking.asked, asking.moment)])
+            written = self._write(judged, asking, pen)
+        if isinstance(written, Exception):
+            raise written
+        if not written.is_kept:
+            replayed = await self._keeper.keep(
+                written.kept,
+                [written.judged],
+                body=written.body,
+                lang=asking.lang,
+                call=call,
+                at=asking.moment.true_time,
+            )
+            if replayed is not None:
+                return VerificationAnswer(replayed=replayed)
+        (record,) = written.kept.records
+        return VerificationAnswer(record=record, body=written.body)
+
+    async def _answer_group(self, group: Sequence[_Asking]) -> Sequence[_Written | Exception]:
+        """Judge questions and keep their answers in one transaction: what is answered is what it reads and commits.
+
+        Answers that count as a wrong guess are left to be kept by themselves: they can meet the guesses of others and
+        have to be counted again, for which no other question waits.
+        """
+        pen = await self._receipts.pen(now=group[0].moment.true_time)
+
+        async def work(unit: UnitOfWork) -> Sequence[_Written | Exception]:
+            outcomes = await self._judge.judge(unit, [(one.asked, one.moment) for one in group])
+            answers = [
+                self._write_apart(judged, asking, pen) for judged, asking in zip(outcomes, group, strict=True)
+            ]
+            await add_rows(unit, [one.kept for one in answers if isinstance(one, _Written) and one.is_kept])
+            return answers
+
+        return await self._store.write(work)
+
+    def _write_apart(self, judged: Judged, asking: _Asking, pen: ReceiptPen) -> _Written | Exception:
+        """Write one answer of a group; what goes wrong with it is raised to its own caller, and stops no other."""
+        try:
+            return self._write(judged, asking, pen, is_kept=not guesses_of([judged]))
+        except Exception as error:  # noqa: BLE001  # raised by `_verify`
+            return error
+
+    def _write(self, judged: Judged, asking: _Asking, pen: ReceiptPen, *, is_kept: bool = False) -> _Written:
+        """Write the answer, its receipt and its rows. Raises GuessingLimited where the budget is spent."""
+        spent = _spent(judged)
+        if spent is not None:
+            raise GuessingLimited(spent)
+        client, at = asking.caller.client, asking.moment.true_time
+        receipt = pen.sign(statement_of(judged), receipt_id=judged.id, audience=client.id, now=at)
+        kept = {**body_of(judged, token_env=self._env, lang=asking.lang), "receipt": receipt}
+        record = record_of(judged, client=client, answer=kept, batch_id=None, at=at)
         audit = make_audit(
             action="verification.create",
             subject=record.id,
-            actor=caller.client.id,
-            at=moment.true_time,
+            actor=client.id,
+            at=at,
             outcome=f"{record.verdict}:{record.reason}",
-            request_id=caller.request_id,
+            request_id=asking.caller.request_id,
         )
-        leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=moment.true_time)
-        kept_rows = _Kept(records=(record,), audit=audit, leaf=leaf, guesses=_guesses([judged]))
-        replayed = await self._keep(kept_rows, [judged], body=body, lang=lang, call=call, at=moment.true_time)
-        if replayed is not None:
-            return VerificationAnswer(replayed=replayed)
-        return VerificationAnswer(record=record, body=body)
+        leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=at)
+        return _Written(
+            judged=judged,
+            body={**kept, "question_salt": salt_text(judged)},
+            kept=AnswerRows(records=(record,), audit=audit, leaf=leaf, guesses=guesses_of([judged])),
+            is_kept=is_kept,
+        )
 
     async def batch(
         self,
@@ -226,15 +276,17 @@ class VerificationService:
             statement_of(outcome) if isinstance(outcome, Judged) else MALFORMED_STATEMENT
             for outcome in outcomes
         ]
-        receipt = await self._receipts.sign_batch(
+        pen = await self._receipts.pen(now=moment.true_time)
+        receipt = pen.sign_batch(
             statements, receipt_id=batch_id, audience=caller.client.id, now=moment.true_time, summary=summary
         )
+        encode = cache(b64url_encode)  # most nodes stand on many paths
         results: list[dict[str, object]] = []
         records: list[VerificationRecord] = []
         for index, (outcome, statement, path) in enumerate(
             zip(outcomes, statements, receipt.paths, strict=True)
         ):
-            proof = _proof(index, statement, path)
+            proof = _proof(index, statement, path, encode)
             if isinstance(outcome, MalformedQuestion):
                 results.append({**malformed_body(outcome, lang=lang), **proof})
                 continue
@@ -262,8 +314,10 @@ class VerificationService:
         )
         judged = [outcome for outcome in outcomes if isinstance(outcome, Judged)]
         leaf = make_receipt_leaf(receipt.token, receipt_id=batch_id, env=self._env, at=moment.true_time)
-        kept_rows = _Kept(records=records, audit=audit, leaf=leaf, guesses=_guesses(judged))
-        replayed = await self._keep(kept_rows, judged, body=body, lang=lang, call=call, at=moment.true_time)
+        kept_rows = AnswerRows(records=records, audit=audit, leaf=leaf, guesses=guesses_of(judged))
+        replayed = await self._keeper.keep(
+            kept_rows, judged, body=body, lang=lang, call=call, at=moment.true_time
+        )
         if replayed is not None:
             return BatchAnswer(replayed=replayed)
         return BatchAnswer(body=body)
@@ -308,11 +362,6 @@ class VerificationService:
         moment = Moment(now=now, trust=trust, directory=directory, true_time=now)
         return moment if self._rehearsal is None else await self._rehearsal.moved(moment, client_id=client.id)
 
-    async def _judge_one(self, asked: AskedQuestion, moment: Moment) -> Judged:
-        if asked.at is not None:  # archived lists take their time: nobody else waits for them
-            return (await self._judge_group([(asked, moment)]))[0]
-        return await self._judging.add((asked, moment))
-
     async def _policies_of(self, questions: Sequence[Question], client: ApiClient) -> Mapping[str, Policy]:
         named = {question.policy for question in questions if question.policy is not None}
         return await self._policies.resolve(named, client_id=client.id) if named else {}
@@ -335,70 +384,6 @@ class VerificationService:
 
         return await self._store.read(work)
 
-    async def _keep_group(self, group: Sequence[_Kept]) -> Sequence[int | None]:
-        """Keep answers together; those that would be a wrong guess too many are not kept, and not given."""
-
-        async def work(unit: UnitOfWork) -> Sequence[int | None]:
-            refused = [
-                await self._guessing.count(unit, kept.guesses, at=kept.audit.at) if kept.guesses else None
-                for kept in group
-            ]
-            good = [kept for kept, seconds in zip(group, refused, strict=True) if seconds is None]
-            await unit.verifications.add_many([record for kept in good for record in kept.records])
-            await unit.journal.add_audit([kept.audit for kept in good])
-            await unit.journal.add_leaves([kept.leaf for kept in good])
-            return refused
-
-        return await self._store.write(work)
-
-    async def _keep(
-        self,
-        kept: _Kept,
-        judged: Sequence[Judged],
-        *,
-        body: dict[str, object],
-        lang: Lang,
-        call: IdempotentCall | None,
-        at: datetime,
-    ) -> StoredAnswer | None:
-        """Store records, audit entry and the repeatable answer in one transaction; return the one to repeat.
-
-        Raises GuessingLimited, with nothing kept, when other guesses of this caller used the budget up meanwhile.
-        """
-        if call is None:
-            seconds = await self._keeping.add(kept)
-            if seconds is not None:
-                raise GuessingLimited(seconds)
-            return None
-        repeatable = call
-        bound_to = tuple({(license.id, license.row_version) for item in judged for license in item.found})
-
-        async def work(unit: UnitOfWork) -> StoredAnswer | None:
-            begun = await idempotency.begin(unit, repeatable, now=at)
-            if isinstance(begun, StoredAnswer):
-                return begun
-            seconds = await self._guessing.count(unit, kept.guesses, at=at)
-            if seconds is not None:
-                raise GuessingLimited(seconds)
-            await idempotency.finish(
-                unit,
-                begun,
-                verification_answer(body, lang),
-                expires_at=at + idempotency.KEPT_VERIFICATION,
-                bound_to=bound_to,
-            )
-            await unit.verifications.add_many(kept.records)
-            await unit.journal.add_audit([kept.audit])
-            await unit.journal.add_leaves([kept.leaf])
-            return None
-
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._store.write(work)
-            except ConcurrentChange:
-                continue  # another call with the same key was faster: look at its answer
-        raise DomainError("idempotency_in_progress", "calls with this key follow each other too fast")
-
 
 def _accept_item(
     item: Question | MalformedQuestion, client: ApiClient, *, now: datetime, policies: Mapping[str, Policy]
@@ -411,15 +396,13 @@ def _accept_item(
         return MalformedQuestion(errors=error.errors)
 
 
-def _require_budget(judged: Judged) -> None:
-    """Refuse a question by reference whose budget was spent; one by credential has its answer, without elements."""
+def _spent(judged: Judged) -> int | None:
+    """Return when a question by reference may be asked again whose budget was spent, None for all others.
+
+    One by credential always has its answer, without elements.
+    """
     guess = judged.guess
-    if guess is not None and guess.seconds_left is not None and not guess.by_credential:
-        raise GuessingLimited(guess.seconds_left)
-
-
-def _guesses(judged: Sequence[Judged]) -> Sequence[Guess]:
-    return [item.guess for item in judged if item.guess is not None and item.guess.wrong]
+    return None if guess is None or guess.by_credential else guess.seconds_left
 
 
 def _summary(outcomes: Sequence[Judged | MalformedQuestion]) -> dict[str, int]:
@@ -430,5 +413,7 @@ def _summary(outcomes: Sequence[Judged | MalformedQuestion]) -> dict[str, int]:
     return summary
 
 
-def _proof(index: int, statement: dict[str, JsonValue], path: Sequence[bytes]) -> dict[str, object]:
-    return {"index": index, "path": [b64url_encode(node) for node in path], "statement": statement}
+def _proof(
+    index: int, statement: dict[str, JsonValue], path: Sequence[bytes], encode: Callable[[bytes], str]
+) -> dict[str, object]:
+    return {"index": index, "path": [encode(node) for node in path], "statement": statement}

@@ -21,6 +21,7 @@ from elicense.key_binding import ExpectedBinding
 from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
 from elicense.problems import Reason, Text
 from elicense.receipt import question_digest, receipt_statement, reference_digest
+from elicense.records import quick_constructor
 from elicense.report import RESULT_CODES, Lang, VerificationReport
 
 NEXT_CHECK_MONTHS = 6
@@ -73,6 +74,10 @@ class Judged:
     found: tuple[License, ...]
     salt: bytes
     guess: Guess | None = None
+
+
+_new_judged = quick_constructor(Judged)
+_new_record = quick_constructor(VerificationRecord)
 
 
 def accept(
@@ -147,7 +152,7 @@ def make_judged(
     guess: Guess | None = None,
 ) -> Judged:
     """Give a judged question its id and its salt."""
-    return Judged(
+    return _new_judged(
         id=VerificationId(new_id()),
         asked=asked,
         report=report,
@@ -214,7 +219,7 @@ def record_of(
     the values of disclosed elements, which are the holder's and not ours to keep. `at` is when it was answered.
     """
     report, question = judged.report, judged.asked.question
-    return VerificationRecord(
+    return _new_record(
         id=judged.id,
         client_id=client.id,
         kind=kind_of(question),

@@ -5,7 +5,7 @@ verification on every process. A stolen key must not borrow a healthy license's 
 identifier, digest of exactly this signing input, and status entry are all those of one issued version.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -107,17 +107,57 @@ def _answer_then(then: LicenseThen, license: License, *, as_of: datetime, event_
     return RegisterAnswer(RegisterEvidence(known=True, elements=elements), status, license)
 
 
+class LookedUp:
+    """What was read at once for many questions: licenses by identifier, and by number and type."""
+
+    def __init__(
+        self,
+        by_identifier: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
+        by_number: Mapping[str, Mapping[str, Sequence[LicenseSnapshot]]],
+    ) -> None:
+        """Hold licenses by identifier, and by type code and number."""
+        self.by_identifier = by_identifier
+        self._by_number = by_number
+
+    def numbered(self, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
+        """Return the licenses with the number of a reference as it was asked, else in its normal form."""
+        held = self._by_number.get(reference.type_code or "", {})
+        return next((held[code] for code in _spellings(reference) if code in held), ())
+
+
+async def look_up(
+    unit: UnitOfWork, identifiers: Iterable[str], references: Iterable[LicenseReference]
+) -> LookedUp:
+    """Read what many questions name by identifier or by number, with as few statements as there are types."""
+    named, numbers = set(identifiers), dict[str, set[str]]()
+    for reference in references:
+        if reference.identifier is not None:
+            named.add(reference.identifier)
+        elif reference.number is not None:
+            numbers.setdefault(reference.type_code or "", set()).update(_spellings(reference))
+    return LookedUp(
+        await unit.licenses.by_identifiers(sorted(named)),
+        {
+            type_code: await unit.licenses.find_by_numbers(sorted(some), type_code=type_code)
+            for type_code, some in sorted(numbers.items())
+        },
+    )
+
+
 async def find_licenses(
-    unit: UnitOfWork, reference: LicenseReference
+    unit: UnitOfWork, reference: LicenseReference, looked_up: LookedUp
 ) -> Sequence[tuple[License, LicenseFacts]]:
-    """Read every license that fits a reference, as facts for the judge."""
+    """Return every license that fits a reference, as facts for the judge; by holder they are read here."""
     if reference.identifier is not None:
-        found = await unit.licenses.by_identifier(reference.identifier)
+        found = looked_up.by_identifier.get(reference.identifier)
         if found is None:
             return ()
         snapshot, version = found
         return ((snapshot.license, _facts(snapshot, version)),)
-    snapshots = await _find(unit, reference)
+    if reference.number is not None:
+        snapshots = looked_up.numbered(reference)
+    else:
+        snapshots = await _find(unit, reference)
     return tuple((snapshot.license, _facts(snapshot, snapshot.version)) for snapshot in snapshots)
 
 

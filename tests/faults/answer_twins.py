@@ -24,6 +24,12 @@ class RememberedLicenses(Wrapped):
         self._seen: dict[object, Any] = {}
 
     async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        return await self.inner.read(self._remembered(work))
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        return await self.inner.write(self._remembered(work))
+
+    def _remembered(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> Callable[[UnitOfWork], Awaitable[T]]:
         async def remembered(unit: UnitOfWork) -> T:
             licenses = unit.licenses
 
@@ -42,10 +48,20 @@ class RememberedLicenses(Wrapped):
             async def find(**where: Any) -> Any:
                 return await once(tuple(sorted(where.items())), lambda: licenses.find(**where))
 
-            twin = Proxy(licenses, by_identifier=by_identifier, by_identifiers=by_identifiers, find=find)
+            async def find_by_numbers(numbers: Sequence[str], *, type_code: str) -> Any:
+                found = {one: await find(number=one, type_code=type_code) for one in numbers}
+                return {one: held for one, held in found.items() if held}
+
+            twin = Proxy(
+                licenses,
+                by_identifier=by_identifier,
+                by_identifiers=by_identifiers,
+                find=find,
+                find_by_numbers=find_by_numbers,
+            )
             return await work(Proxy(unit, licenses=twin))  # type: ignore[arg-type]
 
-        return await self.inner.read(remembered)
+        return remembered
 
 
 class UnboundReplays(Wrapped):

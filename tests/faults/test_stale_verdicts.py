@@ -71,12 +71,13 @@ class Pair:
 
     def _questions(self, token: str) -> Mapping[str, Mapping[str, Any]]:
         by_holder = {"holder_code": self.license.holder.code, "type_code": self.license.type_code}
+        by_number = {"number": self.license.number, "type_code": self.license.type_code}
         identifier = {"license": {"identifier": self.license.identifier}}
         return {
             "credential": {"credential": token},
             "identifier": identifier,
             "holder code": {"license": by_holder},
-            "batch": {"items": [identifier, {"credential": token}]},
+            "batch": {"items": [identifier, {"credential": token}, {"license": by_number}]},
         }
 
     async def _ask_again(

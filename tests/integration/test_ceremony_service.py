@@ -125,7 +125,9 @@ async def test_production_makes_live_objects_and_refuses_development_keys(
     async with open_services(settings) as services:
         key = next(key for key in await services.ceremony.keys() if key.use == "receipt")
         with pytest.raises(DomainError, match="unavailable"):
-            await services.receipts.sign({}, receipt_id="x", audience="y", now=key.valid_from)
+            (await services.receipts.pen(now=key.valid_from)).sign(
+                {}, receipt_id="x", audience="y", now=key.valid_from
+            )
 
 
 async def test_an_uninitialised_database_serves_nothing(database_url: str, tmp_path: Path) -> None:

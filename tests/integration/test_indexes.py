@@ -25,6 +25,8 @@ QUESTIONS: dict[str, Question] = {
     "license by id": lambda unit: unit.licenses.snapshot("x"),
     "license by identifier": lambda unit: unit.licenses.by_identifier("x"),
     "license by number": lambda unit: unit.licenses.find(number="x", type_code=TYPE_CODE),
+    "licenses by number at once": lambda unit: unit.licenses.find_by_numbers(["x", "y"], type_code=TYPE_CODE),
+    "licenses by identifier at once": lambda unit: unit.licenses.by_identifiers(["x", "y"]),
     "license by holder": lambda unit: unit.licenses.find(holder_code="x", type_code=TYPE_CODE),
     "license by former holder": lambda unit: unit.licenses.find_by_former_holder("x", type_code=TYPE_CODE),
     "licenses by numbers": lambda unit: unit.licenses.by_numbers(type_code=TYPE_CODE, numbers=["x", "y"]),

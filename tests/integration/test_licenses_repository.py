@@ -79,6 +79,33 @@ async def test_find_by_number_needs_the_right_type(store: SqlStore) -> None:
     assert await store.read(lambda unit: unit.licenses.find(number="N-1", type_code="other")) == []
 
 
+async def test_many_are_found_by_number_as_each_is_alone(store: SqlStore) -> None:
+    await _stored(store, make_license("N-1"), make_license("N-2", state=State.REVOKED))
+
+    async def read(unit: UnitOfWork) -> None:
+        asked = ["N-1", "nobody's", "N-2", *(f"M-{n}" for n in range(1500))]
+        found = await unit.licenses.find_by_numbers(asked, type_code=TYPE_CODE)
+        assert found == {
+            number: await unit.licenses.find(number=number, type_code=TYPE_CODE) for number in ("N-1", "N-2")
+        }
+        assert await unit.licenses.find_by_numbers(["N-1"], type_code="other") == {}
+        assert await unit.licenses.find_by_numbers([], type_code=TYPE_CODE) == {}
+
+    await store.read(read)
+
+
+async def test_many_are_found_by_identifier_as_each_is_alone(store: SqlStore) -> None:
+    some = [make_license("N-1"), make_license("N-2")]
+    await _stored(store, *some)
+
+    async def read(unit: UnitOfWork) -> None:
+        names = [license_.identifier for license_ in some]
+        found = await unit.licenses.by_identifiers([names[0], "nobody's", names[1]])
+        assert found == {name: await unit.licenses.by_identifier(name) for name in names}
+
+    await store.read(read)
+
+
 async def test_find_by_holder_gives_live_ones_first_and_no_more_than_the_limit(store: SqlStore) -> None:
     ended = [make_license(f"E-{n}", state=State.REVOKED) for n in range(2)]
     live = [make_license(f"L-{n}", state=state) for n, state in enumerate((State.ACTIVE, State.SUSPENDED))]

@@ -150,7 +150,7 @@ async def test_a_call_that_broke_off_after_using_its_nonce_may_be_repeated_under
         raise DomainError("unavailable", "the receipt key is out of reach")
 
     with monkeypatch.context() as patched:
-        patched.setattr(service.installation.services.receipts, "sign", broken)
+        patched.setattr(service.installation.services.receipts, "pen", broken)
         response = await service.call("bank", "POST", "/v1/verifications", json=body, headers=headers)
         assert_problem(response, "unavailable")
     response = await service.call("bank", "POST", "/v1/verifications", json=body, headers=headers)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +16,8 @@ from app.domain.authority import Area
 from app.domain.errors import DomainError
 from app.domain.license import State
 from app.ports import UnitOfWork
-from tests.builders import NOON, make_entry, make_license, make_row
+from app.services.journal_rows import make_audit
+from tests.builders import NOON, make_entry, make_license, make_row, make_version
 from tests.databases import PostgreSQL
 
 pytestmark = pytest.mark.anyio
@@ -248,6 +250,47 @@ async def test_work_cut_off_before_its_commit_is_run_again_in_full(
     await store.write(work)
     assert runs == 2
     assert await store.read(lambda unit: unit.directory.revision()) == 2
+
+
+@on_postgresql
+async def test_statements_straight_on_the_driver_are_run_again_with_the_rest_when_cut_off(
+    store: SqlStore, database_url: str, postgresql_server: PostgreSQL
+) -> None:
+    entry = make_audit(action="a", subject="s", actor="t", at=NOON)
+    for cut_before in ("writing", "reading"):
+        runs = 0
+
+        async def work(unit: UnitOfWork) -> None:
+            nonlocal runs
+            runs += 1
+            await unit.licenses.find_by_numbers(["x"], type_code="y")
+            if runs == 1:
+                _kill_connections(postgresql_server, database_url)
+            if cut_before == "reading":  # noqa: B023
+                await unit.licenses.by_identifiers(["x"])
+            await unit.journal.add_audit([replace(entry, id=cut_before)])  # noqa: B023
+
+        await store.write(work)
+        assert runs == 2
+    kept, _ = await store.read(lambda unit: unit.journal.audit_page(cursor=None, limit=10))
+    assert {one.id for one in kept} == {"writing", "reading"}
+
+
+async def test_what_breaks_a_rule_of_the_database_is_told_alike_however_it_is_written(
+    store: SqlStore,
+) -> None:
+    license_, version, entry = make_row(make_license(), index=0)
+    await store.write(lambda unit: unit.licenses.add_many([(license_, version, entry)]))
+    other = make_license("other")
+    taken = replace(make_version(other, index=1), identifier=version.identifier)
+    assert (
+        await _code_of(store.write(lambda unit: unit.licenses.add_many([(other, taken, make_entry(other))])))
+        == "conflict"
+    )
+    audit = make_audit(action="a", subject="s", actor="t", at=NOON)
+    assert await _code_of(store.write(lambda unit: unit.journal.add_audit([audit, audit]))) == "internal"
+    unwritable = replace(audit, subject="a lone \ud800 surrogate")
+    assert await _code_of(store.write(lambda unit: unit.journal.add_audit([unwritable]))) == "invalid_request"
 
 
 @on_postgresql

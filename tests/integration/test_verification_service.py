@@ -4,8 +4,9 @@ import asyncio
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from app.domain.errors import DomainError, FieldError, NotFound
 from app.domain.ids import new_salt
 from app.domain.license import Action
 from app.domain.verification import LicenseReference, MalformedQuestion, Question
+from app.services.receipts import ReceiptPen
 from elicense.credential import CredentialClaims, parse_credential, prepare_credential, select_disclosures
 from elicense.encoding import b64url_decode
 from elicense.keys import Signer
@@ -216,6 +218,43 @@ async def test_dates_are_judged_when_asked(database_url: str, tmp_path: Path) ->
         )
         assert (await installation.ask(await installation.credential(expired)))["reason"] == "expired"
         assert (await installation.ask(await installation.credential(later)))["reason"] == "not_yet_valid"
+
+
+async def test_an_answer_that_cannot_be_written_fails_its_own_caller_alone(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        token = await installation.credential(await installation.issue())
+        bank, platform = await installation.caller("bank"), await installation.caller("platform")
+        whole = installation.services.receipts.pen
+
+        class Blotting(ReceiptPen):
+            def sign(self, *arguments: Any, audience: str, **options: Any) -> str:
+                if audience == bank.client.id:
+                    raise DomainError("unavailable", "the pen is dry")
+                return super().sign(*arguments, audience=audience, **options)
+
+        async def pen(*, now: datetime) -> ReceiptPen:
+            good = await whole(now=now)
+            return Blotting(
+                signer=good.signer, checkpoint=good.checkpoint, issuer_url=good.issuer_url, env=good.env
+            )
+
+        monkeypatch.setattr(installation.services.receipts, "pen", pen)
+        verify = installation.services.verification.verify
+        callers = [platform, bank, platform, bank, platform]
+        answers = await asyncio.gather(
+            *(verify(Question(credential=token), caller=caller, call=None) for caller in callers),
+            return_exceptions=True,
+        )
+        told = [
+            answer.code if isinstance(answer, DomainError) else answer.record.verdict for answer in answers
+        ]
+        assert told == ["valid", "unavailable", "valid", "unavailable", "valid"]
+        page, _ = await installation.services.verification.list(
+            caller=platform, reference=None, due_before=None, cursor=None, limit=10
+        )
+        assert len(page) == 3
 
 
 async def test_codes_are_unknown_until_there_are_any(database_url: str, tmp_path: Path) -> None:

@@ -65,3 +65,33 @@ async def test_a_caller_that_goes_away_stops_nobody() -> None:
     runs.let_go.set()
     assert await staying == 20
     assert leaving.cancelled()
+
+
+async def test_when_all_have_gone_a_failure_is_nobodys() -> None:
+    runs = Runs()
+    grouped: Grouped[int, int] = Grouped(runs)
+    leaving = asyncio.create_task(grouped.add(13))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    runs.let_go.set()
+    assert await grouped.add(1) == 10
+
+
+async def test_a_run_that_answers_too_few_fails_and_leaves_nobody_waiting() -> None:
+    async def too_few(items: Sequence[int]) -> Sequence[int]:
+        return list(items)[1:]
+
+    grouped: Grouped[int, int] = Grouped(too_few)
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(grouped.add(1), grouped.add(2), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ValueError, ValueError]
+
+
+async def test_a_run_that_is_stopped_stops_those_who_wait_for_it() -> None:
+    async def stopped(items: Sequence[int]) -> Sequence[int]:
+        raise asyncio.CancelledError
+
+    grouped: Grouped[int, int] = Grouped(stopped)
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(grouped.add(1), grouped.add(2), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2

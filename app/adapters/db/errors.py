@@ -147,8 +147,7 @@ def translate(error: Exception) -> Exception:
     if isinstance(error, UnicodeEncodeError):
         return DomainError("invalid_request", "a text holds characters that cannot be stored")
     if isinstance(error, IntegrityError):
-        make = _BY_CONSTRAINT.get(constraint_name(error) or "")
-        return make() if make else DomainError("internal")
+        return by_constraint(constraint_name(error))
     if not isinstance(error, DBAPIError):
         return unavailable()  # OSError, time-outs of driver or pool: no connection, or none free in time
     if error.connection_invalidated:
@@ -156,15 +155,28 @@ def translate(error: Exception) -> Exception:
     return _translate_driver(error)
 
 
+def by_constraint(name: str | None) -> Exception:
+    """Say what a broken constraint means here, by its name."""
+    make = _BY_CONSTRAINT.get(name or "")
+    return make() if make else DomainError("internal")
+
+
+def by_state(state: str) -> Exception:
+    """Say what an SQLSTATE of PostgreSQL means here."""
+    if state in _AGAIN_STATES:
+        return TryAgain()
+    if state.startswith(_DATA_STATE):
+        return DomainError("invalid_request", "a text holds characters that cannot be stored")
+    return unavailable() if state.startswith(_UNAVAILABLE_STATES) else DomainError("internal")
+
+
 def _translate_driver(error: DBAPIError) -> Exception:
     state = getattr(error.orig, "sqlstate", None)
     code = getattr(error.orig, "sqlite_errorcode", None)
-    if state in _AGAIN_STATES or (code is not None and code & 0xFF in _SQLITE_AGAIN):
+    if code is not None and code & 0xFF in _SQLITE_AGAIN:
         return TryAgain()
     if isinstance(state, str):
-        if state.startswith(_DATA_STATE):
-            return DomainError("invalid_request", "a text holds characters that cannot be stored")
-        return unavailable() if state.startswith(_UNAVAILABLE_STATES) else DomainError("internal")
+        return by_state(state)
     if code is not None:
         # SQLITE_ERROR (1) is a wrong statement or a missing table; the others (FULL, IOERR, READONLY, CANTOPEN,
         # CORRUPT …) are the file's troubles.

@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, literal, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor
-from app.adapters.db.session import Session, flat_values
+from app.adapters.db.session import DIALECTS, Session, among, flat_values
 from app.adapters.db.tables import guesses, guessing_alarms
 from app.domain.guessing import Guesses, GuessingAlarm
 
 _LISTING: Final = "alarms"
 _guess = guesses.c
 _alarm = guessing_alarms.c
+_NEAR_BUDGET: Final = {
+    dialect: select(_guess.client_id)
+    .where(among(_guess.client_id, "clients", dialect), _guess.wrong >= bindparam("least"))
+    .distinct()
+    for dialect in DIALECTS
+}
 
 
 class SqlGuessing:
@@ -32,8 +38,9 @@ class SqlGuessing:
 
     async def near_budget(self, client_ids: Sequence[str], *, least: int) -> frozenset[str]:
         """Return those clients that have at least so many wrong guesses about some subject."""
-        some = select(_guess.client_id).where(_guess.client_id.in_(client_ids), _guess.wrong >= least)
-        return frozenset(row.client_id for row in await self._session.rows(some.distinct()))
+        statement = _NEAR_BUDGET[self._session.dialect]
+        rows = await self._session.named_rows(statement, {"clients": list(client_ids), "least": least})
+        return frozenset(row.client_id for row in rows)
 
     async def add(
         self, client_id: str, subject: str, *, times: int, at: datetime, before: datetime

@@ -17,6 +17,7 @@ from app.domain.license import (
     RevocationKind,
     State,
 )
+from elicense.records import quick_constructor
 
 
 def license_values(license_: License) -> dict[str, Any]:
@@ -48,19 +49,25 @@ def license_values(license_: License) -> dict[str, Any]:
     }
 
 
+_new_license = quick_constructor(License)
+_new_holder = quick_constructor(Holder)
+_new_version = quick_constructor(LicenseVersion)
+_STATES = {state.value: state for state in State}
+
+
 def license_from_row(row: Row[Any]) -> License:
     """Make a license from its row."""
-    return License(
-        id=LicenseId(row.id),
+    return _new_license(
+        id=row.id,
         identifier=row.identifier,
         version=row.version,
-        state=State(row.state),
+        state=_STATES[row.state],
         type_code=row.type_code,
         type_name=row.type_name,
         number=row.number,
         authority_code=row.authority_code,
         authority_name=row.authority_name,
-        holder=Holder(code=row.holder_code, code_type=row.holder_code_type, name=row.holder_name),
+        holder=_new_holder(code=row.holder_code, code_type=row.holder_code_type, name=row.holder_name),
         area_code=row.area_code,
         issue_date=row.issue_date,
         valid_from=row.valid_from,
@@ -149,8 +156,8 @@ def version_values(version: LicenseVersion) -> dict[str, Any]:
 
 def version_from_row(row: Row[Any]) -> LicenseVersion:
     """Make a version from a row whose columns of it are labelled `v_…`."""
-    return LicenseVersion(
-        license_id=LicenseId(row.v_license_id),
+    return _new_version(
+        license_id=row.v_license_id,
         version=row.v_version,
         identifier=row.v_identifier,
         credential=row.v_credential,
@@ -159,7 +166,7 @@ def version_from_row(row: Row[Any]) -> LicenseVersion:
         status_index=row.v_status_index,
         kid=row.v_kid,
         issued_at=row.v_issued_at,
-        state=State(row.v_state),
+        state=_STATES[row.v_state],
         env=row.v_env,
     )
 

@@ -16,7 +16,7 @@ from app.adapters.db.license_rows import (
     version_from_row,
     version_values,
 )
-from app.adapters.db.session import Session
+from app.adapters.db.session import DIALECTS, Session, among
 from app.adapters.db.tables import license_history, license_versions, licenses, log_leaves
 from app.domain.errors import ConcurrentChange, DomainError, FieldError
 from app.domain.key_history import SignedVersion
@@ -48,12 +48,22 @@ _NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(
     license_versions, license_versions.c.license_id == licenses.c.id
 )
 _GET_NAMED: Final = _NAMED.where(license_versions.c.identifier == bindparam("wanted"))
+# Made once, for any number of names: to build a statement costs more than to run one.
+_GET_ALL_NAMED: Final = {
+    dialect: _NAMED.where(among(license_versions.c.identifier, "wanted", dialect)) for dialect in DIALECTS
+}
 _ENDED_LAST: Final = case((licenses.c.state.in_([state.value for state in ENDED]), 1), else_=0)
 _LIVE_FIRST: Final = (
     _SNAPSHOT.where(licenses.c.type_code == bindparam("wanted_type"))
     .order_by(_ENDED_LAST, licenses.c.id.desc())
     .limit(bindparam("most"))
 )
+_FIND_BY_NUMBERS: Final = {
+    dialect: _SNAPSHOT.where(
+        licenses.c.type_code == bindparam("wanted_type"), among(licenses.c.number, "wanted_numbers", dialect)
+    )
+    for dialect in DIALECTS
+}
 _FIND_BY_NUMBER: Final = _LIVE_FIRST.where(licenses.c.number == bindparam("wanted_number"))
 _FIND_BY_HOLDER: Final = _LIVE_FIRST.where(licenses.c.holder_code == bindparam("wanted_holder"))
 _FIND_BY_FORMER_HOLDER: Final = _LIVE_FIRST.where(
@@ -102,8 +112,8 @@ class SqlLicenses:
         """Answer many as `by_identifier` does, by identifier; those that name nothing are left out."""
         found: dict[str, tuple[LicenseSnapshot, LicenseVersion]] = {}
         for start in range(0, len(identifiers), _KEYS_PER_QUERY):
-            some = license_versions.c.identifier.in_(identifiers[start : start + _KEYS_PER_QUERY])
-            for row in await self._session.rows(_NAMED.where(some)):
+            some = {"wanted": identifiers[start : start + _KEYS_PER_QUERY]}
+            for row in await self._session.named_rows(_GET_ALL_NAMED[self._session.dialect], some):
                 named = await self._named(row)
                 if named is not None:
                     found[named[1].identifier] = named
@@ -136,6 +146,21 @@ class SqlLicenses:
         if holder_code is not None:
             values["wanted_holder"] = holder_code
         return [_snapshot(row) for row in await self._session.rows(statement, values)]
+
+    async def find_by_numbers(
+        self, numbers: Sequence[str], *, type_code: str
+    ) -> Mapping[str, Sequence[LicenseSnapshot]]:
+        """Answer many as `find` does by number alone, by number; those that nobody has are left out."""
+        found: dict[str, list[LicenseSnapshot]] = {}
+        for start in range(0, len(numbers), _KEYS_PER_QUERY):
+            some = {"wanted_type": type_code, "wanted_numbers": numbers[start : start + _KEYS_PER_QUERY]}
+            for row in await self._session.named_rows(_FIND_BY_NUMBERS[self._session.dialect], some):
+                found.setdefault(row.number, []).append(_snapshot(row))
+        for same in found.values():
+            if len(same) > 1:
+                same.sort(key=lambda snapshot: snapshot.license.id, reverse=True)
+                same.sort(key=lambda snapshot: snapshot.license.state in ENDED)
+        return found
 
     async def find_by_former_holder(
         self, holder_code: str, *, type_code: str, limit: int = 1000

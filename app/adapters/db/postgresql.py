@@ -8,18 +8,22 @@ predicate locks on every read of the busiest indexes, and false failures under l
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, event, literal, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from app.adapters.db.direct import DriverStatements
 from app.adapters.db.errors import translate, unavailable
 from app.adapters.db.transactions import DRIVER_FAULTS, ask
 
+T = TypeVar("T")
+
+_BEGIN: Final = select(literal(1))
 # `remote_apply` promises more than `on`; `local`, `remote_write` and `off` promise less to somebody.
 _DURABLE_COMMITS: Final = frozenset({"on", "remote_apply"})
 
@@ -52,7 +56,7 @@ class PostgresqlTransactions:
             event.listen(self._engine.sync_engine, "connect", partial(_make_schema, schema))
 
     @asynccontextmanager
-    async def transaction(self, *, write: bool) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, *, write: bool) -> "AsyncIterator[PostgresqlConnection]":
         """Begin a transaction; on leaving roll back whatever was not committed and give the connection back."""
         connection = (self._engine if write else self._readers).connect()
         try:
@@ -64,7 +68,7 @@ class PostgresqlTransactions:
                 await connection.begin()
             except DRIVER_FAULTS as error:
                 raise translate(error) from error
-            yield connection
+            yield PostgresqlConnection(connection)
         finally:
             # Also when the task is being cancelled: a connection never goes back with its transaction open.
             await asyncio.shield(asyncio.ensure_future(_give_back(connection)))
@@ -72,6 +76,47 @@ class PostgresqlTransactions:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+class PostgresqlConnection:
+    """A connection inside a transaction (implements `transactions.Link`)."""
+
+    __slots__ = ("_connection", "_direct")
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._direct: DriverStatements | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """Tell the dialect statements are compiled for."""
+        return self._connection.dialect
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement, once or for many rows."""
+        return await self._connection.execute(statement, parameters)
+
+    async def direct(self) -> DriverStatements:
+        """Return the way straight to the driver; SQLAlchemy begins with the first statement that goes through it."""
+        if self._direct is None:
+            try:
+                driver: Any = (await self._connection.get_raw_connection()).driver_connection
+                if not driver.is_in_transaction():
+                    await self._connection.execute(_BEGIN)
+            except DRIVER_FAULTS as error:
+                raise translate(error) from error
+            self._direct = DriverStatements(self._connection, driver)
+        return self._direct
+
+    async def commit(self) -> None:
+        """Commit durably."""
+        await self._connection.commit()
+
+    async def run_sync(self, work: Callable[[Connection], T]) -> T:
+        """Run a plain function on the connection."""
+        return await self._connection.run_sync(work)
 
 
 async def _give_back(connection: AsyncConnection) -> None:

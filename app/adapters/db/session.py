@@ -3,9 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import CursorResult, Executable, Row, Table
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Executable,
+    Insert,
+    Row,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.adapters.db.errors import translate
@@ -13,6 +24,25 @@ from app.adapters.db.transactions import DRIVER_FAULTS, Link
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+def among(column: ColumnElement[str], name: str, dialect: str) -> ColumnElement[bool]:
+    """Say that a column holds one of the texts of a parameter: one statement for any number of them.
+
+    PostgreSQL takes them as one array, SQLite each by itself.
+    """
+    if dialect == "postgresql":
+        return column == any_(bindparam(name, type_=postgresql.ARRAY(Text())))
+    return column.in_(bindparam(name, expanding=True))
+
+
+DIALECTS: Final = ("postgresql", "sqlite")
+"""The databases that statements made beforehand are made for."""
+
+
+@cache
+def _insert_into(table: Table) -> Insert:
+    return table.insert()  # made once: to make one costs more than to find how it was compiled
 
 
 @cache
@@ -65,9 +95,19 @@ class Session:
         return (await self.run(statement, values)).rowcount
 
     async def insert_many(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows with one prepared statement (the driver's executemany). Nothing happens without rows."""
-        if rows:
-            await self.run(table.insert(), rows)
+        """Insert rows of the same columns with one prepared statement (the driver's executemany); none of none."""
+        if not rows:
+            return
+        direct = await self._link.direct()
+        if direct is None:
+            await self.run(_insert_into(table), rows)
+        else:
+            await direct.insert_many(table, rows)
+
+    async def named_rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        """Return all rows of a statement that is made once and asked often; columns are read by name."""
+        direct = await self._link.direct()
+        return await (self.rows(statement, values) if direct is None else direct.rows(statement, values))
 
     def insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         """Return an INSERT that knows ON CONFLICT in this database's dialect (both spell it alike)."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Dialect, Executable
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Select, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 T = TypeVar("T")
@@ -12,8 +12,20 @@ T = TypeVar("T")
 DRIVER_FAULTS = (SQLAlchemyError, OSError, UnicodeEncodeError, EOFError)
 
 
+class Direct(Protocol):
+    """The way straight to the driver, for the statements asked most. Raises what `Session` raises."""
+
+    async def insert_many(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that have the same columns; at least one."""
+        ...
+
+    async def rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        """Return all rows of a statement whose text does not depend on its values, columns by name."""
+        ...
+
+
 class Link(Protocol):
-    """A connection inside a transaction (`sqlalchemy.ext.asyncio.AsyncConnection` is one)."""
+    """A connection inside a transaction."""
 
     @property
     def dialect(self) -> Dialect:
@@ -28,6 +40,10 @@ class Link(Protocol):
 
     async def commit(self) -> None:
         """Commit durably."""
+        ...
+
+    async def direct(self) -> Direct | None:
+        """Return the way straight to the driver, where there is one; the transaction has begun then."""
         ...
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:

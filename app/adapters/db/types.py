@@ -1,11 +1,12 @@
 """Column types that give the same values back on SQLite and PostgreSQL."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from elicense.encoding import dump_json, read_own_json
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -28,7 +29,7 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a time zone cannot be stored")
-        moment = value.astimezone(UTC)
+        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
         return moment.isoformat(timespec="microseconds") if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
@@ -36,25 +37,23 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 class JsonText(TypeDecorator[Any]):
     """Store a JSON value as compact text: order of members, strings and integers come back as they went in.
 
-    A native JSON type is avoided on purpose: `jsonb` reorders members and refuses U+0000, and nothing here is
-    searched by the database. Lists come back as lists, also where a tuple went in.
+    Integers of up to 64 bits, that is. A native JSON type is avoided on purpose: `jsonb` reorders members and refuses
+    U+0000, and nothing here is searched by the database. Lists come back as lists, also where a tuple went in.
     """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Render compact JSON; NaN and infinities are refused (ValueError)."""
-        if value is None:
-            return None
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        """Render compact JSON; NaN and infinities are refused (FormatError)."""
+        return None if value is None else dump_json(value).decode("utf-8")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Parse what was stored."""
-        return None if value is None else json.loads(value)
+        return None if value is None else read_own_json(value)
