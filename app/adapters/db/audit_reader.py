@@ -8,10 +8,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import Column, Date, Select, String, Table, Text, collate, select, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.db.engine import open_transactions
 from app.adapters.db.errors import translate
@@ -93,17 +92,8 @@ class SqlAuditSnapshot:
 
     async def _stream(self, statement: Select[Any]) -> AsyncIterator[Any]:
         try:
-            if self._postgresql:
-                link = cast(AsyncConnection, self._link)
-                async with link.stream(statement.execution_options(yield_per=_AT_ONCE)) as found:
-                    async for row in found:
-                        yield row
-                return
-            # On SQLite the cursor itself reads on as it is asked.
-            result = await self._link.execute(statement)
-            while rows := result.fetchmany(_AT_ONCE):
-                for row in rows:
-                    yield row
+            async for row in self._link.stream(statement, at_once=_AT_ONCE):
+                yield row
         except DRIVER_FAULTS as error:
             raise translate(error) from error
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Dialect, Executable, event, literal, select
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row, event, literal, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -97,6 +97,12 @@ class PostgresqlConnection:
     ) -> CursorResult[Any]:
         """Execute a statement, once or for many rows."""
         return await self._connection.execute(statement, parameters)
+
+    async def stream(self, statement: Executable, *, at_once: int) -> AsyncIterator[Row[Any]]:
+        """Read rows from a cursor of the server."""
+        async with self._connection.stream(statement.execution_options(yield_per=at_once)) as found:
+            async for row in found:
+                yield row
 
     async def direct(self) -> DriverStatements:
         """Return the way straight to the driver; SQLAlchemy begins with the first statement that goes through it."""

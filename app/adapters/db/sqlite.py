@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, CursorResult, Dialect, Executable, create_engine, event
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
@@ -112,6 +112,13 @@ class SqliteConnection:
         if isinstance(parameters, Sequence) and len(parameters) > _INLINE_ROWS:
             return await _in_thread(self._thread, call)
         return call()
+
+    async def stream(self, statement: Executable, *, at_once: int) -> AsyncIterator[Row[Any]]:
+        """Read rows here; the cursor itself reads on as it is asked."""
+        found = self._connection.execute(statement)
+        while rows := found.fetchmany(at_once):
+            for row in rows:
+                yield row
 
     async def direct(self) -> None:
         """There is none: SQLite's driver is called in this process, and the layers before it cost less than a hop."""

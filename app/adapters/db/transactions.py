@@ -1,10 +1,10 @@
 """What the store needs of a database: transactions, and statements inside them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Dialect, Executable, Select, Table
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row, Select, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 T = TypeVar("T")
@@ -36,6 +36,10 @@ class Link(Protocol):
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
         """Execute a statement, once or for many rows."""
+        ...
+
+    def stream(self, statement: Executable, *, at_once: int) -> AsyncIterator[Row[Any]]:
+        """Read the rows of a statement without holding more than so many at once; several streams may be open."""
         ...
 
     async def commit(self) -> None:
