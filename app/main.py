@@ -130,9 +130,9 @@ def create_app(settings: Settings, *, services: Services | None = None) -> FastA
 def _settle_memory() -> None:
     """Let the collector of cycles look at what is new, and seldom.
 
-    What stands now stays for the life of the process. An answer makes next to no cycles, but a batch makes tens of
-    thousands of objects, which by default would be walked through again and again while they are being made.
+    What stands now stays for the life of the process. An answer makes next to no cycles, but a batch makes about a
+    hundred thousand objects, which by default would be walked through again and again while they are being made.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(250_000, 20, 100)

@@ -20,6 +20,7 @@ from app.domain.license import (
     HistoryEntry,
     Intent,
     IntentState,
+    IssuedVersion,
     License,
     LicenseFilter,
     LicenseVersion,
@@ -127,10 +128,17 @@ class DirectoryRepository(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LicenseSnapshot:
-    """A license together with its current version, as one read saw them."""
+class FoundLicense:
+    """A license together with its current version, as one read saw them; the credential's bytes were not read."""
 
     license: License
+    version: IssuedVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseSnapshot(FoundLicense):
+    """A license together with its current version, as one read saw them."""
+
     version: LicenseVersion
 
 
@@ -146,8 +154,8 @@ class LicenseRepository(Protocol):
 
     async def by_identifiers(
         self, identifiers: Sequence[str]
-    ) -> Mapping[str, tuple[LicenseSnapshot, LicenseVersion]]:
-        """Answer many as `by_identifier` does, by identifier; those that name nothing are left out."""
+    ) -> Mapping[str, tuple[FoundLicense, IssuedVersion]]:
+        """Answer many as `by_identifier` does, without credentials; those that name nothing are left out."""
         ...
 
     async def find(
@@ -158,8 +166,8 @@ class LicenseRepository(Protocol):
 
     async def find_by_numbers(
         self, numbers: Sequence[str], *, type_code: str
-    ) -> Mapping[str, Sequence[LicenseSnapshot]]:
-        """Answer many as `find` does by number alone, by number; those that nobody has are left out."""
+    ) -> Mapping[str, Sequence[FoundLicense]]:
+        """Answer many as `find` does by number, without credentials; numbers that nobody has are left out."""
         ...
 
     async def find_by_former_holder(

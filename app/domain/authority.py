@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 
 from elicense.element_kinds import ElementKind as ElementKind
 
@@ -102,6 +103,13 @@ class LicenseType:
     demonstration: bool = False
     description: str = ""
     two_person: tuple[str, ...] = ()
+    kinds: Mapping[str, ElementKind] = field(init=False, compare=False, repr=False)
+    """The kind of each element by name."""
+
+    def __post_init__(self) -> None:
+        """Collect the kinds once: every question looks them up."""
+        kinds = {element.name: element.kind for element in self.elements}
+        object.__setattr__(self, "kinds", MappingProxyType(kinds))
 
     def element(self, name: str) -> ElementDefinition | None:
         """Return the definition of one element, or None."""
@@ -109,11 +117,6 @@ class LicenseType:
             if element.name == name:
                 return element
         return None
-
-    @property
-    def kinds(self) -> Mapping[str, ElementKind]:
-        """Return the kind of each element by name."""
-        return {element.name: element.kind for element in self.elements}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

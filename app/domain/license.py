@@ -145,17 +145,16 @@ class License:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LicenseVersion:
-    """One issued version: its credential bytes and all that recognises them.
+class IssuedVersion:
+    """All that recognises one issued version.
 
-    `signing_input_sha256` is hex SHA-256 over exactly the JWS signing input; `credential` the whole SD-JWT with
-    every disclosure; `status_index` the entry in the list `status_list_id`, never used again.
+    `signing_input_sha256` is hex SHA-256 over exactly the JWS signing input; `status_index` the entry in the list
+    `status_list_id`, never used again.
     """
 
     license_id: LicenseId
     version: str
     identifier: str
-    credential: str
     signing_input_sha256: str
     status_list_id: str
     status_index: int
@@ -163,6 +162,13 @@ class LicenseVersion:
     issued_at: datetime
     state: State
     env: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseVersion(IssuedVersion):
+    """One issued version with its credential: the whole SD-JWT with every disclosure."""
+
+    credential: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

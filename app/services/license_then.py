@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from app.domain.license import STATUS_VALUE, HistoryEntry, License, LicenseVersion, State
+from app.domain.license import STATUS_VALUE, HistoryEntry, IssuedVersion, License, LicenseVersion, State
 from app.ports import UnitOfWork
 from app.services.license_past import MAY_HAVE_SUCCESSORS, NO_PAST, former_values, version_values
 from app.services.past_lists import PastList, PastLists
@@ -53,7 +53,7 @@ class LicenseThen:
 async def read_then(
     unit: UnitOfWork,
     license: License,
-    asked: LicenseVersion | None,
+    asked: IssuedVersion | None,
     at: datetime,
     *,
     trust: TrustEvidence,
@@ -92,7 +92,7 @@ async def read_then(
 
 
 def _state_shown(
-    past: PastList, asked: LicenseVersion, *, recorded: State | None
+    past: PastList, asked: IssuedVersion, *, recorded: State | None
 ) -> tuple[State, StatusSource | None]:
     """Return the state that a list shows, by its exact name where the register's history agrees.
 
@@ -110,7 +110,7 @@ def _state_shown(
     return LISTED_STATES[listed], past.accepted.source
 
 
-def _recorded_state(happened: Sequence[HistoryEntry], asked: LicenseVersion) -> State | None:
+def _recorded_state(happened: Sequence[HistoryEntry], asked: IssuedVersion) -> State | None:
     if not happened or happened[-1].version < asked.version:
         return None
     last = happened[-1]

@@ -11,6 +11,7 @@ from app.services.verification_answers import AskedQuestion
 from elicense.checks import not_compared
 from elicense.evidence import RegisterEvidence
 from elicense.problems import Reason, Text
+from elicense.records import quick_constructor
 from elicense.report import (
     NOT_ASKED,
     SKIPPED,
@@ -35,6 +36,7 @@ _SPENT = Text(
 SPENT = Caution("guess_budget_spent", _SPENT)
 """Beside an answer whose elements were not compared with the register because the caller's budget was spent."""
 
+_new_guess = quick_constructor(Guess)
 _SPENT_CHECK = Check(CheckId.ELEMENTS, Outcome.CANNOT_TELL, Reason.INCOMPLETE, text=_SPENT)
 
 
@@ -54,14 +56,17 @@ async def weigh(
         subject = reference_subject(question.license, salt=salt)
     else:
         return None
-    guess = Guess(
+    guess = _new_guess(
         client_id=asked.client_id,
         subject=subject,
         license_id=None if license is None else license.id,
         authority_code=None if license is None else license.authority_code,
         by_credential=question.license is None,
+        wrong=False,
+        seconds_left=None,
     )
-    return replace(guess, seconds_left=await ledger.seconds_left(guess, now=now))
+    seconds_left = await ledger.seconds_left(guess, now=now)
+    return guess if seconds_left is None else replace(guess, seconds_left=seconds_left)
 
 
 def settle(guess: Guess | None, results: Sequence[ElementResult], ledger: GuessLedger) -> Guess | None:

@@ -154,7 +154,7 @@ class QuestionJudge:
                 issuer_url=self._issuer_url,
                 as_of=moment.as_of,
                 event_seq=event_seq,
-                compared=bool(asked.question.elements),
+                compared=bool(asked.question.elements or asked.policy.required_elements),
                 past=self._past(asked, moment),
                 placed=_is_compromised(credential, moment.trust),
             )
@@ -195,9 +195,9 @@ class QuestionJudge:
     ) -> Judged:
         past_moment = self._past(asked, moment)
         if past_moment is None:
-            found = await find_licenses(unit, reference, looked_up)
+            found = await find_licenses(unit, reference, looked_up, moment.directory)
         else:
-            found = await find_then(unit, reference, past_moment)
+            found = await find_then(unit, reference, past_moment, moment.directory)
         facts = [fact for _, fact in found]
         chosen = choose_license(facts, asked.at or moment.now)
         license = next((held for held, fact in found if fact is chosen), None)
@@ -212,8 +212,6 @@ class QuestionJudge:
             if past_moment is None:
                 past = await read_past(unit, license, compared=bool(asked.question.elements))
                 told = tell_past(chosen, past)
-            if asked.question.elements:
-                told = replace(told, kinds=moment.directory.kinds(license.type_code))
             facts = [told if fact is chosen else fact for fact in facts]
         elements = _cover(asked, moment, reference.type_code if license is None else license.type_code)
         report = verify_license(

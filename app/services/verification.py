@@ -43,6 +43,7 @@ from app.services.verification_keeping import AnswerKeeper, AnswerRows, add_rows
 from app.services.write_guard import WriteGuard
 from elicense.encoding import JsonValue, b64url_encode
 from elicense.policy import Policy
+from elicense.records import quick_constructor
 from elicense.report import Lang
 
 _ATTEMPTS = 5
@@ -85,6 +86,11 @@ class _Written:
     body: dict[str, object]
     kept: AnswerRows
     is_kept: bool
+
+
+_new_asking = quick_constructor(_Asking)
+_new_written = quick_constructor(_Written)
+_new_rows = quick_constructor(AnswerRows)
 
 
 class VerificationService:
@@ -140,7 +146,7 @@ class VerificationService:
             (asked,) = await self._nonces.use_up(
                 [asked], client_id=caller.client.id, call=call, now=moment.true_time
             )
-        asking = _Asking(asked=asked, moment=moment, caller=caller, lang=lang)
+        asking = _new_asking(asked=asked, moment=moment, caller=caller, lang=lang)
         for _ in range(_ATTEMPTS):
             try:
                 return await self._verify(asking, call=call)
@@ -194,12 +200,15 @@ class VerificationService:
     def _write_apart(self, judged: Judged, asking: _Asking, pen: ReceiptPen) -> _Written | Exception:
         """Write one answer of a group; what goes wrong with it is raised to its own caller, and stops no other."""
         try:
-            return self._write(judged, asking, pen, is_kept=not guesses_of([judged]))
+            return self._write(judged, asking, pen, in_group=True)
         except Exception as error:  # noqa: BLE001  # raised by `_verify`
             return error
 
-    def _write(self, judged: Judged, asking: _Asking, pen: ReceiptPen, *, is_kept: bool = False) -> _Written:
-        """Write the answer, its receipt and its rows. Raises GuessingLimited where the budget is spent."""
+    def _write(self, judged: Judged, asking: _Asking, pen: ReceiptPen, *, in_group: bool = False) -> _Written:
+        """Write the answer, its receipt and its rows. Raises GuessingLimited where the budget is spent.
+
+        Where `in_group`, the rows are kept with those of the others, but for wrong guesses.
+        """
         spent = _spent(judged)
         if spent is not None:
             raise GuessingLimited(spent)
@@ -216,11 +225,12 @@ class VerificationService:
             request_id=asking.caller.request_id,
         )
         leaf = make_receipt_leaf(receipt, receipt_id=record.id, env=self._env, at=at)
-        return _Written(
+        guesses = guesses_of((judged,))
+        return _new_written(
             judged=judged,
             body={**kept, "question_salt": salt_text(judged)},
-            kept=AnswerRows(records=(record,), audit=audit, leaf=leaf, guesses=guesses_of([judged])),
-            is_kept=is_kept,
+            kept=_new_rows(records=(record,), audit=audit, leaf=leaf, guesses=guesses),
+            is_kept=in_group and not guesses,
         )
 
     async def batch(

@@ -4,6 +4,7 @@ from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from app.domain.api_client import ApiClient, ClientKind
 from app.domain.errors import DomainError, FieldError
@@ -77,6 +78,7 @@ class Judged:
 
 
 _new_judged = quick_constructor(Judged)
+_new_asked = quick_constructor(AskedQuestion)
 _new_record = quick_constructor(VerificationRecord)
 
 
@@ -103,7 +105,15 @@ def accept(
         allowed = ", ".join(client.purposes)
         text = Text(f"该调用方许可的用途为 {allowed}", f"this client may verify for: {allowed}")
         raise _refusal("purpose_not_allowed", "/purpose", text)
-    return AskedQuestion(question=question, policy=policy, purpose=purpose, client_id=client.id, at=at)
+    return _new_asked(
+        question=question,
+        policy=policy,
+        purpose=purpose,
+        client_id=client.id,
+        at=at,
+        nonce_used=False,
+        posed_as=None,
+    )
 
 
 def _moment_of(text: str) -> datetime:
@@ -183,7 +193,11 @@ def next_check_due(report: VerificationReport) -> datetime | None:
     """
     if not report or report.historical:
         return None
-    asked = report.verified_at
+    return _months_later(report.verified_at)
+
+
+@lru_cache(maxsize=256)
+def _months_later(asked: datetime) -> datetime:
     years, month = divmod(asked.month - 1 + NEXT_CHECK_MONTHS, 12)
     last_day = monthrange(asked.year + years, month + 1)[1]
     return asked.replace(year=asked.year + years, month=month + 1, day=min(asked.day, last_day))

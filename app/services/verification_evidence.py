@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.domain.license import License, LicenseVersion
+from app.domain.directory import Directory
+from app.domain.license import IssuedVersion, License
 from app.domain.verification import LicenseReference
-from app.ports import LicenseSnapshot, UnitOfWork
+from app.ports import FoundLicense, UnitOfWork
 from app.services.license_past import NO_PAST, Past, held_elements, read_past
 from app.services.license_then import LicenseThen, read_then
 from app.services.past_lists import PastLists
@@ -22,6 +23,7 @@ from elicense.credential import Credential
 from elicense.elements import HeldElements
 from elicense.evidence import LiveStatus, RegisterEvidence, TrustEvidence
 from elicense.log_entry import EntryKind
+from elicense.records import quick_constructor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,20 @@ class PastMoment:
     trust: TrustEvidence
     lists: PastLists
 
-    async def read(self, unit: UnitOfWork, license: License, asked: LicenseVersion | None) -> LicenseThen:
+    async def read(self, unit: UnitOfWork, license: License, asked: IssuedVersion | None) -> LicenseThen:
         """Read what a license was then, as seen from one of its versions (None: the one in force then)."""
         return await read_then(unit, license, asked, self.at, trust=self.trust, lists=self.lists)
 
 
 UNKNOWN = RegisterAnswer(RegisterEvidence(known=False), None, None)
+_KNOWN = RegisterEvidence(known=True)
+_new_facts = quick_constructor(LicenseFacts)
+_new_live_status = quick_constructor(LiveStatus)
 
 
 async def ask_register(
     unit: UnitOfWork,
-    found: tuple[LicenseSnapshot, LicenseVersion] | None,
+    found: tuple[FoundLicense, IssuedVersion] | None,
     credential: Credential,
     *,
     issuer_url: str,
@@ -64,7 +69,7 @@ async def ask_register(
     """Tell whether the register issued exactly this credential, and what state its version is in, or was in.
 
     `found` is what was read at `as_of` or later under the credential's own identifier; every event up to `event_seq`
-    is in it. `compared` tells whether elements were asked, `past` that a past moment was, `placed` whether its place
+    is in it. `compared` tells whether elements matter, `past` that a past moment was, `placed` whether its place
     in the log matters: after its key was compromised that alone tells what is older than the theft.
     """
     if found is None or not _is_ours(credential, found[1], issuer_url):
@@ -79,14 +84,17 @@ async def ask_register(
     before = await read_past(unit, snapshot.license, compared=compared)
     live = _live_status(snapshot, version, before, as_of=as_of, event_seq=event_seq)
     # What is right is what the license says now, whichever version's file was shown.
-    elements = HeldElements(values=held_elements(snapshot.license), complete=True, former=before.former)
-    register = RegisterEvidence(known=True, elements=elements)
+    register = _KNOWN
+    if compared:
+        values = held_elements(snapshot.license)
+        elements = HeldElements(values=values, complete=True, former=before.former)
+        register = RegisterEvidence(known=True, elements=elements)
     if placed:
         register = await _placed(unit, version, register)
     return RegisterAnswer(register, live, snapshot.license)
 
 
-async def _placed(unit: UnitOfWork, version: LicenseVersion, register: RegisterEvidence) -> RegisterEvidence:
+async def _placed(unit: UnitOfWork, version: IssuedVersion, register: RegisterEvidence) -> RegisterEvidence:
     leaf = await unit.transparency_log.leaf_of(version.identifier, kind=EntryKind.ISSUANCE)
     if leaf is None:
         return register
@@ -112,14 +120,14 @@ class LookedUp:
 
     def __init__(
         self,
-        by_identifier: Mapping[str, tuple[LicenseSnapshot, LicenseVersion]],
-        by_number: Mapping[str, Mapping[str, Sequence[LicenseSnapshot]]],
+        by_identifier: Mapping[str, tuple[FoundLicense, IssuedVersion]],
+        by_number: Mapping[str, Mapping[str, Sequence[FoundLicense]]],
     ) -> None:
         """Hold licenses by identifier, and by type code and number."""
         self.by_identifier = by_identifier
         self._by_number = by_number
 
-    def numbered(self, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
+    def numbered(self, reference: LicenseReference) -> Sequence[FoundLicense]:
         """Return the licenses with the number of a reference as it was asked, else in its normal form."""
         held = self._by_number.get(reference.type_code or "", {})
         return next((held[code] for code in _spellings(reference) if code in held), ())
@@ -145,7 +153,7 @@ async def look_up(
 
 
 async def find_licenses(
-    unit: UnitOfWork, reference: LicenseReference, looked_up: LookedUp
+    unit: UnitOfWork, reference: LicenseReference, looked_up: LookedUp, directory: Directory
 ) -> Sequence[tuple[License, LicenseFacts]]:
     """Return every license that fits a reference, as facts for the judge; by holder they are read here."""
     if reference.identifier is not None:
@@ -153,16 +161,16 @@ async def find_licenses(
         if found is None:
             return ()
         snapshot, version = found
-        return ((snapshot.license, _facts(snapshot, version)),)
+        return ((snapshot.license, _facts(snapshot, version, directory)),)
     if reference.number is not None:
         snapshots = looked_up.numbered(reference)
     else:
         snapshots = await _find(unit, reference)
-    return tuple((snapshot.license, _facts(snapshot, snapshot.version)) for snapshot in snapshots)
+    return tuple((snapshot.license, _facts(snapshot, snapshot.version, directory)) for snapshot in snapshots)
 
 
 async def find_then(
-    unit: UnitOfWork, reference: LicenseReference, past: PastMoment
+    unit: UnitOfWork, reference: LicenseReference, past: PastMoment, directory: Directory
 ) -> Sequence[tuple[License, LicenseFacts]]:
     """Read every license that fits a reference, as facts of a past moment.
 
@@ -174,15 +182,15 @@ async def find_then(
         found = await unit.licenses.by_identifier(reference.identifier)
         if found is None:
             return ()
-        snapshot, version = found
-        then = await past.read(unit, snapshot.license, version)
-        return ((snapshot.license, _facts_then(then, snapshot.license, version.identifier)),)
+        named, version = found
+        then = await past.read(unit, named.license, version)
+        return ((named.license, _facts_then(then, named.license, version.identifier, directory)),)
     existed: list[tuple[License, LicenseFacts]] = []
     later: list[tuple[License, LicenseFacts]] = []
     for snapshot in await _find_ever(unit, reference):
         license = snapshot.license
         then = await past.read(unit, license, None)
-        facts = _facts_then(then, license, then.identifier)
+        facts = _facts_then(then, license, then.identifier, directory)
         if not then.existed:
             later.append((license, facts))
         elif reference.holder_code is None or facts.elements.get("holder_code") in _spellings(reference):
@@ -190,7 +198,7 @@ async def find_then(
     return existed or later
 
 
-async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
+async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[FoundLicense]:
     type_code = reference.type_code or ""
     for code in _spellings(reference):
         found = await (
@@ -203,7 +211,7 @@ async def _find(unit: UnitOfWork, reference: LicenseReference) -> Sequence[Licen
     return ()
 
 
-async def _find_ever(unit: UnitOfWork, reference: LicenseReference) -> Sequence[LicenseSnapshot]:
+async def _find_ever(unit: UnitOfWork, reference: LicenseReference) -> Sequence[FoundLicense]:
     """Find as `_find` does, by holder also the licenses that named him in an earlier version; each license once."""
     found = {snapshot.license.id: snapshot for snapshot in await _find(unit, reference)}
     if reference.number is None:
@@ -224,7 +232,7 @@ def _spellings(reference: LicenseReference) -> Sequence[str]:
     return tuple(dict.fromkeys((asked, normalize_code(asked))))
 
 
-def _is_ours(credential: Credential, version: LicenseVersion, issuer_url: str) -> bool:
+def _is_ours(credential: Credential, version: IssuedVersion, issuer_url: str) -> bool:
     claims = credential.claims
     return (
         version.signing_input_sha256 == credential.signed_digest.hex()
@@ -245,7 +253,7 @@ def tell_past(facts: LicenseFacts, past: Past) -> LicenseFacts:
     )
 
 
-def _state_of(snapshot: LicenseSnapshot, version: LicenseVersion) -> tuple[str, str | None]:
+def _state_of(snapshot: FoundLicense, version: IssuedVersion) -> tuple[str, str | None]:
     """Return the state of a version and the identifier of the one in force, if that is another.
 
     An earlier version never answers better than superseded, whatever became of the license since.
@@ -270,20 +278,21 @@ def _kind_of(license: License) -> str | None:
 
 
 def _live_status(
-    snapshot: LicenseSnapshot, version: LicenseVersion, past: Past, *, as_of: datetime, event_seq: int
+    snapshot: FoundLicense, version: IssuedVersion, past: Past, *, as_of: datetime, event_seq: int
 ) -> LiveStatus:
     state, newer = _state_of(snapshot, version)
-    return LiveStatus(
+    return _new_live_status(
         state=state,
         as_of=as_of,
         event_seq=event_seq,
         superseded_by=_replacing(newer, past),
         successors=past.successors,
         revocation=_kind_of(snapshot.license),
+        source=None,
     )
 
 
-def _facts_then(then: LicenseThen, license: License, identifier: str) -> LicenseFacts:
+def _facts_then(then: LicenseThen, license: License, identifier: str, directory: Directory) -> LicenseFacts:
     return LicenseFacts(
         identifier=identifier,
         state=then.state,
@@ -295,18 +304,23 @@ def _facts_then(then: LicenseThen, license: License, identifier: str) -> License
         source=then.source,
         successors=then.successors,
         revocation=_kind_of(license),
+        kinds=directory.kinds(license.type_code),
     )
 
 
-def _facts(snapshot: LicenseSnapshot, version: LicenseVersion) -> LicenseFacts:
+def _facts(snapshot: FoundLicense, version: IssuedVersion, directory: Directory) -> LicenseFacts:
     state, superseded_by = _state_of(snapshot, version)
     license = snapshot.license
-    return LicenseFacts(
+    return _new_facts(
         identifier=version.identifier,
         state=state,
         valid_from=license.valid_from,
         valid_until=license.valid_until,
         elements=held_elements(license),
+        former=NO_PAST.former,
         superseded_by=superseded_by,
+        source=None,
+        successors=(),
         revocation=_kind_of(license),
+        kinds=directory.kinds(license.type_code),
     )

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from asyncpg import (  # type: ignore[import-untyped]
     IntegrityConstraintViolationError,
     InterfaceError,
+    InternalClientError,
     PostgresError,
 )
 from sqlalchemy import Dialect, Select, Table
@@ -21,7 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.db.errors import TryAgain, by_constraint, by_state, translate
 from app.adapters.db.transactions import DRIVER_FAULTS
 
-_FAULTS = (*DRIVER_FAULTS, PostgresError, InterfaceError)
+FAULTS = (*DRIVER_FAULTS, PostgresError, InterfaceError, InternalClientError)
+"""What the driver raises, called straight."""
 
 _Converts: TypeAlias = tuple[tuple[int, Callable[[Any], Any]], ...]
 """What turns the values at some places into what the driver takes, or what it gives into what a column holds."""
@@ -43,8 +45,8 @@ class DriverStatements:
         values = [insertion.values(row) for row in rows]
         try:
             await self._driver.executemany(insertion.sql, values)
-        except _FAULTS as error:
-            raise await self._translated(error) from error
+        except FAULTS as error:
+            raise await self.translated(error) from error
 
     async def rows(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Any]:
         """Return all rows, columns by name as SQLAlchemy's rows have them."""
@@ -52,12 +54,14 @@ class DriverStatements:
         arguments = question.arguments(values)
         try:
             records = await self._driver.fetch(question.sql, *arguments)
-        except _FAULTS as error:
-            raise await self._translated(error) from error
+        except FAULTS as error:
+            raise await self.translated(error) from error
         return [question.read(record) for record in records]
 
-    async def _translated(self, error: Exception) -> Exception:
-        if not self._driver.is_closed():
+    async def translated(self, error: Exception) -> Exception:
+        """Return what to raise instead of a fault of the driver's; a connection that broke is not used again."""
+        # The driver lost count of where it stands on the line: no more use than a broken one.
+        if not self._driver.is_closed() and not isinstance(error, InternalClientError):
             return _translate(error)
         await self._connection.invalidate()  # the pool does not see what happens to its driver here
         return TryAgain(lost_connection=True)

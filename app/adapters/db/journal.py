@@ -13,7 +13,7 @@ from app.domain.events import AuditEntry, Event, LogLeaf
 
 _AUDIT: Final = "audit"
 _EVENT_COUNTER: Final = "events"
-_LAST_EVENT: Final = select(counters.c.value).where(counters.c.name == _EVENT_COUNTER)
+_LAST_EVENT: Final = select(counters.c.value).where(counters.c.name == bindparam("counter"))
 
 
 class SqlJournal:
@@ -72,7 +72,8 @@ class SqlJournal:
 
         The counter moves in the transaction that numbers the events, so one short row says what the whole table would.
         """
-        return int(await self._session.scalar(_LAST_EVENT) or 0)
+        rows = await self._session.named_rows(_LAST_EVENT, {"counter": _EVENT_COUNTER})
+        return int(rows[0].value) if rows else 0
 
     async def _advance_counter(self, count: int) -> int:
         statement = self._session.insert(counters).values(name=_EVENT_COUNTER, value=count)

@@ -11,6 +11,7 @@ from app.domain.license import (
     Action,
     HistoryEntry,
     Holder,
+    IssuedVersion,
     License,
     LicenseVersion,
     Replacement,
@@ -51,6 +52,7 @@ def license_values(license_: License) -> dict[str, Any]:
 
 _new_license = quick_constructor(License)
 _new_holder = quick_constructor(Holder)
+_new_issued = quick_constructor(IssuedVersion)
 _new_version = quick_constructor(LicenseVersion)
 _STATES = {state.value: state for state in State}
 
@@ -161,6 +163,22 @@ def version_from_row(row: Row[Any]) -> LicenseVersion:
         version=row.v_version,
         identifier=row.v_identifier,
         credential=row.v_credential,
+        signing_input_sha256=row.v_signing_input_sha256,
+        status_list_id=row.v_status_list_id,
+        status_index=row.v_status_index,
+        kid=row.v_kid,
+        issued_at=row.v_issued_at,
+        state=_STATES[row.v_state],
+        env=row.v_env,
+    )
+
+
+def issued_version_from_row(row: Row[Any]) -> IssuedVersion:
+    """Make what recognises a version from a row whose columns of it are labelled `v_…`."""
+    return _new_issued(
+        license_id=row.v_license_id,
+        version=row.v_version,
+        identifier=row.v_identifier,
         signing_input_sha256=row.v_signing_input_sha256,
         status_list_id=row.v_status_list_id,
         status_index=row.v_status_index,

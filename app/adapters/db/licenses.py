@@ -11,6 +11,7 @@ from app.adapters.db.license_numbers import hold_numbers
 from app.adapters.db.license_rows import (
     history_from_row,
     history_values,
+    issued_version_from_row,
     license_from_row,
     license_values,
     version_from_row,
@@ -23,6 +24,7 @@ from app.domain.key_history import SignedVersion
 from app.domain.license import (
     ENDED,
     HistoryEntry,
+    IssuedVersion,
     License,
     LicenseFilter,
     LicenseVersion,
@@ -30,27 +32,30 @@ from app.domain.license import (
     RevocationKind,
     State,
 )
-from app.ports import LicenseSnapshot
+from app.ports import FoundLicense, LicenseSnapshot
 from elicense.log_entry import EntryKind
+from elicense.records import quick_constructor
 
 _PAGE: Final = "licenses"
 _KEYS_PER_QUERY: Final = 1000
 
 # Columns of a version under names of their own: both tables have identifier, version and state.
 _VERSION = [column.label(f"v_{column.name}") for column in license_versions.columns]
-_SNAPSHOT: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(
-    license_versions,
-    and_(license_versions.c.license_id == licenses.c.id, license_versions.c.version == licenses.c.version),
-)
+_OF_LICENSE: Final = license_versions.c.license_id == licenses.c.id
+_IS_CURRENT: Final = and_(_OF_LICENSE, license_versions.c.version == licenses.c.version)
+_SNAPSHOT: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(license_versions, _IS_CURRENT)
+# Asked by every verification, which needs the bytes of no credential: they are most of the row.
+_RECOGNISED = [column for column in _VERSION if column.name != "v_credential"]
+_FOUND: Final[Select[Any]] = select(*licenses.columns, *_RECOGNISED).join(license_versions, _IS_CURRENT)
 _GET: Final = select(licenses).where(licenses.c.id == bindparam("wanted"))
 _GET_SNAPSHOT: Final = _SNAPSHOT.where(licenses.c.id == bindparam("wanted"))
-_NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(
-    license_versions, license_versions.c.license_id == licenses.c.id
-)
+_NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(license_versions, _OF_LICENSE)
+_FOUND_NAMED: Final[Select[Any]] = select(*licenses.columns, *_RECOGNISED).join(license_versions, _OF_LICENSE)
 _GET_NAMED: Final = _NAMED.where(license_versions.c.identifier == bindparam("wanted"))
 # Made once, for any number of names: to build a statement costs more than to run one.
 _GET_ALL_NAMED: Final = {
-    dialect: _NAMED.where(among(license_versions.c.identifier, "wanted", dialect)) for dialect in DIALECTS
+    dialect: _FOUND_NAMED.where(among(license_versions.c.identifier, "wanted", dialect))
+    for dialect in DIALECTS
 }
 _ENDED_LAST: Final = case((licenses.c.state.in_([state.value for state in ENDED]), 1), else_=0)
 _LIVE_FIRST: Final = (
@@ -59,7 +64,7 @@ _LIVE_FIRST: Final = (
     .limit(bindparam("most"))
 )
 _FIND_BY_NUMBERS: Final = {
-    dialect: _SNAPSHOT.where(
+    dialect: _FOUND.where(
         licenses.c.type_code == bindparam("wanted_type"), among(licenses.c.number, "wanted_numbers", dialect)
     )
     for dialect in DIALECTS
@@ -73,6 +78,8 @@ _FIND_BY_FORMER_HOLDER: Final = _LIVE_FIRST.where(
         )
     )
 )
+
+_new_found = quick_constructor(FoundLicense)
 
 
 class SqlLicenses:
@@ -104,27 +111,29 @@ class SqlLicenses:
     async def by_identifier(self, identifier: str) -> tuple[LicenseSnapshot, LicenseVersion] | None:
         """Return the license (with its current version) and the version the identifier names, old or current."""
         row = await self._session.row(_GET_NAMED, {"wanted": identifier})
-        return None if row is None else await self._named(row)
-
-    async def by_identifiers(
-        self, identifiers: Sequence[str]
-    ) -> Mapping[str, tuple[LicenseSnapshot, LicenseVersion]]:
-        """Answer many as `by_identifier` does, by identifier; those that name nothing are left out."""
-        found: dict[str, tuple[LicenseSnapshot, LicenseVersion]] = {}
-        for start in range(0, len(identifiers), _KEYS_PER_QUERY):
-            some = {"wanted": identifiers[start : start + _KEYS_PER_QUERY]}
-            for row in await self._session.named_rows(_GET_ALL_NAMED[self._session.dialect], some):
-                named = await self._named(row)
-                if named is not None:
-                    found[named[1].identifier] = named
-        return found
-
-    async def _named(self, row: Row[Any]) -> tuple[LicenseSnapshot, LicenseVersion] | None:
+        if row is None:
+            return None
         license, version = license_from_row(row), version_from_row(row)
         if license.version == version.version:
             return LicenseSnapshot(license=license, version=version), version
         current = await self.snapshot(license.id)
         return None if current is None else (current, version)
+
+    async def by_identifiers(
+        self, identifiers: Sequence[str]
+    ) -> Mapping[str, tuple[FoundLicense, IssuedVersion]]:
+        """Answer many as `by_identifier` does, without credentials; those that name nothing are left out."""
+        found: dict[str, tuple[FoundLicense, IssuedVersion]] = {}
+        for start in range(0, len(identifiers), _KEYS_PER_QUERY):
+            some = {"wanted": identifiers[start : start + _KEYS_PER_QUERY]}
+            for row in await self._session.named_rows(_GET_ALL_NAMED[self._session.dialect], some):
+                license, version = license_from_row(row), issued_version_from_row(row)
+                current: FoundLicense | None = _new_found(license=license, version=version)
+                if license.version != version.version:
+                    current = await self.snapshot(license.id)
+                if current is not None:
+                    found[version.identifier] = (current, version)
+        return found
 
     async def find(
         self, *, number: str | None = None, holder_code: str | None = None, type_code: str, limit: int = 1000
@@ -149,13 +158,14 @@ class SqlLicenses:
 
     async def find_by_numbers(
         self, numbers: Sequence[str], *, type_code: str
-    ) -> Mapping[str, Sequence[LicenseSnapshot]]:
-        """Answer many as `find` does by number alone, by number; those that nobody has are left out."""
-        found: dict[str, list[LicenseSnapshot]] = {}
+    ) -> Mapping[str, Sequence[FoundLicense]]:
+        """Answer many as `find` does by number, without credentials; numbers that nobody has are left out."""
+        found: dict[str, list[FoundLicense]] = {}
         for start in range(0, len(numbers), _KEYS_PER_QUERY):
             some = {"wanted_type": type_code, "wanted_numbers": numbers[start : start + _KEYS_PER_QUERY]}
             for row in await self._session.named_rows(_FIND_BY_NUMBERS[self._session.dialect], some):
-                found.setdefault(row.number, []).append(_snapshot(row))
+                one = _new_found(license=license_from_row(row), version=issued_version_from_row(row))
+                found.setdefault(row.number, []).append(one)
         for same in found.values():
             if len(same) > 1:
                 same.sort(key=lambda snapshot: snapshot.license.id, reverse=True)

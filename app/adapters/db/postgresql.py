@@ -13,17 +13,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row, event, literal, select
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row, event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.adapters.db.direct import DriverStatements
+from app.adapters.db.direct import FAULTS, DriverStatements
 from app.adapters.db.errors import translate, unavailable
 from app.adapters.db.transactions import DRIVER_FAULTS, ask
 
 T = TypeVar("T")
 
-_BEGIN: Final = select(literal(1))
 # `remote_apply` promises more than `on`; `local`, `remote_write` and `off` promise less to somebody.
 _DURABLE_COMMITS: Final = frozenset({"on", "remote_apply"})
 
@@ -47,10 +46,9 @@ class PostgresqlTransactions:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=30,
-            isolation_level="REPEATABLE READ",
+            isolation_level="AUTOCOMMIT",  # the transactions are begun on the driver, see `PostgresqlConnection`
             connect_args={"timeout": 10, "command_timeout": statement_seconds, **options},
         )
-        self._readers = self._engine.execution_options(postgresql_readonly=True)
         event.listen(self._engine.sync_engine, "connect", _check)
         if create and schema is not None:
             event.listen(self._engine.sync_engine, "connect", partial(_make_schema, schema))
@@ -58,20 +56,22 @@ class PostgresqlTransactions:
     @asynccontextmanager
     async def transaction(self, *, write: bool) -> "AsyncIterator[PostgresqlConnection]":
         """Begin a transaction; on leaving roll back whatever was not committed and give the connection back."""
-        connection = (self._engine if write else self._readers).connect()
+        connection = self._engine.connect()
         try:
             await connection.start()
         except DRIVER_FAULTS as error:
             raise translate(error) from error
+        link, usable = PostgresqlConnection(connection), True
         try:
-            try:
-                await connection.begin()
-            except DRIVER_FAULTS as error:
-                raise translate(error) from error
-            yield PostgresqlConnection(connection)
+            await link.begin(write=write)
+            yield link
+        except BaseException as error:
+            # Cancelled, perhaps in the middle of a statement whose answer the driver still waits for.
+            usable = isinstance(error, Exception)
+            raise
         finally:
             # Also when the task is being cancelled: a connection never goes back with its transaction open.
-            await asyncio.shield(asyncio.ensure_future(_give_back(connection)))
+            await asyncio.shield(asyncio.ensure_future(link.give_back(usable=usable)))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -79,18 +79,55 @@ class PostgresqlTransactions:
 
 
 class PostgresqlConnection:
-    """A connection inside a transaction (implements `transactions.Link`)."""
+    """A connection inside a transaction (implements `transactions.Link`).
 
-    __slots__ = ("_connection", "_direct")
+    The transaction is the driver's: SQLAlchemy, told to begin none, runs its statements inside of it.
+    """
+
+    __slots__ = ("_connection", "_driver", "_is_committed", "_transaction", "direct")
 
     def __init__(self, connection: AsyncConnection) -> None:
+        sync = connection.sync_connection
+        assert sync is not None  # it was started
+        self._driver: Any = sync.connection.driver_connection
         self._connection = connection
-        self._direct: DriverStatements | None = None
+        self._transaction: Any = None
+        self._is_committed = False
+        self.direct = DriverStatements(connection, self._driver)
 
     @property
     def dialect(self) -> Dialect:
         """Tell the dialect statements are compiled for."""
         return self._connection.dialect
+
+    async def begin(self, *, write: bool) -> None:
+        """Begin; the snapshot is that of the first statement. A pooled connection may turn out to be gone."""
+        try:
+            self._transaction = self._driver.transaction(isolation="repeatable_read", readonly=not write)
+            await self._transaction.start()
+        except FAULTS as error:
+            raise await self.direct.translated(error) from error
+
+    async def give_back(self, *, usable: bool) -> None:
+        """Roll back what was not committed and return the connection; one that is not `usable` is thrown away."""
+        try:
+            if usable and self._transaction is not None and not self._is_committed:
+                await self._transaction.rollback()
+        except FAULTS:
+            # Broken, or cut off in a beginning or a commit: what became of it only the server knows.
+            usable = False
+        finally:
+            await self._leave(usable=usable)
+
+    async def _leave(self, *, usable: bool) -> None:
+        try:
+            if not usable:
+                await self._connection.invalidate()
+            await self._connection.close()
+        except DRIVER_FAULTS:
+            # A line that breaks while the connection is being closed can leave it closed: then nothing is left to do.
+            if not self._connection.closed:
+                await self._connection.invalidate()
 
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -104,35 +141,17 @@ class PostgresqlConnection:
             async for row in found:
                 yield row
 
-    async def direct(self) -> DriverStatements:
-        """Return the way straight to the driver; SQLAlchemy begins with the first statement that goes through it."""
-        if self._direct is None:
-            try:
-                driver: Any = (await self._connection.get_raw_connection()).driver_connection
-                if not driver.is_in_transaction():
-                    await self._connection.execute(_BEGIN)
-            except DRIVER_FAULTS as error:
-                raise translate(error) from error
-            self._direct = DriverStatements(self._connection, driver)
-        return self._direct
-
     async def commit(self) -> None:
         """Commit durably."""
-        await self._connection.commit()
+        try:
+            await self._transaction.commit()
+        except FAULTS as error:
+            raise await self.direct.translated(error) from error
+        self._is_committed = True
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:
         """Run a plain function on the connection."""
         return await self._connection.run_sync(work)
-
-
-async def _give_back(connection: AsyncConnection) -> None:
-    """Roll back and return the connection; one too broken for that has lost its transaction anyway."""
-    try:
-        await connection.close()
-    except DRIVER_FAULTS:
-        # A line that breaks while the connection is being closed can leave it closed: then nothing is left to give up.
-        if not connection.closed:
-            await connection.invalidate()
 
 
 def _make_schema(schema: str, connection: Any, _record: Any) -> None:

@@ -98,7 +98,7 @@ class Session:
         """Insert rows of the same columns with one prepared statement (the driver's executemany); none of none."""
         if not rows:
             return
-        direct = await self._link.direct()
+        direct = self._link.direct
         if direct is None:
             await self.run(_insert_into(table), rows)
         else:
@@ -106,7 +106,7 @@ class Session:
 
     async def named_rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
         """Return all rows of a statement that is made once and asked often; columns are read by name."""
-        direct = await self._link.direct()
+        direct = self._link.direct
         return await (self.rows(statement, values) if direct is None else direct.rows(statement, values))
 
     def insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":

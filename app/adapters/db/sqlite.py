@@ -93,11 +93,13 @@ class SqliteTransactions:
 class SqliteConnection:
     """A connection inside a transaction (implements `transactions.Link`)."""
 
-    __slots__ = ("_connection", "_thread")
+    __slots__ = ("_connection", "_thread", "direct")
 
     def __init__(self, connection: Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
         self._thread = thread
+        # SQLite's driver is called in this process, and the layers before it cost less than a hop.
+        self.direct: None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -119,10 +121,6 @@ class SqliteConnection:
         while rows := found.fetchmany(at_once):
             for row in rows:
                 yield row
-
-    async def direct(self) -> None:
-        """There is none: SQLite's driver is called in this process, and the layers before it cost less than a hop."""
-        return None
 
     async def commit(self) -> None:
         """Commit in the thread: it returns when the WAL is on the disk."""

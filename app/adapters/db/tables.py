@@ -34,7 +34,7 @@ from app.adapters.db.log_tables import log_cut_checkpoints as log_cut_checkpoint
 from app.adapters.db.log_tables import log_heads as log_heads
 from app.adapters.db.log_tables import log_tiles as log_tiles
 from app.adapters.db.metadata import metadata as metadata
-from app.adapters.db.types import JsonText, UtcTime
+from app.adapters.db.types import JsonText, OwnJson, UtcTime
 
 installation = Table(
     "installation",
@@ -410,7 +410,7 @@ verifications = Table(
     Column("verified_at", UtcTime, nullable=False),
     Column("next_check_due", UtcTime),
     Column("batch_id", Text),
-    Column("answer", JsonText, nullable=False),
+    Column("answer", OwnJson, nullable=False),
     PrimaryKeyConstraint("id", name="pk_verifications"),
     Index("ix_verifications_client", "client_id", "id"),
     Index("ix_verifications_reference", "client_id", "reference", "id"),

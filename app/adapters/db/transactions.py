@@ -32,6 +32,11 @@ class Link(Protocol):
         """Tell the dialect statements are compiled for."""
         ...
 
+    @property
+    def direct(self) -> Direct | None:
+        """Return the way straight to the driver, where there is one."""
+        ...
+
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
@@ -43,11 +48,7 @@ class Link(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Commit durably."""
-        ...
-
-    async def direct(self) -> Direct | None:
-        """Return the way straight to the driver, where there is one; the transaction has begun then."""
+        """Commit durably. Raises DRIVER_FAULTS, or what `errors.translate` makes of them."""
         ...
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:

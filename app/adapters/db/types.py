@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from elicense.encoding import dump_json, read_own_json
+from elicense.encoding import dump_finite_json, dump_json, read_own_json
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -57,3 +57,13 @@ class JsonText(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Parse what was stored."""
         return None if value is None else read_own_json(value)
+
+
+class OwnJson(JsonText):
+    """Store JSON that this service built itself, as `JsonText` does: nobody looks for NaN and infinities in it."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Render compact JSON."""
+        return None if value is None else dump_finite_json(value).decode("utf-8")

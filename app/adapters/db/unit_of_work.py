@@ -136,12 +136,12 @@ class SqlStore:
     async def _commit(self, link: Link) -> None:
         try:
             await link.commit()
-        except DRIVER_FAULTS as error:
+        except (TryAgain, *DRIVER_FAULTS) as error:
             if is_sync_failure(error):
                 self._failed = True
                 log.critical("storage_failed")
                 raise storage_failed() from error
-            fault = translate(error)
+            fault = error if isinstance(error, TryAgain) else translate(error)
             if isinstance(fault, TryAgain) and fault.lost_connection:
                 raise unavailable("the connection broke while a change was being stored") from error
             raise fault from error

@@ -17,7 +17,10 @@ from app.api.schemas.fields import (
 )
 from app.api.schemas.policies import PolicyReference
 from app.domain.verification import KeyBinding, LicenseReference, Question
+from elicense.records import quick_constructor
 
+_new_question = quick_constructor(Question)
+_new_reference = quick_constructor(LicenseReference)
 _REFERENCE_SHAPES = (
     frozenset({"holder_code", "type_code"}),
     frozenset({"identifier"}),
@@ -81,11 +84,11 @@ class QuestionBody(StrictModel):
     def to_domain(self) -> Question:
         """Return the domain's question."""
         named = self.license
-        return Question(
+        return _new_question(
             credential=self.credential,
             license=None
             if named is None
-            else LicenseReference(
+            else _new_reference(
                 holder_code=named.holder_code,
                 type_code=named.type_code,
                 identifier=named.identifier,

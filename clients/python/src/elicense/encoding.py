@@ -11,6 +11,7 @@ import math
 from binascii import Error as BinasciiError
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 from elicense import quick_json
@@ -144,18 +145,19 @@ def parse_json(
     """
     if len(data) > max_bytes:
         raise malformed(f"JSON is longer than {max_bytes} bytes")
-    # Brackets inside strings count too: that only sends a few harmless texts down the slow path.
-    deep = data.count(b"{") + data.count(b"[") > max_depth
     if _loads is not None and b"\\" not in data:
         try:
             value = _loads(data)
         except _LOADS_REFUSALS:
             value = None  # read again below, to say what is wrong with it
+        counted = quick_json.count(value)
         # Without backslashes every quotation mark begins or ends a string.
-        if value is not None and quick_json.count_strings(value) == data.count(b'"') >> 1:
-            if deep:
+        if value is not None and counted is not None and counted[0] == data.count(b'"') >> 1:
+            if counted[1] > max_depth:
                 _check_depth(value, max_depth)
             return value  # type: ignore[no-any-return]
+    # Brackets inside strings count too: that only sends a few harmless texts down the slow path.
+    deep = data.count(b"{") + data.count(b"[") > max_depth
     try:
         text = data.decode("utf-8")
         if text[:1] in _WHITESPACE:
@@ -367,6 +369,13 @@ def from_unix(seconds: int) -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Write a UTC moment as RFC 3339 with whole seconds and Z."""
+    return _utc_text(moment) if moment.tzinfo is UTC else moment.isoformat()[:19] + "Z"
+
+
+@lru_cache(maxsize=256)
+def _utc_text(moment: datetime) -> str:
+    # Remembered because an answer names the same few moments again and again. Only of moments in UTC itself: others
+    # can be equal to them.
     return moment.isoformat()[:19] + "Z"
 
 

@@ -27,26 +27,28 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 _LONGEST = 1_000_000
 
 
-def count_strings(value: object) -> int | None:
-    """Count the strings in a parsed value, member names included; None where it holds a float or a large integer.
+def count(value: object) -> tuple[int, int] | None:
+    """Count the strings in a parsed value, member names included, and the lists and dicts in it, itself included.
 
-    The faster library reads integers beyond its range as floats, and keeps the last of repeated members: what a count
-    lower than that of the text gives away.
+    None where it holds a float or a large integer: the faster library reads integers beyond its range as floats. It
+    also keeps the last of repeated members: what a count of strings lower than that of the text gives away.
     """
-    count = 0
+    strings = containers = 0
     waiting: list[Any] = [value]
     for item in waiting:
         kind = type(item)
         if kind is str:
-            count += 1
+            strings += 1
         elif kind is dict:
-            count += len(item)
+            containers += 1
+            strings += len(item)
             waiting.extend(item.values())
         elif kind is list:
+            containers += 1
             waiting.extend(item)
         elif kind is float or (kind is int and not -_MAX_SAFE_INTEGER <= item <= _MAX_SAFE_INTEGER):
             return None
-    return count
+    return strings, containers
 
 
 def dump(value: object, *, finite: bool = False) -> bytes | None:
