@@ -418,6 +418,23 @@ async def test_the_loop_runs_on_while_a_write_waits_for_another_process(
     await writing
 
 
+@on_postgresql
+async def test_statements_go_on_when_a_migration_changes_what_they_return(
+    store: SqlStore, database_url: str
+) -> None:
+    async def read(unit: UnitOfWork) -> tuple[int, int]:
+        return await unit.journal.last_event_seq(), await unit.directory.revision()
+
+    await store.write(lambda unit: unit.directory.put_area(AREA))
+    before = await store.read(read)
+    migrating = open_transactions(database_url, pool_size=1)
+    async with migrating.transaction(write=True) as link:
+        await link.execute(text("ALTER TABLE counters ALTER COLUMN value TYPE numeric(20)"))
+        await link.commit()
+    await migrating.close()
+    assert await store.read(read) == before
+
+
 def _kill_connections(server: PostgreSQL, database_url: str) -> None:
     name = database_url.rsplit("/", 1)[1].split("?")[0]
     server.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")

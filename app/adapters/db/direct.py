@@ -14,6 +14,7 @@ from asyncpg import (  # type: ignore[import-untyped]
     IntegrityConstraintViolationError,
     InterfaceError,
     InternalClientError,
+    InvalidCachedStatementError,
     PostgresError,
 )
 from sqlalchemy import Dialect, Select, Table
@@ -68,6 +69,8 @@ class DriverStatements:
 
 
 def _translate(error: Exception) -> Exception:
+    if isinstance(error, InvalidCachedStatementError):
+        return TryAgain()  # a migration changed what the statement returns, and the driver has forgotten it by now
     if isinstance(error, IntegrityConstraintViolationError):
         return by_constraint(error.constraint_name)
     return by_state(error.sqlstate) if isinstance(error, PostgresError) else translate(error)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import UniqueConstraint
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.adapters.db.tables import metadata
@@ -152,6 +153,8 @@ def translate(error: Exception) -> Exception:
         return unavailable()  # OSError, time-outs of driver or pool: no connection, or none free in time
     if error.connection_invalidated:
         return TryAgain(lost_connection=True)
+    if isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
+        return TryAgain()  # a migration changed what the statement returns; it is prepared anew next time
     return _translate_driver(error)
 
 
