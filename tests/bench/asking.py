@@ -1,10 +1,9 @@
 """P4 and P5: questions by number with elements, and batches of a thousand credentials, on `elicense serve`."""
 
 import asyncio
-import json
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -12,17 +11,20 @@ import psutil
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.bench.measure import Goal, interleave, ratio_of
-from tests.bench.offline import raw_verify
-from tests.bench.online import (
+from tests.bench.driving import (
     BARE_CALLS,
     drive,
     free_port,
     plain_call,
+    post,
+    rate,
+    seconds_of,
     server,
     server_command,
     wait_for,
 )
+from tests.bench.measure import Goal, interleave, ratio_of
+from tests.bench.offline import raw_verify
 from tests.bench.register import (
     Register,
     issue,
@@ -87,16 +89,16 @@ async def _by_number(register: Register, *, rounds: int, many: int) -> dict[str,
         few: list[float] = []
         for _ in range(rounds):
             database = _database_seconds()
-            ours.append(await _rate([service], port, calls))
+            ours.append(await rate([service], port, calls, check=_VALID))
             few.append(CALLS / ours[-1] + _database_seconds() - database)
-            bare.append(await _rate([plain], bare_port, empty, check=b"valid"))
+            bare.append(await rate([plain], bare_port, empty, check=b"valid"))
         await _fill(register, many)
         await _warm_up(port, calls, bare_port, empty)
         grown: list[float] = []
         for _ in range(rounds):
             database = _database_seconds()
-            rate = await _rate([service], port, calls)
-            grown.append(CALLS / rate + _database_seconds() - database)
+            answered = await rate([service], port, calls, check=_VALID)
+            grown.append(CALLS / answered + _database_seconds() - database)
     ratio, spread = ratio_of(ours, bare)
     growth, scatter = ratio_of(grown, few)
     return {
@@ -147,7 +149,7 @@ async def _batches(register: Register, *, rounds: int) -> dict[str, Goal]:
         await wait_for(port)
         await drive(port, batches[:WARM_UPS], check=_VALID)  # all at once: both processes get some
         for batch in batches[WARM_UPS:]:
-            ours.append(BATCH * await _rate([service], port, [batch]))
+            ours.append(BATCH * await rate([service], port, [batch], check=_VALID))
             raw.append(interleave({"raw": raw_verify(samples)}, rounds=1).median("raw"))
     ratio, spread = ratio_of(ours, raw)
     return {
@@ -164,33 +166,9 @@ async def _batches(register: Register, *, rounds: int) -> dict[str, Goal]:
     }
 
 
-def post(port: int, key: str, path: str, body: Mapping[str, object]) -> bytes:
-    """Return the raw HTTP request that posts `body`."""
-    content = json.dumps(body).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
-    return head.encode() + content
-
-
 async def _warm_up(port: int, calls: Sequence[bytes], bare_port: int, empty: Sequence[bytes]) -> None:
     await drive(port, calls, check=_VALID)
     await drive(bare_port, empty, check=b"valid")
-
-
-async def _rate(
-    processes: Iterable[psutil.Process], port: int, calls: Sequence[bytes], *, check: bytes = _VALID
-) -> float:
-    served = [one for process in processes for one in (process, *process.children(recursive=True))]
-    before = sum(map(_seconds, served))
-    await drive(port, calls, check=check)
-    return len(calls) / (sum(map(_seconds, served)) - before)
-
-
-def _seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _database_seconds() -> float:
@@ -199,7 +177,7 @@ def _database_seconds() -> float:
     for process in psutil.process_iter(["name"]):
         if process.info["name"] == "postgres":
             try:
-                total += _seconds(process)
+                total += seconds_of(process)
             except psutil.NoSuchProcess:
                 continue  # a backend that ended in between has no more to add
     return total

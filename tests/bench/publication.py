@@ -18,8 +18,8 @@ from app.ports import UnitOfWork
 from app.services.container import Services
 from app.services.status_indices import LIST_SIZE, list_uri
 from elicense.folding import deflate_fingerprint
+from tests.bench.driving import drive, free_port, question, server, wait_for
 from tests.bench.measure import Goal
-from tests.bench.online import drive, free_port, question, server, wait_for
 from tests.bench.register import (
     Register,
     issue,
