@@ -91,8 +91,13 @@ def _checkpoints(register: Register) -> int:
 
 
 def test_sequencers_lose_no_leaf_and_fork_no_log(register: Register) -> None:
-    assert _sequence_while_writing(register, sequencers=3, leaves=600, kills=3) == []
-    assert _checkpoints(register) > 3, "there were states to be consistent with"
+    for round_ in range(
+        3
+    ):  # where the writers are quick, or the sequencers slow to come, few states lie between
+        assert _sequence_while_writing(register, sequencers=3, leaves=600, kills=3, round_=round_) == []
+        if _checkpoints(register) > 3:
+            return
+    raise AssertionError("three rounds, and hardly a state to be consistent with")
 
 
 @pytest.mark.soak
