@@ -129,7 +129,7 @@ class DirectoryRepository(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundLicense:
-    """A license together with its current version, as one read saw them; the credential's bytes were not read."""
+    """A license together with its current version, as one read saw them, with or without its credential."""
 
     license: License
     version: IssuedVersion
@@ -137,7 +137,7 @@ class FoundLicense:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseSnapshot(FoundLicense):
-    """A license together with its current version, as one read saw them."""
+    """A license together with its current version and its credential, as one read saw them."""
 
     version: LicenseVersion
 

@@ -146,7 +146,7 @@ class License:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedVersion:
-    """All that recognises one issued version.
+    """All that recognizes one issued version.
 
     `signing_input_sha256` is hex SHA-256 over exactly the JWS signing input; `status_index` the entry in the list
     `status_list_id`, never used again.

@@ -91,9 +91,8 @@ def _checkpoints(register: Register) -> int:
 
 
 def test_sequencers_lose_no_leaf_and_fork_no_log(register: Register) -> None:
-    for round_ in range(
-        3
-    ):  # where the writers are quick, or the sequencers slow to come, few states lie between
+    # Where the writers are quick, or the sequencers slow to come, few states lie between. Each round checks all so far.
+    for round_ in range(3):
         assert _sequence_while_writing(register, sequencers=3, leaves=600, kills=3, round_=round_) == []
         if _checkpoints(register) > 3:
             return

@@ -20,7 +20,7 @@ def _without_credential(version: IssuedVersion) -> dict[str, object]:
     return {field.name: getattr(version, field.name) for field in fields(IssuedVersion)}
 
 
-def _recognised(found: FoundLicense) -> tuple[License, dict[str, object]]:
+def _recognized(found: FoundLicense) -> tuple[License, dict[str, object]]:
     return found.license, _without_credential(found.version)
 
 
@@ -94,8 +94,8 @@ async def test_many_are_found_by_number_as_each_is_alone(store: SqlStore) -> Non
     async def read(unit: UnitOfWork) -> None:
         asked = ["N-1", "nobody's", "N-2", *(f"M-{n}" for n in range(1500))]
         found = await unit.licenses.find_by_numbers(asked, type_code=TYPE_CODE)
-        assert {number: [_recognised(one) for one in some] for number, some in found.items()} == {
-            number: [_recognised(one) for one in await unit.licenses.find(number=number, type_code=TYPE_CODE)]
+        assert {number: [_recognized(one) for one in some] for number, some in found.items()} == {
+            number: [_recognized(one) for one in await unit.licenses.find(number=number, type_code=TYPE_CODE)]
             for number in ("N-1", "N-2")
         }
         assert await unit.licenses.find_by_numbers(["N-1"], type_code="other") == {}
@@ -116,7 +116,7 @@ async def test_many_are_found_by_identifier_as_each_is_alone(store: SqlStore) ->
             alone = await unit.licenses.by_identifier(name)
             assert alone is not None
             current, version = found[name]
-            assert _recognised(current) == _recognised(alone[0])
+            assert _recognized(current) == _recognized(alone[0])
             assert _without_credential(version) == _without_credential(alone[1])
 
     await store.read(read)

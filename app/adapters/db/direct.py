@@ -70,9 +70,8 @@ class DriverStatements:
 
 def _translate(error: Exception) -> Exception:
     if isinstance(error, InvalidCachedStatementError):
-        return (
-            TryAgain()
-        )  # a migration changed what the statement returns, and the driver has forgotten it by now
+        # A migration changed what the statement returns, and the driver has forgotten it by now.
+        return TryAgain()
     if isinstance(error, IntegrityConstraintViolationError):
         return by_constraint(error.constraint_name)
     return by_state(error.sqlstate) if isinstance(error, PostgresError) else translate(error)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from app.adapters.db.session import flat_values
 from app.domain.ids import LicenseId
 from app.domain.license import (
     Action,
@@ -53,7 +54,6 @@ def license_values(license_: License) -> dict[str, Any]:
 _new_license = quick_constructor(License)
 _new_holder = quick_constructor(Holder)
 _new_issued = quick_constructor(IssuedVersion)
-_new_version = quick_constructor(LicenseVersion)
 _STATES = {state.value: state for state in State}
 
 
@@ -156,25 +156,8 @@ def version_values(version: LicenseVersion) -> dict[str, Any]:
     }
 
 
-def version_from_row(row: Row[Any]) -> LicenseVersion:
-    """Make a version from a row whose columns of it are labelled `v_…`."""
-    return _new_version(
-        license_id=row.v_license_id,
-        version=row.v_version,
-        identifier=row.v_identifier,
-        credential=row.v_credential,
-        signing_input_sha256=row.v_signing_input_sha256,
-        status_list_id=row.v_status_list_id,
-        status_index=row.v_status_index,
-        kid=row.v_kid,
-        issued_at=row.v_issued_at,
-        state=_STATES[row.v_state],
-        env=row.v_env,
-    )
-
-
 def issued_version_from_row(row: Row[Any]) -> IssuedVersion:
-    """Make what recognises a version from a row whose columns of it are labelled `v_…`."""
+    """Make what recognizes a version from a row whose columns of it are labelled `v_…`."""
     return _new_issued(
         license_id=row.v_license_id,
         version=row.v_version,
@@ -187,6 +170,11 @@ def issued_version_from_row(row: Row[Any]) -> IssuedVersion:
         state=_STATES[row.v_state],
         env=row.v_env,
     )
+
+
+def version_from_row(row: Row[Any]) -> LicenseVersion:
+    """Make a version from a row whose columns of it are labelled `v_…`, its credential among them."""
+    return LicenseVersion(**flat_values(issued_version_from_row(row)), credential=row.v_credential)
 
 
 def history_values(entry: HistoryEntry, *, row_version: int) -> dict[str, Any]:

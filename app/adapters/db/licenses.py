@@ -45,12 +45,12 @@ _OF_LICENSE: Final = license_versions.c.license_id == licenses.c.id
 _IS_CURRENT: Final = and_(_OF_LICENSE, license_versions.c.version == licenses.c.version)
 _SNAPSHOT: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(license_versions, _IS_CURRENT)
 # Asked by every verification, which needs the bytes of no credential: they are most of the row.
-_RECOGNISED = [column for column in _VERSION if column.name != "v_credential"]
-_FOUND: Final[Select[Any]] = select(*licenses.columns, *_RECOGNISED).join(license_versions, _IS_CURRENT)
+_RECOGNIZED = [column for column in _VERSION if column.name != "v_credential"]
+_FOUND: Final[Select[Any]] = select(*licenses.columns, *_RECOGNIZED).join(license_versions, _IS_CURRENT)
 _GET: Final = select(licenses).where(licenses.c.id == bindparam("wanted"))
 _GET_SNAPSHOT: Final = _SNAPSHOT.where(licenses.c.id == bindparam("wanted"))
 _NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(license_versions, _OF_LICENSE)
-_FOUND_NAMED: Final[Select[Any]] = select(*licenses.columns, *_RECOGNISED).join(license_versions, _OF_LICENSE)
+_FOUND_NAMED: Final[Select[Any]] = select(*licenses.columns, *_RECOGNIZED).join(license_versions, _OF_LICENSE)
 _GET_NAMED: Final = _NAMED.where(license_versions.c.identifier == bindparam("wanted"))
 # Made once, for any number of names: to build a statement costs more than to run one.
 _GET_ALL_NAMED: Final = {

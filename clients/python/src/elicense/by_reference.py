@@ -94,10 +94,8 @@ def verify_license(
     candidates: int | None = None
     live = StatusSource(kind="live", as_of=as_of, event_seq=event_seq)
     source = live
-    results: tuple[ElementResult, ...] = ()
     chosen = choose_license(facts, moment)
-    if chosen is None:
-        results = not_compared(elements)
+    results = not_compared(elements) if chosen is None else ()
     if not facts:
         checks = _unanswered(Check(CheckId.REGISTER, Outcome.FAILED, Reason.NOT_FOUND), policy)
     elif chosen is None:
