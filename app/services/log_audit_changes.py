@@ -141,31 +141,36 @@ def told_by_promises(group: Group, voided: Sequence[AuditRow], trust: Trust) -> 
     for number, intent in enumerate(voided):
         leaf = leaves.get(intent["identifier"])
         fitting = [row for row in entries if leaf is not None and row["at"] == leaf["recorded_at"]]
-        fitting = fitting or entries[number : number + 1]
-        if not fitting:
+        events = [_given_up(intent, entry, trust) for entry in fitting or entries[number : number + 1]]
+        if not events:
             continue
-        entry = fitting[0]
-        license = intent["license"]
-        event = LicenseEvent(
-            env=trust.env,
-            kind=_VOIDED,
-            license_id=license["id"],
-            identifier=intent["identifier"],
-            version=license["version"],
-            row_version=0,
-            from_state=None,
-            to_state=_VOIDED,
-            actor=entry["actor"],
-            recorded_at=entry["at"],
-            effective_at=entry["at"],
-            reason_code=entry["outcome"],
-            reason=None,
-            signing_input_sha256=sha256_hex(intent["signing_input"]),
-            status_list=intent["status_list_id"],
-            status_index=intent["status_index"],
-        )
-        told.append(Told(event, license["type_code"], _payload(event, license), None))
+        # Two may be given up in one second, by different hands: the digest in the log tells whose entry is whose.
+        logged = None if leaf is None else leaf["event_sha256"]
+        event = next((one for one in events if one.sha256 == logged), events[0])
+        told.append(Told(event, intent["license"]["type_code"], _payload(event, intent["license"]), None))
     return told
+
+
+def _given_up(intent: AuditRow, entry: AuditRow, trust: Trust) -> LicenseEvent:
+    license = intent["license"]
+    return LicenseEvent(
+        env=trust.env,
+        kind=_VOIDED,
+        license_id=license["id"],
+        identifier=intent["identifier"],
+        version=license["version"],
+        row_version=0,
+        from_state=None,
+        to_state=_VOIDED,
+        actor=entry["actor"],
+        recorded_at=entry["at"],
+        effective_at=entry["at"],
+        reason_code=entry["outcome"],
+        reason=None,
+        signing_input_sha256=sha256_hex(intent["signing_input"]),
+        status_list=intent["status_list_id"],
+        status_index=intent["status_index"],
+    )
 
 
 def _check_leaves(group: Group, told: Sequence[Told], findings: Findings, *, is_sound: bool) -> None:

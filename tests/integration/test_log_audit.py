@@ -3,9 +3,12 @@
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from anyio import to_thread
@@ -14,19 +17,25 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import SqlAuditReader, open_store
 from app.adapters.db.tables import metadata
+from app.adapters.signers.file_signers import FileSigners
+from app.adapters.signers.key_files import KeyFolder
+from app.domain.amending import Amendment
+from app.domain.api_client import ClientKind
 from app.domain.errors import DomainError
+from app.domain.license import Action, IntentState
 from app.domain.purpose import PURPOSES
+from app.ports import Store, UnitOfWork
 from app.services import log_audit_licenses
 from app.services.log_audit import ALL, AuditReport, Part
 from app.services.log_audit_columns import EXCEPTIONS
 from app.services.log_audit_receipts import SHORTEST_RETENTION
 from elicense.cli import main
-from tests.amending import BrokenSigners, crash_while_amending
+from tests.amending import MOVE, BrokenSigners, act, amend_call, crash_while_amending
 from tests.audited import audit, fill, lines, lose_keys, publish
 from tests.backups import Backups
 from tests.bit_flips import Flipper, derivable, places
 from tests.databases import PostgreSQL
-from tests.installation import Installation, open_again, open_installation, services_over
+from tests.installation import AUTHORITY, Installation, open_again, open_installation, services_over
 from tests.integration.restored import go_on, installed
 
 pytestmark = pytest.mark.anyio
@@ -176,6 +185,65 @@ async def test_a_promise_given_up_before_it_was_a_license_is_clean(filled: Insta
     await publish(filled)
     report = await audit(filled)
     assert lines(report) == [] and report.checked["intents"] > report.checked["license_versions"]
+
+
+async def promised(store: Store, license_id: str) -> Collection[IntentState]:
+    """Return the states of the versions promised of a license."""
+    found = await store.read(lambda unit: unit.intents.promised_versions([license_id]))
+    return found.get(license_id, {}).values()
+
+
+T = TypeVar("T")
+
+
+class Overtaken:
+    """A store before whose write something else happens, once a license has an open promise."""
+
+    def __init__(self, inner: Store, license_id: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._license_id = license_id
+        self._meanwhile: Callable[[], Awaitable[None]] | None = meanwhile
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        if self._meanwhile is not None and await self._is_promised():
+            meanwhile, self._meanwhile = self._meanwhile, None
+            await meanwhile()
+        return await self._inner.write(work)
+
+    async def _is_promised(self) -> bool:
+        return IntentState.OPEN in await promised(self._inner, self._license_id)
+
+    async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        return await self._inner.read(work)
+
+    async def ready(self) -> None:
+        await self._inner.ready()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def test_promises_given_up_in_one_second_by_two_desks_are_clean(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        second = await installation.services.api_clients.create(
+            name="second desk", kind=ClientKind.AUTHORITY, authority_code=AUTHORITY, actor="test"
+        )
+        installation.keys["second"] = second.secret
+        signers = FileSigners(KeyFolder(path=installation.settings.keys_dir, development=True))
+        form = Amendment(elements={"company_type": "有限公司"})
+        for role, action, wanted in (("authority", Action.SUSPEND, MOVE), ("second", Action.RESUME, form)):
+            store = Overtaken(
+                installation.services.store, license.id, partial(act, installation, action, license.id)
+            )
+            desk = replace(installation, services=services_over(installation, store, signers))
+            await amend_call(desk, license.id, wanted, role=role)  # promises anew, and keeps that
+        await publish(installation)
+        states = Counter(await promised(installation.services.store, license.id))
+        assert states[IntentState.VOIDED] == 2 and states[IntentState.OPEN] == 0
+        assert lines(await audit(installation)) == []
 
 
 @pytest.mark.parametrize("with_bundle", [False, True])
