@@ -1,7 +1,7 @@
 """Gather and judge one question: the register's live answer, then the core's pure judge."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -44,7 +44,8 @@ from elicense.report import (
 from elicense.stapled import take_apart
 from elicense.verify import verify_credential
 
-_JUDGED_AT_A_STRETCH = 20
+_AT_A_STRETCH = 20
+"""Questions judged before other callers of the process have their turn; each thousand asked characters count as one."""
 _READ_AHEAD = 4096  # several batches at once, each read whole before its first question is judged
 
 
@@ -109,8 +110,8 @@ class QuestionJudge:
         event_seq = await unit.journal.last_event_seq()
         looked_up = await look_up(unit, identifiers, references)
         ledger = self._guessing.ledger(unit, (asked.client_id for asked, _ in questions))
-        judged = []
-        for position, ((asked, moment), file) in enumerate(zip(questions, files, strict=True)):
+        judged, effort = [], 0
+        for (asked, moment), file in zip(questions, files, strict=True):
             if asked.posed.license is not None:
                 reference = asked.posed.license
                 judged.append(
@@ -122,8 +123,10 @@ class QuestionJudge:
                 )
             else:
                 judged.append(make_judged(asked, self._unknown_code(asked, moment), None, ()))
-            if position % _JUDGED_AT_A_STRETCH == _JUDGED_AT_A_STRETCH - 1:
-                await asyncio.sleep(0)  # let other callers of this process have their turn
+            effort += _effort(asked.posed.elements)
+            if effort >= _AT_A_STRETCH:
+                effort = 0
+                await asyncio.sleep(0)
         return judged
 
     def _take_apart(self, asked: AskedQuestion) -> "_File":
@@ -252,6 +255,10 @@ class QuestionJudge:
             elements=not_compared(asked.question.elements),
             trust=moment.trust.reference,
         )
+
+
+def _effort(elements: Mapping[str, str] | None) -> int:
+    return 1 if not elements else 1 + sum(map(len, elements.values())) // 1000
 
 
 def _cover(asked: AskedQuestion, moment: Moment, type_code: str | None) -> AskedElements:

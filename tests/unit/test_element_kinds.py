@@ -28,7 +28,11 @@ SAME: dict[ElementKind, tuple[tuple[str, ...], ...]] = {
         ("阿依古丽·买买提", "阿依古丽•买买提", "阿依古丽．买买提", "阿依古丽买买提"),
         ("JOHN SMITH", "John Smith"),
     ),
-    ElementKind.CODE: (("91320100MA0T0001-4X", "91320100 ma0t 00014x", "９１３２０１００MA0T00014X"),),
+    ElementKind.CODE: (
+        ("91320100MA0T0001-4X", "91320100 ma0t 00014x", "９１３２０１００MA0T00014X"),
+        ("苏A〔2020〕第1-12号", "蘇Ａ(2020)第1‑12號"),
+        ("JY-1320102", "jy1320102"),
+    ),
     ElementKind.DATE: (
         (
             "2019-05-06",
@@ -40,6 +44,9 @@ SAME: dict[ElementKind, tuple[tuple[str, ...], ...]] = {
             "２０１９－０５－０６",
             "二〇一九年五月六日",
             "2019-05-06 00:00:00",
+            "2019-05-06T00:00:00+08:00",
+            "二○一九年五月六日",
+            "2019‑05–06",
         ),
         ("长期", "長期", "长期有效", "永久", "9999-12-31"),
     ),
@@ -62,7 +69,17 @@ SAME: dict[ElementKind, tuple[tuple[str, ...], ...]] = {
         ),
         ("100万美元", "USD 1,000,000", "1000000美元", "US$1,000,000.00"),
         ("壹仟零伍拾元叁角", "1050.3", "1,050.30元"),
-        ("一亿零五百万", "105000000元", "1.05亿元", "壹億零伍佰萬圓整"),
+        ("一亿零五百万", "105000000元", "1.05亿元", "壹億零伍佰萬圓整", "1亿500万"),
+        ("120000000", "1亿2000万元", "壹亿贰仟万元整"),
+        (
+            "107000.53元",
+            "人民币壹拾万柒仟元伍角叁分",
+            "人民币壹拾万零柒仟元伍角叁分",
+            "人民币壹拾万柒仟元零伍角叁分",
+        ),
+        ("1680.32", "壹仟陆佰捌拾元零叁角贰分", "壹仟陸佰捌拾圓零叄角贰分"),
+        ("10005000", "壹仟万零伍仟元整"),
+        ("100万港元", "港币100万元", "港币壹佰万元整", "100万元港币", "HKD1,000,000"),
     ),
     ElementKind.ADDRESS: (
         (
@@ -79,6 +96,12 @@ SAME: dict[ElementKind, tuple[tuple[str, ...], ...]] = {
     ElementKind.SCOPE: (
         ("食品销售;日用百货;图书零售", "图书零售、食品销售，日用百货。", "日用百货; 图书零售;\n食品销售"),
         ("许可项目:食品销售;酒类经营。一般项目:日用百货", "一般项目：日用百货；许可项目：酒类经营、食品销售"),
+        (
+            "许可项目:食品销售(经批准后方可经营) 一般项目:软件开发;药品咨询",
+            "许可项目:食品销售(经批准后方可经营)。一般项目:药品咨询;软件开发",
+            "一般项目:药品咨询,软件开发 许可项目:食品销售(经批准后方可经营)",
+        ),
+        ("食品、服装批发;药品零售", "药品零售。食品，服装批发"),
     ),
 }
 
@@ -92,7 +115,10 @@ DIFFERENT: dict[ElementKind, tuple[str, ...]] = {
         "演示公司(南京)",
     ),
     ElementKind.PERSON_NAME: ("张三", "张山", "章三", "张", "范一", "樊一", "于二", "余二"),
-    ElementKind.CODE: ("320100", "320101", "3201000", "A1", "AL"),
+    ElementKind.CODE: (
+        *("320100", "320101", "3201000", "A1", "AL", "1-12", "11-2", "112", "AB-C", "A-BC"),
+        *("苏(2020)1-12号", "苏(2020)11-2号"),
+    ),
     ElementKind.DATE: (
         "2019-05-06",
         "2019-06-05",
@@ -143,6 +169,7 @@ DIFFERENT: dict[ElementKind, tuple[str, ...]] = {
             "江苏省",
             "南京市玄武区",
         ),
+        *("农贸市场3号", "场3号", "城市花园1栋", "花园1栋", "菜市口大街1号", "口大街1号"),
         *("浙江省玄武区中山路1号", "江苏路1号", "1 2号", "12号", ""),
     ),
     ElementKind.SCOPE: (
@@ -156,6 +183,17 @@ DIFFERENT: dict[ElementKind, tuple[str, ...]] = {
             "许可项目:",
             "一般项目:",
         ),
+        "食品、服装批发;药品零售",
+        "服装批发;食品、药品零售",
+        "服装批发、食品、药品零售",
+        "批发食品、服装;零售药品",
+        "零售药品、服装;批发食品",
+        "许可项目:药品零售(经批准);食品销售(经批准) 一般项目:软件开发",
+        "许可项目:食品销售(经批准) 一般项目:软件开发;药品零售(经批准)",
+        "许可项目:食品销售 一般项目:软件开发;药品零售",
+        "许可项目:药品零售;食品销售 一般项目:软件开发",
+        "甲类:食品(预包装)乙类:软件;药品",
+        "甲类:药品;食品(预包装)乙类:软件",
     ),
 }
 
@@ -290,7 +328,7 @@ def test_an_address_may_lack_province_and_city_and_no_other_character() -> None:
 def test_a_scope_may_be_in_any_order_and_must_be_whole() -> None:
     chance = random.Random("scopes")
     for _ in range(200):
-        items = ["".join(chance.choices(_CHARACTERS, k=4)) + f"(不含{number}、类)" for number in range(5)]
+        items = ["".join(chance.choices(_CHARACTERS, k=4)) + f"销售(不含{number}、类)" for number in range(5)]
         scope = ";".join(items)
         chance.shuffle(items)
         shuffled = "".join(_disguise(item, chance) + chance.choice(";；,，、。") for item in items)
@@ -315,6 +353,33 @@ def test_a_value_beyond_every_bound_is_compared_as_it_stands_and_at_once() -> No
         assert fold_value(long, kind) == long
         assert is_same_value(long, long, kind)
         assert not is_same_value(long, long + "x", kind)
+
+
+def test_an_address_that_the_license_gives_without_province_lies_in_the_province_of_its_area() -> None:
+    held = HeldElements(values={"address": "鼓楼区中山路2号", "area_code": "320106"}, complete=True)
+    asked = {
+        "鼓楼区中山路2号": "match",
+        "江苏省南京市鼓楼区中山路2号": "match_normalized",
+        "南京市鼓楼区中山路2号": "match_normalized",
+        "福建省福州市鼓楼区中山路2号": "mismatch",
+        "北京市鼓楼区中山路2号": "mismatch",
+    }
+    for address, outcome in asked.items():
+        (result,) = compare_elements({"address": address}, held)
+        assert result.outcome.value == outcome, address
+
+
+def test_a_short_text_that_grows_when_it_is_folded_is_never_folded() -> None:
+    grows = "\ufdfa" * (MAX_FOLDED // 2)
+    for kind in ElementKind:
+        assert fold_value(grows, kind) == grows
+        assert not is_same_value(grows, "南京市玄武区中山路1号", kind)
+        assert is_same_value(grows, grows, kind)
+
+
+def test_a_value_many_times_longer_is_another_one_and_spaces_alone_may_make_it_longer() -> None:
+    assert is_same_value("演示商行", " " * 100 + "演示商行", ElementKind.NAME)
+    assert not is_same_value("演示商行", " " * MAX_FOLDED + "演示商行", ElementKind.NAME)
 
 
 def test_the_declared_kind_goes_before_the_well_known_name() -> None:

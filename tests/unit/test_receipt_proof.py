@@ -72,7 +72,7 @@ def test_a_receipt_states_its_place_in_the_log_and_whether_it_speaks_of_the_past
 ) -> None:
     now = verify_receipt(receipt(installation), trust=trust(installation)).payload
     assert now["log"] == {"origin": "one.example/log", "index": 3, "size": 4}
-    assert (now["historical"], now["engine"]) == (False, "elicense/2")
+    assert (now["historical"], now["engine"]) == (False, "elicense/3")
     assert now["checkpoint"] == installation.log.checkpoint().text
     past = receipt(installation, at=NOW - timedelta(hours=1))
     assert verify_receipt(past, trust=trust(installation)).payload["historical"] is True

@@ -28,13 +28,52 @@ _FULL_NAMES = {
     **{f"{name}省": name for name in _PROVINCES},
     **_REGIONS,
 }
+_PROVINCE_CODES = {
+    "11": "北京",
+    "12": "天津",
+    "13": "河北",
+    "14": "山西",
+    "15": "内蒙古",
+    "21": "辽宁",
+    "22": "吉林",
+    "23": "黑龙江",
+    "31": "上海",
+    "32": "江苏",
+    "33": "浙江",
+    "34": "安徽",
+    "35": "福建",
+    "36": "江西",
+    "37": "山东",
+    "41": "河南",
+    "42": "湖北",
+    "43": "湖南",
+    "44": "广东",
+    "45": "广西",
+    "46": "海南",
+    "50": "重庆",
+    "51": "四川",
+    "52": "贵州",
+    "53": "云南",
+    "54": "西藏",
+    "61": "陕西",
+    "62": "甘肃",
+    "63": "青海",
+    "64": "宁夏",
+    "65": "新疆",
+    "71": "台湾",
+    "81": "香港",
+    "82": "澳门",
+}
+"""The first two digits of an area code (GB/T 2260)."""
 _SHORT_NAMES = (*_MUNICIPALITIES, *_PROVINCES, *_REGIONS.values())
 # A short name is only a province where a city or district follows at once: 江苏路1号 is a street.
 _SHORT = re.compile(
     rf"({'|'.join(_SHORT_NAMES)})(?=(?!市|省|藏族|蒙古族)[^\W\d_a-zA-Z市区县旗路街道巷号村弄]{{1,10}}(?:市|区|县|旗|自治州|地区|盟))"
 )
 _FULL = re.compile("|".join(_FULL_NAMES))
-_CITY = re.compile(r"[^\W\d_a-zA-Z市区县旗路街号村巷弄]{1,12}(?:市|自治州|地区|盟)")
+_CITY = re.compile(r"[^\W\d_a-zA-Z市区县旗路街号村巷弄]{2,12}(?:市|自治州|地区|盟)")
+_MARKET = ("场", "民", "政")
+"""What makes another word of the 市 before it: 农贸市场3号 begins with no city."""
 _SPACES_BETWEEN = re.compile(r"(?<=[0-9A-Za-z])\s+(?=[0-9A-Za-z])")
 _WITHOUT_WIDTH = re.compile(r"[\u200b-\u200d\u2060\ufeff]+")
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-") | {"、": ","})
@@ -64,7 +103,19 @@ def same_address(one: str, other: str) -> bool:
     city = other_rest[: len(other_rest) - len(rest)]
     if not city:
         return province == other_province or province is None or other_province is None
-    return _CITY.fullmatch(city) is not None and (province is None or province == other_province)
+    if rest.startswith(_MARKET) or _CITY.fullmatch(city) is None:
+        return False
+    return province is None or province == other_province
+
+
+def names_another_province(asked: str, held: str, area_code: str) -> bool:
+    """Tell whether an address begins with another province than the one of `area_code`, where `held` names none.
+
+    A register often leaves its own province out. Then what was asked is not the same address in any other.
+    """
+    own = _PROVINCE_CODES.get(area_code[:2])
+    named, _ = _split(fold_address(asked))
+    return own is not None and named not in (None, own) and _split(fold_address(held))[0] is None
 
 
 def _split(folded: str) -> tuple[str | None, str]:

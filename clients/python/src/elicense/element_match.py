@@ -11,7 +11,17 @@ from types import MappingProxyType
 from elicense.element_address import fold_address, same_address
 from elicense.element_kinds import ElementKind
 from elicense.element_numbers import fold_amount, fold_date
-from elicense.element_text import MAX_FOLDED, fold_code, fold_name, fold_person_name, fold_scope, fold_text
+from elicense.element_scope import fold_scope
+from elicense.element_text import (
+    MAX_FOLDED,
+    expanded_length,
+    fold_code,
+    fold_name,
+    fold_person_name,
+    fold_text,
+)
+
+_TIMES_LONGER, _AND_CHARACTERS = 3, 256
 
 _FOLDS: Mapping[ElementKind, Callable[[str], str]] = MappingProxyType(
     {
@@ -28,8 +38,8 @@ _FOLDS: Mapping[ElementKind, Callable[[str], str]] = MappingProxyType(
 
 
 def fold_value(text: str, kind: ElementKind) -> str:
-    """Fold a value by its kind; values of more than 20,000 characters are left as they stand."""
-    return text if len(text) > MAX_FOLDED else _FOLDS[kind](text)
+    """Fold a value by its kind; what has more than 20,000 characters, as written or in NFKC, is left as it stands."""
+    return text if expanded_length(text) > MAX_FOLDED else _FOLDS[kind](text)
 
 
 def is_same_text(one: str, other: str) -> bool:
@@ -38,7 +48,19 @@ def is_same_text(one: str, other: str) -> bool:
 
 
 def is_same_value(one: str, other: str, kind: ElementKind) -> bool:
-    """Tell whether two values say the same after the folding of their kind."""
-    if kind is ElementKind.ADDRESS and max(len(one), len(other)) <= MAX_FOLDED:
+    """Tell whether two values say the same after the folding of their kind.
+
+    Values whose lengths lie far apart say different things, and nobody's long text is folded to find that out.
+    """
+    if _lie_far_apart(len(one), len(other)):
+        return is_same_text(one, other)
+    lengths = expanded_length(one), expanded_length(other)
+    if max(lengths) > MAX_FOLDED or _lie_far_apart(*lengths):
+        return is_same_text(one, other)
+    if kind is ElementKind.ADDRESS:
         return same_address(one, other)
-    return is_same_text(fold_value(one, kind), fold_value(other, kind))
+    return is_same_text(_FOLDS[kind](one), _FOLDS[kind](other))
+
+
+def _lie_far_apart(length: int, other: int) -> bool:
+    return max(length, other) > _TIMES_LONGER * min(length, other) + _AND_CHARACTERS

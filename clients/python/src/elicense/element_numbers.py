@@ -13,7 +13,10 @@ NO_END = "长期"
 """How a license without end is written."""
 
 _NO_END = frozenset({NO_END, "长期有效", "永久", "永久有效", "无固定期限", "9999-12-31"})
-_MIDNIGHT = re.compile(r"(?<=[0-9日])[Tt\s]+00:00(:00(\.0{1,9})?)?$", re.ASCII)
+_MIDNIGHT = re.compile(r"(?<=[0-9日])[Tt\s]+00:00(:00(\.0{1,9})?)?(\+08:?00)?$", re.ASCII)
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+_ZEROS = str.maketrans("○◯", "〇〇")
+"""Typed for the character 〇, which few keyboards offer."""
 _DATES = (
     re.compile(r"([0-9]{4})年([0-9]{1,2})月([0-9]{1,2})[日号]"),
     re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})"),
@@ -38,19 +41,24 @@ _CURRENCIES = {
     "CAD": "加元 加拿大元 CAD",
     "CHF": "瑞士法郎 CHF",
 }
+_NOT_IN_YUAN = frozenset({"GBP", "CHF"})
+"""Their unit is never called 元; `港币100万元` is a million Hong Kong dollars."""
 _CURRENCY_OF = {word: code for code, words in _CURRENCIES.items() for word in words.split()}
 _CURRENCY = "|".join(re.escape(word) for word in sorted(_CURRENCY_OF, key=len, reverse=True))
 _HAN_DIGITS = dict(zip("零一二三四五六七八九", range(10), strict=True))
-_FINANCIAL = str.maketrans("〇壹贰叁参肆伍陆柒捌玖拾佰仟两圆", "零一二三三四五六七八九十百千二元")
+_FINANCIAL = str.maketrans(
+    "〇○◯壹贰弍叁叄参肆伍陆柒捌玖拾佰仟两圆", "零零零一二二三三三四五六七八九十百千二元"
+)
 _HAN = "零一二三四五六七八九十百千万亿"
 _AMOUNT = re.compile(
     rf"(?P<before>{_CURRENCY})?:?"
     rf"(?:(?P<number>[0-9]{{1,30}}|[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,9}})(?:\.(?P<fraction>[0-9]{{1,12}}))?"
     rf"(?P<unit>[十百千]?[万亿]?|万亿)|(?P<han>[{_HAN}]{{1,40}}))"
-    rf"(?P<after>{_CURRENCY})?(?P<yuan>元)?(?:(?P<jiao>[一二三四五六七八九])角)?(?:零?(?P<fen>[一二三四五六七八九])分)?"
+    rf"(?P<after>{_CURRENCY})?(?P<yuan>元)?(?:零?(?P<jiao>[一二三四五六七八九])角)?(?:零?(?P<fen>[一二三四五六七八九])分)?"
     rf"(?P<last>{_CURRENCY})?[整正]?"
 )
 _BRACKETED = re.compile(rf"\(((?:{_CURRENCY})?[十百千]?[万亿]?元?(?:{_CURRENCY})?)\)")
+_TWO_UNITS = re.compile(r"(?<![0-9.,])([0-9]{1,9})亿([0-9]{1,4})万")
 _POWERS = {"十": 1, "百": 2, "千": 3, "万": 4, "亿": 8}
 _SECTION = re.compile(
     r"(?:([一二三四五六七八九])千)?(零)?(?:([一二三四五六七八九])百)?(零)?(?:([一二三四五六七八九])?十)?(零)?([一二三四五六七八九])?"
@@ -59,7 +67,7 @@ _SECTION = re.compile(
 
 def fold_date(text: str) -> str:
     """Fold a date to ISO 8601, the words for no end to 长期; as text where it is no date of the calendar."""
-    written = fold_han(_MIDNIGHT.sub("", text.strip()))
+    written = fold_han(_MIDNIGHT.sub("", text.strip())).translate(_DASHES).translate(_ZEROS)
     if written in _NO_END:
         return NO_END
     for form in _DATES:
@@ -82,7 +90,8 @@ def fold_amount(text: str) -> str:
     An amount without a currency is one of yuan. Figures in words and in numerals, with 万 and 亿, fold alike.
     """
     written = fold_han(text).translate(_FINANCIAL)
-    found = _AMOUNT.fullmatch(_BRACKETED.sub(r"\1", written).upper())
+    plain = _TWO_UNITS.sub(lambda two: f"{two[1]}{two[2]:0>4}万", _BRACKETED.sub(r"\1", written))
+    found = _AMOUNT.fullmatch(plain.upper())
     if found is None:
         return written
     currencies = {_CURRENCY_OF[word] for word in found.group("before", "after", "last") if word}
@@ -90,7 +99,7 @@ def fold_amount(text: str) -> str:
         return written
     currency = next(iter(currencies), "CNY")
     value = _read_value(found)
-    if value is None or (found["yuan"] and currency != "CNY"):
+    if value is None or (found["yuan"] and currency in _NOT_IN_YUAN):
         return written
     digits, power = value
     return f"{_decimal(digits, power)}{currency}"
@@ -146,7 +155,7 @@ def _read_han(text: str) -> int | None:
                 return value
             if len(rest) == 1:
                 return None  # 一万五: fifteen thousand to some, ten thousand and five to others
-    section = _read_section(rest)
+    section = _read_section(rest.removeprefix("零") if value else rest)
     return value + section if section else None
 
 

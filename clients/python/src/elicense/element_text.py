@@ -1,4 +1,4 @@
-"""Fold texts, names, codes and scopes, so that two ways of writing one value become one text.
+"""Fold texts, names and codes, so that two ways of writing one value become one text.
 
 Every function is total: it takes any text, never raises, and folding what is folded changes nothing.
 """
@@ -22,9 +22,16 @@ _NAME_SEPARATORS = str.maketrans({"、": ",", "，": ",", **dict.fromkeys(_MIDDL
 _PERSON_SEPARATORS = str.maketrans(dict.fromkeys(_MIDDLE_DOTS + ".", ""))
 _ASCII_UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _CODE_SEPARATORS = re.compile(r"[-\u00ad\u2010-\u2015\u2212]+")
-_INNER_SEPARATORS = str.maketrans({"、": ",", "，": ",", ";": ",", "；": ",", "。": ",", "｡": ","})
-_SEPARATORS = frozenset(";；,，、。｡.")
-_DIGITS = frozenset("0123456789")
+_SOCIAL_CREDIT_CODE = re.compile(r"[0-9A-Z]{18}")
+_NEEDLESS_HYPHEN = re.compile(r"^-+|-+$|(?<=[0-9])-(?=[^0-9])|(?<=[^0-9])-(?=[0-9])")
+"""Between two figures, or two letters, a hyphen tells where a part ends: 1-12 is not 11-2."""
+
+
+def expanded_length(text: str) -> int:
+    """Return how many characters a text has in NFKC, where one can become eighteen; at least as many as written."""
+    if text.isascii() or len(text) > MAX_FOLDED:
+        return len(text)
+    return max(len(text), len(unicodedata.normalize("NFKC", text)))
 
 
 def fold_text(text: str) -> str:
@@ -50,69 +57,14 @@ def fold_person_name(text: str) -> str:
 
 
 def fold_code(text: str) -> str:
-    """Fold a code: as `fold_text`, hyphens removed, Latin letters in upper case."""
-    return _recomposed(_CODE_SEPARATORS.sub("", fold_text(text)).translate(_ASCII_UPPER))
+    """Fold a code: as `fold_han`, Latin letters in upper case, hyphens removed where nothing rests on them.
 
-
-def fold_scope(text: str) -> str:
-    """Fold a business scope to its items in one order, each under its heading (`许可项目:`), none left out.
-
-    Separators inside brackets do not part items. Two scopes fold to one text only when they have the same items, each
-    as often, under the same headings.
+    A social credit code is written with or without them anywhere; in another code one between two figures or between
+    two letters stays.
     """
-    folded = fold_han(text)
-    if not _is_balanced(folded):
-        return folded.translate(_INNER_SEPARATORS)  # nobody can say which items there are: their order counts
-    items: list[tuple[str, str]] = []
-    heading, used = "", True
-    for item in _scope_items(folded):
-        before, colon, after = item.partition(":")
-        if colon and "(" not in before:
-            if not used:
-                items.append((heading, ""))
-            heading, item, used = before + colon, after, False
-        if item:
-            items.append((heading, item))
-            used = True
-    if not used:
-        items.append((heading, ""))
-    return ";".join(heading + item for heading, item in sorted(items))
-
-
-def _scope_items(folded: str) -> list[str]:
-    items: list[str] = []
-    current: list[str] = []
-    depth = 0
-    for place, character in enumerate(folded):
-        depth += (character == "(") - (character == ")")
-        if depth == 0 and _parts_items(folded, place):
-            items.append("".join(current))
-            current = []
-        else:
-            current.append(character.translate(_INNER_SEPARATORS))
-    items.append("".join(current))
-    return [item for item in items if item]
-
-
-def _parts_items(text: str, place: int) -> bool:
-    """Tell whether a character ends an item: a point or comma between two digits belongs to a number."""
-    if text[place] not in _SEPARATORS:
-        return False
-    return not (
-        text[place] in ".,"
-        and 0 < place < len(text) - 1
-        and text[place - 1] in _DIGITS
-        and text[place + 1] in _DIGITS
-    )
-
-
-def _is_balanced(text: str) -> bool:
-    depth = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            return False
-    return depth == 0
+    folded = _recomposed(_CODE_SEPARATORS.sub("-", fold_han(text)).translate(_ASCII_UPPER))
+    bare = folded.replace("-", "")
+    return bare if _SOCIAL_CREDIT_CODE.fullmatch(bare) else _NEEDLESS_HYPHEN.sub("", folded)
 
 
 def _recomposed(text: str) -> str:

@@ -10,6 +10,7 @@ from datetime import date
 from types import MappingProxyType
 
 from elicense.credential import LicenseClaims
+from elicense.element_address import names_another_province
 from elicense.element_kinds import NO_KINDS, ElementKind, kind_of
 from elicense.element_match import is_same_text, is_same_value
 from elicense.element_numbers import NO_END
@@ -48,8 +49,9 @@ def compare_element(
     kind: ElementKind = ElementKind.TEXT,
     former: Sequence[FormerValue] = (),
     complete: bool = True,
+    area_code: str = "",
 ) -> ElementOutcome:
-    """Compare one asked value with the held one and say only how they relate.
+    """Compare one asked value with the held one and say only how they relate; `area_code` is the license's own.
 
     `held` None means the license (as far as it is shown) has no such element: `not_on_license` when the shown
     elements are `complete`, else `cannot_tell`. A former value counts only when the present one differs or was removed.
@@ -57,7 +59,9 @@ def compare_element(
     if held is not None:
         if is_same_text(asked, held):
             return ElementOutcome.MATCH
-        if is_same_value(asked, held, kind):
+        if is_same_value(asked, held, kind) and not (
+            kind is ElementKind.ADDRESS and names_another_province(asked, held, area_code)
+        ):
             return ElementOutcome.MATCH_NORMALIZED
     if any(is_same_value(asked, earlier.value, kind) for earlier in former):
         return ElementOutcome.FORMER_VALUE
@@ -69,10 +73,13 @@ def compare_element(
 def compare_elements(asked: Mapping[str, str], held: HeldElements) -> tuple[ElementResult, ...]:
     """Compare every asked element, in the order asked; all mismatches are collected, none stops the rest."""
     results = []
+    area_code = held.values.get("area_code", "")
     for name, value in asked.items():
         former, kind = held.former.get(name, ()), kind_of(name, held.kinds)
         present = held.values.get(name)
-        outcome = compare_element(value, present, kind=kind, former=former, complete=held.complete)
+        outcome = compare_element(
+            value, present, kind=kind, former=former, complete=held.complete, area_code=area_code
+        )
         changed_on = None
         if outcome is ElementOutcome.FORMER_VALUE:
             changed_on = max(

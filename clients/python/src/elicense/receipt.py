@@ -37,7 +37,7 @@ from elicense.trust_list import Compromise, Service, ServiceUse
 
 RECEIPT_TYP = "elicense-receipt+jwt"
 RECEIPT_FMT = 1
-ENGINE_VERSION = "elicense/2"
+ENGINE_VERSION = "elicense/3"
 """The judge's version: it rises whenever the same evidence could be judged differently."""
 
 SALT_BYTES = 16
