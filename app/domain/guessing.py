@@ -63,6 +63,7 @@ class Guess:
 
     `license_id` and `authority_code` are None where no license was found. `seconds_left` is set where the budget was
     spent before anything was compared. `by_credential` tells that a credential was shown: that is never refused.
+    `watched` tells that the caller has guessed wrong lately: even a right answer is given only while its budget lasts.
     """
 
     client_id: str
@@ -72,6 +73,12 @@ class Guess:
     by_credential: bool
     wrong: bool = False
     seconds_left: int | None = None
+    watched: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether the budget has a say when its answer is stored."""
+        return self.wrong or (self.watched and self.seconds_left is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

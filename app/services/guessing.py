@@ -4,8 +4,8 @@ The count lives in the database, so that all processes share it. An answer that 
 however many connections guess at once, no more wrong answers about one license come out than the budget allows.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -14,36 +14,64 @@ from app.domain.api_client import Caller
 from app.domain.guessing import Guess, Guesses, GuessingAlarm, GuessingTerms, whole_minutes
 from app.domain.ids import new_id
 from app.ports import Clock, Store, UnitOfWork
+from app.services.guesses_in_flight import GuessesInFlight
 from app.services.journal_rows import make_audit
 
 log = structlog.get_logger()
 
 
 class GuessLedger:
-    """What is known of budgets while one group of questions is judged: the stored counts and the guesses of now."""
+    """What is known of budgets while one group of questions is judged: the stored counts and the guesses of now.
 
-    def __init__(self, unit: UnitOfWork, terms: GuessingTerms, client_ids: Iterable[str]) -> None:
+    Make it before the unit of work reads anything: then nothing falls between what it shows and what is in flight.
+    """
+
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        terms: GuessingTerms,
+        flight: GuessesInFlight,
+        client_ids: Iterable[str],
+        *,
+        at: datetime,
+    ) -> None:
         self._unit = unit
         self._terms = terms
+        self._flight = flight
         self._client_ids = frozenset(client_ids)
+        self._at = at
+        self._turn = flight.turn
         self._near: frozenset[str] | None = None
-        self._wrong: Counter[tuple[str, str]] = Counter()
+        self._wrong: list[Guess] = []
 
-    async def seconds_left(self, guess: Guess, *, now: datetime) -> int | None:
-        """Return None while the guesser has budget left, else after how many seconds it may guess again."""
-        key = (guess.client_id, guess.subject)
-        if self._wrong[key] == 0 and guess.client_id not in await self._near_budget():
-            return None
+    async def weigh(self, guess: Guess, *, now: datetime) -> Guess:
+        """Return a guess with `seconds_left` where its budget is spent, and `watched` where it may soon be.
+
+        Compare and `note` at once after this, before anything else of this process can have its turn.
+        """
+        near = await self._near_budget()
+        if guess.client_id not in near and not self._unseen(guess):
+            return guess
         held = await self._unit.guessing.get(guess.client_id, guess.subject)
         counted = 0 if held is None else held.counted(self._terms, now=now)
         budget = self._terms.budget if held is None else held.budget(self._terms, now=now)
-        if counted + self._wrong[key] < budget:
-            return None
-        return whole_minutes(self._terms.window) if held is None else held.seconds_left(self._terms, now=now)
+        if counted + self._unseen(guess) < budget:
+            return replace(guess, watched=True)
+        left = whole_minutes(self._terms.window) if held is None else held.seconds_left(self._terms, now=now)
+        return replace(guess, seconds_left=left)
 
     def note(self, guess: Guess) -> None:
-        """Remember a wrong guess of this group, which the database does not know yet."""
-        self._wrong[guess.client_id, guess.subject] += 1
+        """Remember a wrong guess, which the database does not know yet."""
+        self._flight.note(guess, at=self._at)
+        self._wrong.append(guess)
+
+    def withdraw(self) -> None:
+        """Forget the guesses noted here: the group is not answered, and may be judged again."""
+        for guess in self._wrong:
+            self._flight.withdrawn(guess)
+
+    def _unseen(self, guess: Guess) -> int:
+        return self._flight.unseen(guess, since=self._turn)
 
     async def _near_budget(self) -> frozenset[str]:
         """Return whose guesses must be looked at one by one: most callers are nowhere near any budget."""
@@ -60,34 +88,45 @@ class GuessingService:
         self._store = store
         self._clock = clock
         self._terms = terms
+        self._flight = GuessesInFlight()
 
     def ledger(self, unit: UnitOfWork, client_ids: Iterable[str]) -> GuessLedger:
-        """Begin to judge a group of questions of these clients."""
-        return GuessLedger(unit, self._terms, client_ids)
+        """Begin to judge a group of questions of these clients, in a unit of work that has not read anything yet."""
+        return GuessLedger(unit, self._terms, self._flight, client_ids, at=self._clock.now())
 
     async def count(self, unit: UnitOfWork, guesses: Iterable[Guess], *, at: datetime) -> int | None:
-        """Count the wrong ones in the caller's transaction, or none of them.
+        """Count the wrong ones in the caller's transaction, or none of them; call `settle` after it.
 
         Returns None when they are counted, else after how many seconds guessing may go on: others guessed meanwhile,
-        and the answers they belong to must not be given.
+        and the answers they belong to must not be given. Nor is a right answer given once the budget is spent: it
+        would tell which of many guesses, all asked at once, was the right one.
         """
-        wrong: dict[tuple[str, str], list[Guess]] = {}
+        by_key: dict[tuple[str, str], list[Guess]] = {}
         for guess in guesses:
-            if guess.wrong:
-                wrong.setdefault((guess.client_id, guess.subject), []).append(guess)
+            by_key.setdefault((guess.client_id, guess.subject), []).append(guess)
         counted: list[tuple[Guess, int]] = []
         # In one order: two transactions that count the same ones must not wait for each other.
-        for key in sorted(wrong):
-            one, times = wrong[key][0], len(wrong[key])
+        for key in sorted(by_key):
+            one, times = by_key[key][0], sum(guess.wrong for guess in by_key[key])
+            # Adding none locks the row all the same: what another transaction adds is seen, or asks to try again.
             held = await self._unit_add(unit, one, times, at)
-            counted.append((one, times))
-            if held.wrong > held.budget(self._terms, now=at):
+            if times:
+                counted.append((one, times))
+            if held.wrong + (times == 0) > held.budget(self._terms, now=at):
                 for earlier, given in counted:
                     await self._unit_add(unit, earlier, -given, at)
                 return held.seconds_left(self._terms, now=at)
         for one, _ in counted:
             await self._watch(unit, one, at)
         return None
+
+    def settle(self, guesses: Iterable[Guess], *, stored: bool) -> None:
+        """Say what became of guesses after their transaction: counted there, or their answers not given."""
+        for guess in guesses:
+            if guess.wrong and stored:
+                self._flight.stored(guess)
+            elif guess.wrong:
+                self._flight.withdrawn(guess)
 
     async def sweep(self) -> int:
         """Delete counts that say nothing any more; return how many."""

@@ -45,7 +45,8 @@ async def weigh(
 ) -> Guess | None:
     """Return what a question counts as, with `seconds_left` where its budget is spent; None where it guesses nothing.
 
-    A `license` that was not found is weighed like one that was. Call it before anything is compared.
+    A `license` that was not found is weighed like one that was. Call it right before anything is compared: what is
+    awaited in between lets others of this process guess.
     """
     question = asked.question
     if not question.elements:
@@ -64,9 +65,9 @@ async def weigh(
         by_credential=question.license is None,
         wrong=False,
         seconds_left=None,
+        watched=False,
     )
-    seconds_left = await ledger.seconds_left(guess, now=now)
-    return guess if seconds_left is None else replace(guess, seconds_left=seconds_left)
+    return await ledger.weigh(guess, now=now)
 
 
 def settle(guess: Guess | None, results: Sequence[ElementResult], ledger: GuessLedger) -> Guess | None:
@@ -75,8 +76,9 @@ def settle(guess: Guess | None, results: Sequence[ElementResult], ledger: GuessL
         return guess
     if guess.license_id is not None and not any(result.outcome in WRONG for result in results):
         return guess
-    ledger.note(guess)
-    return replace(guess, wrong=True)
+    wrong = replace(guess, wrong=True)
+    ledger.note(wrong)
+    return wrong
 
 
 def withhold(register: RegisterEvidence) -> RegisterEvidence:

@@ -107,9 +107,24 @@ class QuestionJudge:
             for asked, moment in questions
             if asked.posed.license is not None and self._past(asked, moment) is None
         ]
-        event_seq = await unit.journal.last_event_seq()
-        looked_up = await look_up(unit, identifiers, references)
         ledger = self._guessing.ledger(unit, (asked.client_id for asked, _ in questions))
+        try:
+            event_seq = await unit.journal.last_event_seq()
+            looked_up = await look_up(unit, identifiers, references)
+            return await self._judge_each(unit, questions, files, looked_up, event_seq, ledger)
+        except BaseException:
+            ledger.withdraw()
+            raise
+
+    async def _judge_each(
+        self,
+        unit: UnitOfWork,
+        questions: Sequence[tuple[AskedQuestion, Moment]],
+        files: Sequence["_File"],
+        looked_up: LookedUp,
+        event_seq: int,
+        ledger: GuessLedger,
+    ) -> Sequence[Judged]:
         judged, effort = [], 0
         for (asked, moment), file in zip(questions, files, strict=True):
             if asked.posed.license is not None:
@@ -204,18 +219,18 @@ class QuestionJudge:
         facts = [fact for _, fact in found]
         chosen = choose_license(facts, asked.at or moment.now)
         license = next((held for held, fact in found if fact is chosen), None)
-        guess = None
-        if license is not None or not found:
-            guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.true_time)
-        if guess is not None and guess.seconds_left is not None:
-            spent = spent_report(asked, env=self._env, now=moment.now, trust=moment.trust.reference)
-            return make_judged(asked, spent, None, (), guess=guess)
         if chosen is not None and license is not None:
             told = chosen
             if past_moment is None:
                 past = await read_past(unit, license, compared=bool(asked.question.elements))
                 told = tell_past(chosen, past)
             facts = [told if fact is chosen else fact for fact in facts]
+        guess = None
+        if license is not None or not found:
+            guess = await weigh(asked, license, ledger, salt=self._issuer_url, now=moment.true_time)
+        if guess is not None and guess.seconds_left is not None:
+            spent = spent_report(asked, env=self._env, now=moment.now, trust=moment.trust.reference)
+            return make_judged(asked, spent, None, (), guess=guess)
         elements = _cover(asked, moment, reference.type_code if license is None else license.type_code)
         report = verify_license(
             facts,

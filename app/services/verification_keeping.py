@@ -37,8 +37,8 @@ async def add_rows(unit: UnitOfWork, answers: Sequence[AnswerRows]) -> None:
 
 
 def guesses_of(judged: Sequence[Judged]) -> Sequence[Guess]:
-    """Return what counts as a wrong guess among judged questions."""
-    return [item.guess for item in judged if item.guess is not None and item.guess.wrong]
+    """Return what the budgets of judged questions have a say in."""
+    return [item.guess for item in judged if item.guess is not None and item.guess.counts]
 
 
 class AnswerKeeper:
@@ -88,11 +88,17 @@ class AnswerKeeper:
             await add_rows(unit, [kept])
             return None
 
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._store.write(work)
-            except ConcurrentChange:
-                continue  # another call with the same key was faster: look at its answer
+        stored = False
+        try:
+            for _ in range(_ATTEMPTS):
+                try:
+                    repeated = await self._store.write(work)
+                except ConcurrentChange:
+                    continue  # another call with the same key was faster: look at its answer
+                stored = repeated is None
+                return repeated
+        finally:
+            self._guessing.settle(kept.guesses, stored=stored)
         raise DomainError("idempotency_in_progress", "calls with this key follow each other too fast")
 
     async def _keep_group(self, group: Sequence[AnswerRows]) -> Sequence[int | None]:
@@ -107,4 +113,10 @@ class AnswerKeeper:
             await add_rows(unit, good)
             return refused
 
-        return await self._store.write(work)
+        refused: Sequence[int | None] = [0] * len(group)
+        try:
+            refused = await self._store.write(work)
+        finally:
+            for kept, seconds in zip(group, refused, strict=True):
+                self._guessing.settle(kept.guesses, stored=seconds is None)
+        return refused

@@ -182,6 +182,40 @@ async def test_guesses_from_many_connections_and_processes_do_not_overshoot(serv
             assert outcomes.count("cannot_tell") == 3 * BUDGET
 
 
+@pytest.mark.parametrize(
+    ("database_kind", "way"),
+    [("sqlite", "plain"), ("postgresql", "key"), ("postgresql", "batch")],
+    indirect=["database_kind"],
+)
+async def test_the_right_value_among_many_guesses_asked_at_once_is_not_told(
+    service: HttpService, way: str
+) -> None:
+    """Only answers that come out can be kept back: what was compared beyond the budget must not come out at all."""
+    issued, many = await service.issue(), 20 * BUDGET
+    place = BUDGET if way == "plain" else many - 1  # the plain ones are judged in the order they come
+
+    async def guess(number: int) -> str:
+        right = number == place
+        question = {
+            "license": _reference(issued),
+            "elements": {"address": issued["elements"]["address"] if right else f"并发路{number}号"},
+        }
+        if way == "batch":
+            items = {"items": [question]}
+            response = await service.call("platform", "POST", "/v1/verifications/batch", json=items)
+            return str(response.json()["results"][0]["reason"])
+        key = f"k{number}" if way == "key" else None
+        answer = await _ask(service, key=key, **question)
+        return str(answer.json()["reason"]) if answer.status_code == 200 else "refused"
+
+    reasons = await asyncio.gather(*(guess(number) for number in range(many)))
+    assert "ok" not in reasons, reasons
+    assert reasons.count("mismatch") == BUDGET
+    # What was in flight counts once: when the hour is over, the whole budget is there again.
+    service.installation.clock.advance(seconds=3601)
+    assert len(await _spend(service, _reference(issued))) == BUDGET + 1
+
+
 @once
 async def test_a_count_that_is_not_kept_with_the_answer_is_found_out(service: HttpService) -> None:
     issued, installation = await service.issue(), service.installation

@@ -4,21 +4,20 @@ Pure and total: any two texts have an answer, nothing is raised. Two values that
 the same; where a value cannot be read with certainty, only the same text does.
 """
 
-import hmac
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from elicense.element_address import fold_address, same_address
 from elicense.element_kinds import ElementKind
 from elicense.element_numbers import fold_amount, fold_date
-from elicense.element_scope import fold_scope
+from elicense.element_scope import fold_scope, same_scope
 from elicense.element_text import (
-    MAX_FOLDED,
-    expanded_length,
     fold_code,
     fold_name,
     fold_person_name,
     fold_text,
+    foldable_length,
+    is_same_text,
 )
 
 _TIMES_LONGER, _AND_CHARACTERS = 3, 256
@@ -38,13 +37,8 @@ _FOLDS: Mapping[ElementKind, Callable[[str], str]] = MappingProxyType(
 
 
 def fold_value(text: str, kind: ElementKind) -> str:
-    """Fold a value by its kind; what has more than 20,000 characters, as written or in NFKC, is left as it stands."""
-    return text if expanded_length(text) > MAX_FOLDED else _FOLDS[kind](text)
-
-
-def is_same_text(one: str, other: str) -> bool:
-    """Compare two texts as they stand, in a time that does not tell where they begin to differ."""
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+    """Fold a value by its kind; what no license holds (`foldable_length`) is left as it stands."""
+    return text if foldable_length(text) is None else _FOLDS[kind](text)
 
 
 def is_same_value(one: str, other: str, kind: ElementKind) -> bool:
@@ -54,11 +48,13 @@ def is_same_value(one: str, other: str, kind: ElementKind) -> bool:
     """
     if _lie_far_apart(len(one), len(other)):
         return is_same_text(one, other)
-    lengths = expanded_length(one), expanded_length(other)
-    if max(lengths) > MAX_FOLDED or _lie_far_apart(*lengths):
+    length, other_length = foldable_length(one), foldable_length(other)
+    if length is None or other_length is None or _lie_far_apart(length, other_length):
         return is_same_text(one, other)
     if kind is ElementKind.ADDRESS:
         return same_address(one, other)
+    if kind is ElementKind.SCOPE:
+        return same_scope(one, other)
     return is_same_text(_FOLDS[kind](one), _FOLDS[kind](other))
 
 

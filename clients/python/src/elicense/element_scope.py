@@ -5,10 +5,10 @@ may choose the order could otherwise move goods from one activity, or from one h
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
 
-from elicense.element_text import fold_han
+from elicense.element_text import fold_han, is_same_text
 
 _ENDS = ";；。｡."
 _COMMAS = ",、，"
@@ -34,16 +34,48 @@ def fold_scope(text: str) -> str:
 
     Two scopes fold to one text only when they have the same items, each as often, under the same headings.
     """
-    folded = fold_han(text)
-    if not _is_balanced(folded):
+    return _fold(fold_han(text), _certain_items)
+
+
+def same_scope(one: str, other: str) -> bool:
+    """Tell whether two scopes have the same items under the same headings.
+
+    Where one of them parts its items by `;` and `。` alone, it tells which there are, however the other parts them.
+    """
+    first, second = fold_han(one), fold_han(other)
+    if is_same_text(_fold(first, _certain_items), _fold(second, _certain_items)):
+        return True
+    if not (_is_certain(first) or _is_certain(second)):
+        return False
+    return is_same_text(_fold(first, _all_items), _fold(second, _all_items))
+
+
+def _fold(folded: str, part: Callable[[list[_Item]], Iterable[str]]) -> str:
+    items = _read(folded)
+    if items is None:
         return folded.translate(_INNER)
-    items = list(_under_headings(_parts(folded)))
-    if any(_COLON.search(item) for _, item, _ in items):
-        return folded.translate(_INNER)  # a heading of its own kind: what stands under it is anybody's guess
     told: list[tuple[str, str]] = []
     for heading, run in groupby(items, key=lambda item: item[0]):
-        told += [(heading, item) for item in _certain_items(list(run))]
+        told += [(heading, item) for item in part(list(run))]
     return ";".join(heading + item for heading, item in sorted(told))
+
+
+def _read(folded: str) -> list[_Item] | None:
+    """Read the items; None where nobody can say which there are."""
+    if not _is_balanced(folded):
+        return None
+    items = list(_under_headings(_parts(folded)))
+    # A colon that is left belongs to a heading of its own kind: what stands under it is anybody's guess.
+    return None if any(_COLON.search(item) for _, item, _ in items) else items
+
+
+def _is_certain(folded: str) -> bool:
+    items = _read(folded)
+    return items is not None and all(separator not in _COMMAS for _, _, separator in items)
+
+
+def _all_items(run: list[_Item]) -> Iterator[str]:
+    return (item for _, item, _ in run)
 
 
 def _certain_items(run: list[_Item]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Every function is total: it takes any text, never raises, and folding what is folded changes nothing.
 """
 
+import hmac
 import re
 import unicodedata
 
@@ -10,6 +11,8 @@ from elicense.han_variants import SIMPLIFIED
 
 MAX_FOLDED = 20_000
 """Longer values (in characters) are compared as they stand: no license holds one, and folding must stay cheap."""
+
+_MOST_MARKS = 30
 
 _BRACKETS = str.maketrans({
     "〔": "(", "〕": ")", "【": "(", "】": ")", "［": "(", "］": ")", "[": "(", "]": ")",
@@ -27,11 +30,35 @@ _NEEDLESS_HYPHEN = re.compile(r"^-+|-+$|(?<=[0-9])-(?=[^0-9])|(?<=[^0-9])-(?=[0-
 """Between two figures, or two letters, a hyphen tells where a part ends: 1-12 is not 11-2."""
 
 
-def expanded_length(text: str) -> int:
-    """Return how many characters a text has in NFKC, where one can become eighteen; at least as many as written."""
-    if text.isascii() or len(text) > MAX_FOLDED:
+def is_same_text(one: str, other: str) -> bool:
+    """Compare two texts as they stand, in a time that does not tell where they begin to differ."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+
+
+def foldable_length(text: str) -> int | None:
+    """Return how many characters folding has to look at; None for a text that is only compared as it stands.
+
+    That is one of more than `MAX_FOLDED` characters, as written or in NFKC (one can become eighteen), and one with
+    more than thirty combining marks in a row (UAX #15, Stream-Safe Text): no writing has them, and their order takes
+    long to settle.
+    """
+    if len(text) > MAX_FOLDED:
+        return None
+    if text.isascii():
         return len(text)
-    return max(len(text), len(unicodedata.normalize("NFKC", text)))
+    if len(text) > _MOST_MARKS and _has_many_marks(text):
+        return None
+    length = max(len(text), len(unicodedata.normalize("NFKC", text)))
+    return length if length <= MAX_FOLDED else None
+
+
+def _has_many_marks(text: str) -> bool:
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            return True
+    return False
 
 
 def fold_text(text: str) -> str:

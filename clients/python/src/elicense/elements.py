@@ -12,8 +12,9 @@ from types import MappingProxyType
 from elicense.credential import LicenseClaims
 from elicense.element_address import names_another_province
 from elicense.element_kinds import NO_KINDS, ElementKind, kind_of
-from elicense.element_match import is_same_text, is_same_value
+from elicense.element_match import is_same_value
 from elicense.element_numbers import NO_END
+from elicense.element_text import is_same_text
 from elicense.report import ElementOutcome, ElementResult
 
 NO_FORMER: Mapping[str, "tuple[FormerValue, ...]"] = MappingProxyType({})
