@@ -91,6 +91,7 @@ def batch_answer(installation: Installation, questions: Sequence[Mapping[str, An
     statements = [
         statement_of(report, question, salt) for question, salt in zip(questions, salts, strict=True)
     ]
+    summary = {"total": len(questions), "invalid": len(questions)}
     tree = MerkleTree([statement_leaf(statement) for statement in statements])
     payload = build_batch_receipt_payload(
         issuer=installation.issuer_url,
@@ -100,7 +101,7 @@ def batch_answer(installation: Installation, questions: Sequence[Mapping[str, An
         env=installation.env,
         root=tree.root,
         size=tree.size,
-        summary={"total": len(questions), "invalid": len(questions)},
+        summary=summary,
     )
     results = [
         {
@@ -115,7 +116,7 @@ def batch_answer(installation: Installation, questions: Sequence[Mapping[str, An
         }
         for number, (question, statement) in enumerate(zip(questions, statements, strict=True))
     ]
-    return {"id": "0193", "results": results, "summary": {}, "receipt": sign(installation, payload)}
+    return {"id": "0193", "results": results, "summary": summary, "receipt": sign(installation, payload)}
 
 
 def to_file(value: object) -> bytes:

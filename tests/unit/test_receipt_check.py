@@ -133,6 +133,8 @@ def test_a_receipt_from_the_future_says_something_about_the_clock(installation: 
         ("reference", "shop-1"),
         ("reference", None),
         ("id", "0191"),
+        ("historical", True),
+        ("log", {"origin": "one.example/log", "index": 1}),
     ],
 )
 def test_an_answer_that_says_something_else_is_noticed(
@@ -198,6 +200,8 @@ BENT: dict[str, Callable[[list[Any]], object]] = {
     "a statement": lambda results: results[1]["statement"].update(verdict="valid"),
     "a statement borrowed": _borrow_statement,
     "an index": lambda results: results[1].update(index=0),
+    "one in the place of another": lambda results: results.__setitem__(1, deepcopy(results[0])),
+    "all dropped": lambda results: results.clear(),
     "a path": lambda results: results[1].update(path=results[0]["path"]),
     "a reference": lambda results: results[4].update(reference="shop-0"),
 }
@@ -216,6 +220,67 @@ def test_the_receipt_of_one_answer_does_not_cover_a_batch(installation: Installa
     single = answer(installation)
     assert not check(installation, {**batch, "receipt": single["receipt"]})
     assert not check(installation, {**single, "receipt": batch["receipt"]})
+
+
+ADDED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no results": lambda batch: [],
+    "the results of a batch": lambda batch: batch["results"],
+    "one result of a batch": lambda batch: batch["results"][:1],
+    "null and a batch's place": lambda batch: None,
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_results_beside_a_single_answer_never_switch_its_comparison_off(
+    installation: Installation, name: str
+) -> None:
+    """The receipt is good and of one answer; whatever stands in `results`, a bent verdict is noticed."""
+    results = ADDED[name](batch_answer(installation, QUESTIONS))
+    bent = {**answer(installation), "verdict": "valid", "reason": "ok", "results": results}
+    report = check(installation, bent)
+    assert (report.verdict, report.reason) == (Verdict.INVALID, Reason.MISMATCH)
+    assert outcome(report, ReceiptCheckId.ANSWER) is Outcome.FAILED
+    asked = check(installation, bent, question=QUESTION, salt=SALT)
+    assert not asked
+
+
+@pytest.mark.parametrize("results", [{}, "", 0, False, True, "x", [None], [[]], [{}], [{"statement": None}]])
+def test_results_that_are_no_list_of_results_are_malformed(
+    installation: Installation, results: object
+) -> None:
+    for whole in (answer(installation), batch_answer(installation, QUESTIONS)):
+        report = check(installation, {**whole, "results": results})
+        assert (report.verdict, report.reason) == (Verdict.INVALID, Reason.MALFORMED)
+
+
+@pytest.mark.parametrize("results", [None, []])
+def test_a_batch_without_its_results_does_not_hold(installation: Installation, results: object) -> None:
+    batch = batch_answer(installation, QUESTIONS)
+    for bent in ({**batch, "results": results}, {**batch, "results": results, "verdict": "valid"}):
+        report = check(installation, bent, question={"items": []}, salt=SALT)
+        assert (report.verdict, report.reason) == (Verdict.INVALID, Reason.MISMATCH)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("verdict", "valid"),
+        ("reason", "ok"),
+        ("elements", []),
+        ("evaluated_at", "2026-11-02T04:00:00Z"),
+        ("statement", {"verdict": "valid"}),
+        ("license", {"name": "x"}),
+        ("id", "0191"),
+        ("env", "live"),
+        ("summary", {"total": 5, "valid": 5}),
+        ("summary", None),
+    ],
+)
+def test_a_batch_shows_nothing_beside_its_results_that_its_receipt_does_not_state(
+    installation: Installation, member: str, value: object
+) -> None:
+    report = check(installation, {**batch_answer(installation, QUESTIONS), member: value})
+    assert (report.verdict, report.reason) == (Verdict.INVALID, Reason.MISMATCH)
 
 
 # --- the log

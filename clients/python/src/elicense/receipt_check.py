@@ -5,7 +5,8 @@
  3. Log, where a proof is given: the receipt stands in the receipts' log, and that log's state in the public log.
  4. Signature: by a receipt key of the list, inside that key's window. The window may have ended since; a receipt of a
     key that was compromised since holds only where the log shows it to be older.
- 5. Answer: what stands beside the receipt says what the receipt states; results of a batch lie under its root.
+ 5. Answer: what stands beside the receipt says what the receipt states; results of a batch are all there and lie
+    under its root. A file that says to hold results is never taken for a bare receipt.
  6. Question, where given: the receipt speaks of exactly this question.
 
 Valid means that the service stated this, not that the license is in force today.
@@ -161,7 +162,7 @@ def check_receipt(
     if case.run(ReceiptCheckId.SIGNATURE, lambda: _verify(case, trust, place)) is None:
         return case.report(receipt)
     # 5. 6.
-    if file.answers:
+    if file.says_something:
         case.run(ReceiptCheckId.ANSWER, lambda: _require_same(file, receipt))
     if question is not None:
         case.run(ReceiptCheckId.QUESTION, lambda: _require_asked(file, receipt, question, salt))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from elicense.encoding import JsonValue, b64url_decode, from_unix, malformed, parse_json_object
 from elicense.fields import Fields
@@ -10,7 +11,18 @@ from elicense.receipt import SALT_BYTES, Receipt, covers_statement, question_dig
 from elicense.report import rfc3339
 
 MAX_RECEIPT_FILE_BYTES = 16 << 20
-_SAME_NAME = ("verdict", "reason", "elements", "policy", "status_source", "purpose")
+_SAME_NAME = ("verdict", "reason", "elements", "policy", "status_source", "purpose", "log", "historical")
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
+_OF_ONE_ANSWER = (
+    *_SAME_NAME,
+    "trust_list",
+    "evaluated_at",
+    "statement",
+    "index",
+    "path",
+    "reference",
+    "license",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +45,20 @@ class ReceiptAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptFile:
-    """Hold a receipt and the answers it came with; `whole_batch` when the file claims to hold all of its results."""
+    """Hold a receipt and the answers it came with; `whole_batch` when the file claims to hold all of its results.
+
+    `frame` is what a whole batch shows beside its results; a single answer has none.
+    """
 
     receipt: str
     answers: tuple[ReceiptAnswer, ...] = ()
     whole_batch: bool = False
+    frame: Mapping[str, JsonValue] = field(default_factory=lambda: NOTHING, repr=False)
+
+    @property
+    def says_something(self) -> bool:
+        """Tell whether anything beside the receipt is to be held against it; a batch of no results says that."""
+        return self.whole_batch or bool(self.answers)
 
 
 def read_receipt_file(data: bytes) -> ReceiptFile:
@@ -62,19 +83,21 @@ def read_receipt_file(data: bytes) -> ReceiptFile:
     results = tuple(_read_answer(result) for result in fields.array("results"))
     if any(result.batch is None for result in results):
         raise malformed("a result of the batch lacks index, path or statement")
-    return ReceiptFile(receipt=receipt, answers=results, whole_batch=True)
+    return ReceiptFile(receipt=receipt, answers=results, whole_batch=True, frame=content)
 
 
 def find_difference(file: ReceiptFile, receipt: Receipt) -> str:
     """Hold the answers of a file against the receipt; say what differs first, empty when nothing does.
 
     Only what the receipt states is compared: verdict, reason, outcomes of elements, policy, trust list, status
-    source, purpose, moment, reference, environment. Other members of an answer (texts, license, due date) are not
-    covered by any receipt.
+    source, place in the log, purpose, moment, reference, environment; of a whole batch the number of its results and
+    its summary, and that nothing of a single answer stands beside them. Other members of an answer (texts, license,
+    due date) are not covered by any receipt.
     """
-    if file.whole_batch and (receipt.batch is None or len(file.answers) != receipt.batch.size):
-        stated = receipt.batch.size if receipt.batch is not None else 1
-        return f"the receipt is over {stated} results, the file holds {len(file.answers)}"
+    if file.whole_batch:
+        difference = _difference_of_batch(file, receipt)
+        if difference:
+            return difference
     for place, answer in enumerate(file.answers):
         difference = _difference(answer, receipt)
         if not difference and file.whole_batch and answer.batch is not None and answer.batch.index != place:
@@ -125,6 +148,19 @@ def _read_answer(value: JsonValue) -> ReceiptAnswer:
             statement=fields.child("statement").members(),
         )
     return ReceiptAnswer(shown=fields.members(), salt=salt, batch=batch)
+
+
+def _difference_of_batch(file: ReceiptFile, receipt: Receipt) -> str:
+    if receipt.batch is None or len(file.answers) != receipt.batch.size:
+        stated = receipt.batch.size if receipt.batch is not None else 1
+        return f"the receipt is over {stated} results, the file holds {len(file.answers)}"
+    # Whoever reads `verdict` at the top of the file would believe what no receipt states.
+    strays = [name for name in _OF_ONE_ANSWER if name in file.frame]
+    if strays:
+        return f"{', '.join(strays)} stand beside the results of a batch, whose receipt states none"
+    states = {"id": receipt.id, "env": receipt.env, "summary": receipt.payload.get("summary")}
+    names = [name for name in states if name in file.frame and file.frame[name] != states[name]]
+    return f"{', '.join(names)} differ from what the receipt states" if names else ""
 
 
 def _difference(answer: ReceiptAnswer, receipt: Receipt) -> str:
