@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -80,6 +80,15 @@ def test_now_and_the_present_moment_are_not_historical(installation: Installatio
         report = judge(installation, at)
         assert report and not report.historical
         assert report.to_json()["historical"] is False
+
+
+def test_a_judge_given_evidence_of_another_zone_answers_in_utc(installation: Installation) -> None:
+    zone = timezone(timedelta(hours=-5))
+    evidence = replace(installation.evidence(), now=NOW.astimezone(zone))
+    for at in (None, NOW.astimezone(zone)):
+        report = verify_credential(installation.credential(), evidence=evidence, policy=DEFAULT_POLICY, at=at)
+        assert (report.verified_at.tzinfo, report.evaluated_at.tzinfo) == (UTC, UTC)
+        assert report.to_json()["evaluated_at"] == "2026-11-02T04:00:00Z"
 
 
 def test_before_the_archive_begins_it_cannot_be_told_and_is_said_so(installation: Installation) -> None:

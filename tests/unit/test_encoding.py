@@ -1,7 +1,8 @@
 """Strict JSON, base64url, canonical JSON and times."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -19,9 +20,11 @@ from elicense.encoding import (
     from_unix,
     parse_json,
     parse_json_object,
+    rfc3339,
     sha256,
     sha256_hex,
     to_unix,
+    to_utc,
 )
 from elicense.problems import FormatError, Reason
 
@@ -283,6 +286,30 @@ def test_unix_seconds_need_a_time_zone_and_a_date_on_the_calendar() -> None:
     for seconds in (10**12, -(10**12), MAX_SAFE_INTEGER):
         with pytest.raises(FormatError):
             from_unix(seconds)
+
+
+CHINA_CLOCK = timezone(timedelta(hours=8))
+
+
+def test_a_time_of_another_zone_is_written_as_the_same_moment_in_utc() -> None:
+    moment = datetime(2026, 11, 2, 4, 0, 0, 999999, tzinfo=UTC)
+    for zone in (UTC, CHINA_CLOCK, timezone(timedelta(hours=-9, minutes=-30)), ZoneInfo("UTC")):
+        assert rfc3339(moment.astimezone(zone)) == "2026-11-02T04:00:00Z"
+        assert to_utc(moment.astimezone(zone)).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 11, 2),
+        datetime.min.replace(tzinfo=CHINA_CLOCK),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+    ],
+)
+def test_a_time_without_its_zone_or_that_utc_does_not_have_is_not_written(moment: datetime) -> None:
+    for write in (rfc3339, to_utc):
+        with pytest.raises(ValueError, match="moment"):
+            write(moment)
 
 
 def test_a_civil_day_begins_at_midnight_of_china() -> None:

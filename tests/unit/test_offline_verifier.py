@@ -1,6 +1,6 @@
 """The offline verifier: what it takes, what it remembers, and that it never raises for a bad credential."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from elicense import OfflineVerifier, TrustError
 from elicense.client._evidence import update_bundle
 from elicense.encoding import civil_day_start
+from elicense.evidence_file import parse_evidence, repeat
 from elicense.key_binding import present
 from elicense.problems import Reason
 from elicense.report import CheckId, ElementOutcome, Outcome, Verdict
@@ -91,6 +92,63 @@ def test_a_nonce_without_an_audience_is_a_mistake_of_the_caller(installation: In
     for asked in ({"nonce": "n"}, {"audience": "a"}, {"nonce": "", "audience": "a"}):
         with pytest.raises(ValueError, match="nonce and an audience"):
             verifier(installation).verify(installation.credential(), **asked)
+
+
+CHINA_CLOCK = timezone(timedelta(hours=8))
+
+
+def test_moments_of_another_zone_are_answered_in_utc(installation: Installation, tmp_path: Path) -> None:
+    token, now = installation.credential(), installation.now
+    bank = verifier(installation)
+    at = now + timedelta(hours=1)
+    report = bank.verify(token, at=at.astimezone(CHINA_CLOCK))
+    assert (report.evaluated_at, report.to_json()) == (at, bank.verify(token, at=at).to_json())
+    assert report.to_json()["evaluated_at"] == "2026-11-02T05:00:00Z"
+    report.save_evidence(tmp_path / "evidence.json")
+    kept = parse_evidence((tmp_path / "evidence.json").read_bytes())
+    assert (kept.judgement.at, kept.report["evaluated_at"]) == (at, "2026-11-02T05:00:00Z")
+    assert repeat(kept, trust_root=installation.trust_root()).differences == ()
+
+
+def test_a_clock_of_another_zone_is_answered_in_utc(installation: Installation) -> None:
+    bank = OfflineVerifier(
+        trust_root=installation.trust_root(),
+        bundle=installation.bundle(),
+        clock=Clock(installation.now.astimezone(CHINA_CLOCK)),
+    )
+    report = bank.verify(installation.credential())
+    shown = report.to_json()
+    assert report
+    assert (shown["verified_at"], shown["evaluated_at"]) == ("2026-11-02T04:00:00Z",) * 2
+    assert report.verified_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 11, 2),
+        datetime.min.replace(tzinfo=CHINA_CLOCK),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+    ],
+)
+def test_a_moment_that_is_none_in_utc_is_a_mistake_of_the_caller(
+    installation: Installation, at: datetime
+) -> None:
+    with pytest.raises(ValueError, match="moment"):
+        verifier(installation).verify(installation.credential(), at=at)
+    with pytest.raises(ValueError, match="moment"):
+        OfflineVerifier(trust_root=installation.trust_root(), clock=Clock(at))
+
+
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_the_first_and_last_moments_of_the_calendar_are_answered_and_repeat(
+    installation: Installation, tmp_path: Path, at: datetime
+) -> None:
+    report = verifier(installation).verify(installation.credential(), at=at)
+    assert report.verdict is not Verdict.VALID
+    report.save_evidence(tmp_path / "evidence.json")
+    kept = parse_evidence((tmp_path / "evidence.json").read_bytes())
+    assert repeat(kept, trust_root=installation.trust_root()).differences == ()
 
 
 def test_without_a_bundle_it_cannot_tell(installation: Installation) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -39,6 +39,16 @@ def test_one_active_license_is_valid_and_its_claims_stay_in_the_register() -> No
         "event_seq": 12,
     }
     assert report.trust_list == {"sequence": 3, "sha256": "0" * 64}
+
+
+def test_moments_of_another_zone_are_answered_in_utc() -> None:
+    zone = timezone(timedelta(hours=8))
+    report = ask(FACTS, now=NOW.astimezone(zone), at=(NOW + timedelta(hours=1)).astimezone(zone))
+    shown = report.to_json()
+    assert (shown["verified_at"], shown["evaluated_at"]) == ("2026-11-02T04:00:00Z", "2026-11-02T05:00:00Z")
+    for moment in (datetime(2026, 11, 2), datetime.min.replace(tzinfo=zone)):
+        with pytest.raises(ValueError, match="moment"):
+            ask(FACTS, at=moment)
 
 
 def test_no_license_is_not_found() -> None:

@@ -19,7 +19,7 @@ from elicense.checks import (
 )
 from elicense.element_kinds import NO_KINDS, ElementKind
 from elicense.elements import NO_FORMER, FormerValue, HeldElements
-from elicense.encoding import civil_day_start
+from elicense.encoding import civil_day_start, to_utc
 from elicense.key_binding import check_by_reference
 from elicense.policy import Policy
 from elicense.problems import Reason
@@ -86,11 +86,11 @@ def verify_license(
     license, or the newest ended one, is judged: elements, state, dates, the policy's types and areas, clock.
 
     `as_of` and `event_seq` name the register's position the snapshots were read at. For a past `at` the facts are
-    those of then, each with its own source. ValueError for an `at` without a time zone.
+    those of then, each with its own source. ValueError for a time without its zone, or that UTC
+    does not have.
     """
-    if at is not None and at.tzinfo is None:
-        raise ValueError("at needs a time zone")
-    moment = now if at is None else at
+    now = to_utc(now)
+    moment = now if at is None else to_utc(at)
     candidates: int | None = None
     live = StatusSource(kind="live", as_of=as_of, event_seq=event_seq)
     source = live

@@ -367,9 +367,21 @@ def from_unix(seconds: int) -> datetime:
         raise malformed("time is out of range") from None
 
 
+def to_utc(moment: datetime) -> datetime:
+    """Return the same moment in UTC itself; ValueError if naive, or where UTC leaves the years 1-9999."""
+    if moment.tzinfo is UTC:
+        return moment
+    if moment.tzinfo is None:
+        raise ValueError("moment has no time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("moment is out of range in UTC") from None
+
+
 def rfc3339(moment: datetime) -> str:
-    """Write a UTC moment as RFC 3339 with whole seconds and Z."""
-    return _utc_text(moment) if moment.tzinfo is UTC else moment.isoformat()[:19] + "Z"
+    """Write a moment as RFC 3339 in UTC with whole seconds and Z; ValueError as `to_utc`."""
+    return _utc_text(moment if moment.tzinfo is UTC else to_utc(moment))
 
 
 @lru_cache(maxsize=256)

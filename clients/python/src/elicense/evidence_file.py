@@ -25,6 +25,7 @@ from elicense.encoding import (
     malformed,
     parse_json_object,
     to_unix,
+    to_utc,
 )
 from elicense.evidence import Evidence, TrustMemory, gather_offline
 from elicense.fields import Fields
@@ -141,9 +142,9 @@ def write_evidence(judgement: Judgement, report: VerificationReport, *, created_
         {
             "fmt": EVIDENCE_FMT,
             "env": parse_trust_root(judgement.trust_root.strip()).env,
-            "created_at": created_at.isoformat(),
-            "now": judgement.now.isoformat(),
-            "at": judgement.at.isoformat() if judgement.at is not None else None,
+            "created_at": to_utc(created_at).isoformat(),
+            "now": to_utc(judgement.now).isoformat(),
+            "at": to_utc(judgement.at).isoformat() if judgement.at is not None else None,
             **_document("token", judgement.token),
             "proof": judgement.proof.to_json() if judgement.proof is not None else None,
             **_document("trust_root", judgement.trust_root),
@@ -297,14 +298,11 @@ def _bytes_of(fields: Fields, name: str) -> bytes | None:
 
 def _moment(fields: Fields, name: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(fields.text(name))
+        return to_utc(datetime.fromisoformat(fields.text(name)))
     except ValueError as error:
         if isinstance(error, FormatError):
             raise
-        raise malformed(f"evidence.{name} is not a time") from None
-    if moment.tzinfo is None:
-        raise malformed(f"evidence.{name} lacks its zone")
-    return moment
+        raise malformed(f"evidence.{name} is not a time with its zone") from None
 
 
 def _truth(fields: Fields, name: str) -> bool:
@@ -346,7 +344,7 @@ def _memory_json(memory: TrustMemory | None) -> JsonValue:
         return None
     stated = memory.freshness_issued_at
     return {
-        "latest": memory.latest.isoformat(),
+        "latest": to_utc(memory.latest).isoformat(),
         "root_version": memory.root_version,
         "root_sha256": memory.root_sha256,
         "trust_list_sequence": memory.trust_list_sequence,

@@ -31,7 +31,7 @@ whose own age is judged now. Where no list at hand covers the moment, the status
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from elicense.by_reference import LicenseFacts, verify_license
 from elicense.checks import (
@@ -44,6 +44,7 @@ from elicense.checks import (
 )
 from elicense.credential import Credential
 from elicense.elements import HeldElements, metadata_elements
+from elicense.encoding import to_utc
 from elicense.evidence import (
     Evidence,
     ListStatus,
@@ -136,13 +137,13 @@ def verify_credential(
 ) -> VerificationReport:
     """Judge a credential against the evidence under a policy, following the plan of this module.
 
-    `at` asks about another moment than `evidence.now` (ValueError without a time zone). `elements` are values to
-    compare, by name. `proof` came with the credential and shows that it was logged. `binding` asks the presenter to
-    prove to be the holder. `memo` remembers readings and good signatures, never a verdict. Whatever the token is, the
-    answer is a report.
+    `at` asks about another moment than `evidence.now` (ValueError for one without a time zone, or that UTC does not
+    have). `elements` are values to compare, by name. `proof` came with the credential and shows that it was logged.
+    `binding` asks the presenter to prove to be the holder. `memo` remembers readings and good signatures, never a
+    verdict. Whatever the token is, the answer is a report.
     """
-    if at is not None and at.tzinfo is None:
-        raise ValueError("at needs a time zone")
+    if at is not None:
+        at = to_utc(at)
     case = _Case(evidence, policy, at, elements)
     # 1.
     try:
@@ -219,7 +220,10 @@ class _Case:
         self.evidence = evidence
         self.policy = policy
         self.asked = asked
-        self.now = self.moment = self.judged = now = evidence.now
+        now = evidence.now
+        if now.tzinfo is not UTC:
+            now = to_utc(now)
+        self.now = self.moment = self.judged = now
         if at is not None:
             self.moment, self.judged = at, max(at, now)
 

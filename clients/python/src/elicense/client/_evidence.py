@@ -12,6 +12,7 @@ from elicense.client import _system
 from elicense.client._checkpoint import FetchConsistency, require_growth
 from elicense.client._offline_report import OfflineReport, with_evidence
 from elicense.client.errors import TrustError
+from elicense.encoding import to_utc
 from elicense.evidence import (
     CLOCK_TOLERANCE,
     Evidence,
@@ -62,7 +63,8 @@ class OfflineVerifier:
         clock: Callable[[], datetime] = _system.now,
     ) -> None:
         self._policy = choose_policy(policy, max_status_age)
-        self._clock = clock
+        # A clock of the caller's may stand in any zone; the system's is asked as it is, with every credential.
+        self._clock = clock if clock is _system.now else _in_utc(clock)
         self._root = _read(trust_root, "trust root")
         require_root(self._root)
         self._bundle_source = bundle
@@ -88,7 +90,8 @@ class OfflineVerifier:
         to be the holder: the nonce you gave this presenter, and your own name as you gave it. A nonce counts once, and
         remembering the used ones is the caller's business: make a new one for each presenter. A bad credential is a
         report that is false, never an exception.
-        Raises OSError for a path that cannot be read, ValueError for one of nonce and audience alone.
+        Raises OSError for a path that cannot be read, ValueError for one of nonce and audience alone and for an `at`
+        (or a time of an own clock) without its zone, or that UTC does not have.
         """
         binding = expected_binding(nonce, audience)
         now = self._clock()
@@ -235,6 +238,10 @@ def verify_receipt_with(
         leading = next(check for check in report.checks if check.code is report.reason)
         raise TrustError(report.reason.value, leading.detail)
     return report.receipt
+
+
+def _in_utc(clock: Callable[[], datetime]) -> Callable[[], datetime]:
+    return lambda: to_utc(clock())
 
 
 def choose_policy(policy: str | os.PathLike[str] | Policy, max_status_age: str | timedelta | None) -> Policy:
