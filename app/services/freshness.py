@@ -21,6 +21,7 @@ from app.services.write_guard import WriteGuard
 from elicense.bundle import dump_bundle, make_bundle
 from elicense.encoding import JsonValue, parse_json_object, sha256_hex
 from elicense.freshness import (
+    FRESHNESS_LIFETIME,
     FRESHNESS_TYP,
     MAX_FRESHNESS_BYTES,
     CurrentStatusList,
@@ -29,7 +30,6 @@ from elicense.freshness import (
 from elicense.jws import parse_compact, sign_compact
 from elicense.keys import Signer
 
-LIFETIME = timedelta(days=7)
 REFRESH_EVERY = timedelta(hours=1)
 
 
@@ -54,11 +54,12 @@ class FreshnessWriter:
         follows = before.sequence if before is not None else 0
         sequence = max(follows, (await unit.high_water.floors()).freshness) + 1
         checkpoint = await unit.transparency_log.newest_checkpoint(LogName.REGISTER)
+        issued_at = _stated_at(now, trust_list)
         payload = build_freshness_payload(
             issuer=self._issuer_url,
             env=self._env,
-            issued_at=now,
-            expires_at=now + LIFETIME,
+            issued_at=issued_at,
+            expires_at=issued_at + FRESHNESS_LIFETIME,
             trust_list_sequence=trust_list.sequence,
             trust_list_sha256=trust_list.sha256,
             status_lists={
@@ -74,12 +75,21 @@ class FreshnessWriter:
                 sequence=sequence,
                 content=token,
                 sha256=sha256_hex(token),
-                issued_at=now,
-                expires_at=now + LIFETIME,
+                issued_at=issued_at,
+                expires_at=issued_at + FRESHNESS_LIFETIME,
             ),
             follows=follows,
         )
         return sequence
+
+
+def _stated_at(now: datetime, trust_list: SignedDocument) -> datetime:
+    """Return when a statement about this list was made: never before the list, or nobody would take it.
+
+    `now` was read before the transaction, on this machine: the list may have come in between, or from one whose clock
+    stands a little ahead. A list from further ahead is a clock's fault, which no statement makes good.
+    """
+    return trust_list.issued_at if now < trust_list.issued_at <= now + TOLERANCE else now
 
 
 class FreshnessService:

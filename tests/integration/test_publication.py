@@ -18,6 +18,7 @@ from app.services.freshness import read_statement
 from elicense.bundle import parse_bundle
 from elicense.encoding import sha256_hex
 from elicense.evidence import Evidence, ListStatus, gather_offline
+from elicense.freshness import FRESHNESS_LIFETIME
 from elicense.status_list import parse_status_list
 from tests.installation import (
     Installation,
@@ -92,6 +93,26 @@ async def test_lists_and_freshness_are_signed_again_every_hour(database_url: str
         assert served.seq == 2 and claims.ttl == 300
         assert claims.expires_at - claims.issued_at == timedelta(days=7)
         assert claims.aggregation_uri.endswith("/v1/status-lists")
+
+
+async def test_a_statement_is_never_older_than_the_list_it_names(database_url: str, tmp_path: Path) -> None:
+    """The clock of the next machine stands a minute behind that of the one which signed the trust list."""
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        await installation.services.status_lists.publish_due()
+        installation.clock.advance(seconds=3600)
+        plan = SetupPlan(authorities=[replace(test_plan().authorities[1], name="苏州市改名局")])
+        await installation.services.directory.apply(plan, dry_run=False, actor="test")
+        root_keys = open_root_keys(installation.settings)
+        await installation.services.ceremony.publish_trust_list(root_keys=root_keys)
+        installation.clock.advance(seconds=-60)
+        await act(installation, Action.SUSPEND, license)
+        assert await installation.services.status_lists.publish_due() == 1
+        evidence = await gather(installation)
+        assert evidence.refused() == () and evidence.trust is not None
+        stated, trust_list = evidence.trust.freshness, evidence.trust.trust_list
+        assert stated is not None and stated.issued_at == trust_list.issued_at > installation.clock.now()
+        assert stated.expires_at - stated.issued_at == FRESHNESS_LIFETIME
 
 
 async def test_every_bundle_fits_together_while_many_publish_and_change(

@@ -10,19 +10,24 @@ import pytest
 from elicense.bundle import dump_bundle, parse_bundle
 from elicense.encoding import dump_json, parse_json_object
 from elicense.evidence import AcceptedStatusList, ListStatus, RefusedPart, gather_offline, remember
-from elicense.freshness import parse_freshness
+from elicense.freshness import FRESHNESS_LIFETIME, parse_freshness
 from elicense.jws import sign_general
+from elicense.policy import DEFAULT_POLICY
 from elicense.problems import FormatError, Reason
+from elicense.report import Verdict
 from elicense.trust_list import (
     TRUST_LIST_TYP,
     TRUST_ROOT_TYP,
     AuthorityState,
+    Service,
     ServiceUse,
     parse_trust_list,
     parse_trust_root,
 )
+from elicense.verify import verify_credential
 from tests.simulator import AUTHORITY_CODE, NOW, Installation, SimulatedSigner
 
+LISTED_AGO = timedelta(days=2)
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -237,6 +242,62 @@ def test_freshness_counts_only_from_a_freshness_key_in_its_window(
     assert (
         refusal_of(lambda: parse_freshness(installation.freshness(), trust_list=trust_list)).reason is reason
     )
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "reason"),
+    [
+        (timedelta(0), timedelta(0), Reason.MALFORMED),
+        (timedelta(0), timedelta(seconds=-1), Reason.MALFORMED),
+        (timedelta(0), timedelta(seconds=1), None),
+        (timedelta(0), FRESHNESS_LIFETIME, None),
+        (timedelta(0), FRESHNESS_LIFETIME + timedelta(seconds=1), Reason.MALFORMED),
+        (timedelta(0), timedelta(days=3650), Reason.MALFORMED),
+        (-LISTED_AGO, timedelta(days=1), None),
+        (-LISTED_AGO - timedelta(seconds=1), timedelta(days=1), Reason.TRUST_STALE),
+    ],
+)
+def test_freshness_lives_a_week_at_most_and_is_no_older_than_the_list_it_names(
+    installation: Installation, begins: timedelta, ends: timedelta, reason: Reason | None
+) -> None:
+    """Whoever holds a retired key writes any time of signing inside its window, and any end."""
+    issued_at = int((NOW + begins).timestamp())
+    expires_at = issued_at + int(ends.total_seconds())
+    installation.edits["freshness"] = lambda payload: payload.update(iat=issued_at, exp=expires_at)
+    installation.edits["trust_list"] = lambda payload: payload.update(
+        issued_at=int((NOW - LISTED_AGO).timestamp())
+    )
+    trust_list = parse_trust_list(installation.trust_list(), root=parse_trust_root(installation.trust_root()))
+    if reason is None:
+        assert parse_freshness(installation.freshness(), trust_list=trust_list).issued_at == NOW + begins
+    else:
+        refused = refusal_of(lambda: parse_freshness(installation.freshness(), trust_list=trust_list))
+        assert refused.reason is reason
+        assert installation.evidence().trust.freshness is None  # type: ignore[union-attr]
+
+
+def test_a_retired_freshness_key_keeps_no_old_list_in_force(installation: Installation) -> None:
+    retired = SimulatedSigner()
+    installation.services.append(
+        Service(
+            use=ServiceUse.FRESHNESS,
+            key=retired.public_key,
+            valid_from=NOW - timedelta(days=400),
+            valid_until=NOW - timedelta(days=20),
+        )
+    )
+    installation.freshness_signer = retired
+    for iat, exp in ((-21, 3650), (-21, -14), (0, 7)):
+        installation.edits["freshness"] = lambda payload, iat=iat, exp=exp: payload.update(
+            iat=int((NOW + timedelta(days=iat)).timestamp()), exp=int((NOW + timedelta(days=exp)).timestamp())
+        )
+        installation.edits["trust_list"] = lambda payload: payload.update(
+            issued_at=int((NOW - timedelta(days=30)).timestamp())
+        )
+        report = verify_credential(
+            installation.credential(), evidence=installation.evidence(), policy=DEFAULT_POLICY
+        )
+        assert (report.verdict, report.reason) == (Verdict.INDETERMINATE, Reason.TRUST_STALE)
 
 
 def test_nothing_counts_that_a_compromised_freshness_key_signed(installation: Installation) -> None:

@@ -1,12 +1,13 @@
 """Freshness: the short-lived statement of which trust list and which status lists are the current ones.
 
 Without it an attacker who holds back new documents could show old ones for as long as those live. Parts that
-differ from the current statement are refused.
+differ from the current statement are refused, and so is a statement that would outlive a week: whoever holds a retired
+key writes any time of signing inside its window, and any end.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from elicense.encoding import dump_json, malformed, parse_json_object, sha256_hex, to_unix
@@ -18,6 +19,8 @@ from elicense.trust_list import ServiceUse, TrustList
 FRESHNESS_TYP = "elicense-freshness+jwt"
 FRESHNESS_FMT = 1
 MAX_FRESHNESS_BYTES = 4 << 20
+FRESHNESS_LIFETIME = timedelta(days=7)
+"""How long a statement counts at most; the service gives each one exactly this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def build_freshness_payload(
 ) -> bytes:
     """Build the payload to sign with `sign_compact(typ=FRESHNESS_TYP, ...)` and the freshness key.
 
+    `expires_at` lies at most FRESHNESS_LIFETIME after `issued_at`, which is not before that of the list it names.
     `status_lists` maps each list's URI to its current version; digests are hexadecimal SHA-256.
     """
     lists = [
@@ -78,9 +82,10 @@ def build_freshness_payload(
 def parse_freshness(token: str | bytes, *, trust_list: TrustList) -> Freshness:
     """Parse a statement, check its signature with a freshness key of the list, and hold the list against it.
 
-    FormatError: malformed for a wrong shape, another environment or an issuer outside the list;
-    signature_invalid for an unknown, compromised or untimely key or a signature that does not hold; trust_stale
-    when it names another trust list than this one. Its age is for the judge.
+    FormatError: malformed for a wrong shape, another environment, an issuer outside the list, an end that is not after
+    its beginning or more than FRESHNESS_LIFETIME after it; signature_invalid for an unknown, compromised or untimely
+    key or a signature that does not hold; trust_stale when it names another trust list than this one, or is older
+    than the list. Its age is for the judge.
     """
     jws = parse_compact(token, typ=FRESHNESS_TYP, max_bytes=MAX_FRESHNESS_BYTES)
     service = trust_list.service(jws.kid, ServiceUse.FRESHNESS)
@@ -113,6 +118,7 @@ def parse_freshness(token: str | bytes, *, trust_list: TrustList) -> Freshness:
     if not service.valid_at(freshness.issued_at):
         raise FormatError(Reason.SIGNATURE_INVALID, "freshness key was not valid when it signed")
     _require_this_trust_list(freshness, trust_list)
+    _require_short_life(freshness, trust_list)
     return freshness
 
 
@@ -125,6 +131,13 @@ def _require_this_trust_list(freshness: Freshness, trust_list: TrustList) -> Non
             if freshness.trust_list_sequence != trust_list.sequence
             else "freshness names another trust list of the same sequence",
         )
+
+
+def _require_short_life(freshness: Freshness, trust_list: TrustList) -> None:
+    if not timedelta(0) < freshness.expires_at - freshness.issued_at <= FRESHNESS_LIFETIME:
+        raise malformed(f"freshness does not end within {FRESHNESS_LIFETIME.days} days of its beginning")
+    if freshness.issued_at < trust_list.issued_at:
+        raise FormatError(Reason.TRUST_STALE, "freshness is older than the trust list that it names")
 
 
 def _read_status_lists(fields: Fields) -> Mapping[str, CurrentStatusList]:
