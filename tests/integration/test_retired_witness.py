@@ -52,10 +52,10 @@ async def test_a_retired_witness_is_heard_no_more_and_what_it_saw_before_counts(
     now = clock.now().replace(microsecond=0)
     late = cosign(note, name=WITNESS_NAME, signer=WITNESS, time=now)
     assert_problem(await hand_in(service, late), "cosignature_refused")
-    assert witnessed_at(parse_note(late), trust_list) == {}, "nor by anybody who holds the list"
+    assert witnessed_at(parse_note(late), trust_list, known=now) == {}, "nor by anybody who holds the list"
     # What it said before stands: for the register, for who holds the list, and when a key turns out to be lost.
     assert (await service.http.get("/log/checkpoint?witnessed=1")).text == seen
-    assert list(witnessed_at(parse_note(seen), trust_list)) == [WITNESS_NAME]
+    assert list(witnessed_at(parse_note(seen), trust_list, known=now)) == [WITNESS_NAME]
     for unknown in (WITNESS_NAME, "nobody.example"):
         with pytest.raises(NotFound):
             await retire(installation, unknown)

@@ -116,9 +116,9 @@ def test_a_compromised_witness_saw_nothing(installation: Installation) -> None:
     log = installation.log
     log.witnesses = [("witness.example", installation.witness_signer, NOW - DAY)]
     note = parse_note(log.note())
-    assert witnessed_at(note, listed(installation)) == {"witness.example": NOW - DAY}
+    assert witnessed_at(note, listed(installation), known=NOW) == {"witness.example": NOW - DAY}
     installation.compromise(installation.witness_signer, None)
-    assert witnessed_at(note, listed(installation)) == {}
+    assert witnessed_at(note, listed(installation), known=NOW) == {}
 
 
 def test_two_keys_of_a_log_count_side_by_side_and_a_compromised_one_does_not(

@@ -134,9 +134,9 @@ def _gather_trust(
     older = _older_than_seen(roots, trust_list, memory) if memory is not None else None
     if older is not None:
         return _stale(now, older)
-    freshness, refused = _gather_freshness(parts, trust_list, memory)
+    freshness, refused = _gather_freshness(parts, trust_list, memory, now)
     try:
-        log = _gather_log(parts, freshness, trust_list, memory)
+        log = _gather_log(parts, freshness, trust_list, memory, now)
     except FormatError as refusal:
         return _stale(now, refusal.detail)
     trust = TrustEvidence(
@@ -146,7 +146,7 @@ def _gather_trust(
         refused=refused,
         checkpoint=log.checkpoints.get(log.origin) if log is not None and log.origin is not None else None,
     )
-    status = _gather_lists(parts, trust, memory, proofs)
+    status = _gather_lists(parts, trust, memory, proofs, now)
     return Evidence(now=now, trust=trust, status=status, log=log)
 
 
@@ -170,12 +170,12 @@ def _older_than_seen(roots: tuple[TrustRoot, ...], trust_list: TrustList, memory
 
 
 def _gather_freshness(
-    bundle: Bundle, trust_list: TrustList, memory: TrustMemory | None
+    bundle: Bundle, trust_list: TrustList, memory: TrustMemory | None, now: datetime
 ) -> tuple[Freshness | None, RefusedPart | None]:
     try:
         if bundle.freshness is None:
             raise FormatError(Reason.TRUST_STALE, "bundle has no freshness")
-        freshness = parse_freshness(bundle.freshness, trust_list=trust_list)
+        freshness = parse_freshness(bundle.freshness, trust_list=trust_list, now=now)
         if bundle.created_at != freshness.issued_at or bundle.checkpoint != freshness.checkpoint:
             raise FormatError(Reason.TRUST_STALE, "bundle and freshness disagree on created_at or checkpoint")
         seen = memory.freshness_issued_at if memory is not None else None
@@ -187,7 +187,11 @@ def _gather_freshness(
 
 
 def _gather_log(
-    bundle: Bundle, freshness: Freshness | None, trust_list: TrustList, memory: TrustMemory | None
+    bundle: Bundle,
+    freshness: Freshness | None,
+    trust_list: TrustList,
+    memory: TrustMemory | None,
+    now: datetime,
 ) -> LogEvidence | None:
     """Accept the checkpoint that the freshness names. FormatError when the log went back or forked since `memory`."""
     seen = memory.checkpoints if memory is not None else NO_CHECKPOINTS
@@ -196,7 +200,7 @@ def _gather_log(
         return LogEvidence(None, seen) if seen else None
     try:
         # The statement's own time: a log key may end its window later without unsaying what it signed then.
-        checkpoint = accept_checkpoint(note, trust_list, freshness.issued_at)
+        checkpoint = accept_checkpoint(note, trust_list, freshness.issued_at, known=now)
         name = read_origin(checkpoint.origin)
         if name is None or name.kind is not LogKind.PUBLIC:
             raise FormatError(Reason.LOG_PROOF_FAILED, "checkpoint is of another log than the public one")
@@ -215,10 +219,15 @@ def _require_advance(remembered: Checkpoint | None, offered: Checkpoint, bundle:
 
 
 def _gather_lists(
-    bundle: Bundle, trust: TrustEvidence, memory: TrustMemory | None, proofs: Mapping[str, ListProof]
+    bundle: Bundle,
+    trust: TrustEvidence,
+    memory: TrustMemory | None,
+    proofs: Mapping[str, ListProof],
+    now: datetime,
 ) -> ListStatus:
     lists = {
-        uri: _gather_list(token, uri, trust, memory, proofs) for uri, token in bundle.status_lists.items()
+        uri: _gather_list(token, uri, trust, memory, proofs, now)
+        for uri, token in bundle.status_lists.items()
     }
     archive: dict[str, Archive] = {}
     for uri, tokens in bundle.archive.items():
@@ -230,6 +239,7 @@ def _gather_lists(
                 trust=trust,
                 current=current if isinstance(current, AcceptedStatusList) else None,
                 proofs=proofs,
+                now=now,
             )
         except FormatError as refusal:
             archive[uri] = RefusedPart(Reason.STATUS_UNAVAILABLE, f"archive: {refusal.detail}")
@@ -242,6 +252,7 @@ def _gather_list(
     trust: TrustEvidence,
     memory: TrustMemory | None,
     proofs: Mapping[str, ListProof],
+    now: datetime,
 ) -> AcceptedStatusList | RefusedPart:
     try:
         current = trust.freshness.status_lists.get(uri) if trust.freshness is not None else None
@@ -252,6 +263,7 @@ def _gather_list(
             trust=trust,
             proof=proof.inclusion if proof is not None else None,
             previous=proof.previous if proof is not None else None,
+            now=now,
         )
     except FormatError as refusal:
         return RefusedPart(Reason.STATUS_UNAVAILABLE, refusal.detail)

@@ -79,13 +79,13 @@ def build_freshness_payload(
     return dump_json(payload)
 
 
-def parse_freshness(token: str | bytes, *, trust_list: TrustList) -> Freshness:
+def parse_freshness(token: str | bytes, *, trust_list: TrustList, now: datetime | None = None) -> Freshness:
     """Parse a statement, check its signature with a freshness key of the list, and hold the list against it.
 
     FormatError: malformed for a wrong shape, another environment, an issuer outside the list, an end that is not after
     its beginning or more than FRESHNESS_LIFETIME after it; signature_invalid for an unknown, compromised or untimely
-    key or a signature that does not hold; trust_stale when it names another trust list than this one, or is older
-    than the list. Its age is for the judge.
+    key, a signature that does not hold or whose algorithm's last date has passed (by `now`, and by `iat` itself);
+    trust_stale when it names another trust list than this one, or is older than the list. Its age is for the judge.
     """
     jws = parse_compact(token, typ=FRESHNESS_TYP, max_bytes=MAX_FRESHNESS_BYTES)
     service = trust_list.service(jws.kid, ServiceUse.FRESHNESS)
@@ -117,6 +117,8 @@ def parse_freshness(token: str | bytes, *, trust_list: TrustList) -> Freshness:
         raise malformed("freshness is of an issuer outside the trust list")
     if not service.valid_at(freshness.issued_at):
         raise FormatError(Reason.SIGNATURE_INVALID, "freshness key was not valid when it signed")
+    if not key.profile.counts_at(max(freshness.issued_at, now or freshness.issued_at)):
+        raise FormatError(Reason.SIGNATURE_INVALID, "freshness is signed by an algorithm past its last date")
     _require_this_trust_list(freshness, trust_list)
     _require_short_life(freshness, trust_list)
     return freshness

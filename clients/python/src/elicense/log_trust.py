@@ -3,6 +3,7 @@
 A checkpoint carries no time of its own. It counts when a key of its log signed it that the trust list names, that is
 not compromised, and that may sign now; or, for a key whose window has ended, when a listed witness saw the checkpoint
 inside that window. Of a log whose key was compromised nothing counts but the one state that the root's keys fixed.
+After the last date of an algorithm its signatures count where a witness saw them by then, and its cosignatures never.
 """
 
 import re
@@ -65,13 +66,16 @@ def read_origin(origin: str) -> LogName | None:
     return LogName(found[1], LogKind(found[2]), 1 if found[3] is None else int(found[3]))
 
 
-def accept_checkpoint(note: str | bytes, trust_list: TrustList, now: datetime) -> Checkpoint:
+def accept_checkpoint(
+    note: str | bytes, trust_list: TrustList, now: datetime, *, known: datetime | None = None
+) -> Checkpoint:
     """Check a checkpoint under the keys the trust list names for its log, and return it.
 
+    `now` is when its key had to be in its window; `known` to when time has come, where that is later.
     FormatError: malformed for another shape; log_proof_failed for a log the list does not know and without a good
     signature of one of its keys; trust_stale for a later generation of a log the list knows (the list is too old to
-    tell); log_proof_missing when the only good signatures are of keys that are compromised, or past their window with
-    no listed witness who saw the checkpoint inside it.
+    tell); log_proof_missing when the only good signatures are of keys that are compromised, or past their window or
+    their algorithm's last date with no listed witness who saw the checkpoint inside it.
     """
     parsed = parse_note(note)
     checkpoint = parse_checkpoint_text(parsed.text)
@@ -82,10 +86,11 @@ def accept_checkpoint(note: str | bytes, trust_list: TrustList, now: datetime) -
     if not signed:
         raise FormatError(Reason.LOG_PROOF_FAILED, "checkpoint is not signed by a key of its log")
     good = [key for key in signed if key.compromised is None]
-    if any(key.in_window(now) for key in good):
+    known = max(now, known or now)
+    if any(key.in_window(now) and key.key.profile.counts_at(known) for key in good):
         return checkpoint
-    seen = witnessed_at(parsed, trust_list).values() if good else ()
-    if any(key.in_window(moment) for key in good for moment in seen):
+    seen = witnessed_at(parsed, trust_list, known=known).values() if good else ()
+    if any(key.in_window(moment) and key.key.profile.counts_at(moment) for key in good for moment in seen):
         return checkpoint
     raise FormatError(
         Reason.LOG_PROOF_MISSING,
@@ -93,15 +98,16 @@ def accept_checkpoint(note: str | bytes, trust_list: TrustList, now: datetime) -
     )
 
 
-def witnessed_at(note: SignedNote, trust_list: TrustList) -> Mapping[str, datetime]:
+def witnessed_at(note: SignedNote, trust_list: TrustList, *, known: datetime) -> Mapping[str, datetime]:
     """Return, by witness name, when each listed witness saw this checkpoint, compromised keys left out.
 
-    A cosignature counts at a time inside its key's window; of two keys of one witness the earlier time counts.
+    A cosignature counts at a time inside its key's window; of two keys of one witness the earlier time counts. One of
+    an algorithm whose last date has passed, when time has come to `known`, counts never: its time could be anybody's.
     """
     found: dict[str, datetime] = {}
     for witness in trust_list.witnesses():
         name = witness.origin
-        if name is None:
+        if name is None or not witness.key.profile.counts_at(known):
             continue
         moment = cosigned_at(note, witnesses={name: witness.key}).get(name)
         if moment is not None and witness.valid_at(moment):
@@ -116,6 +122,7 @@ def accept_inclusion(
     kind: LogKind,
     trust_list: TrustList,
     now: datetime,
+    known: datetime | None = None,
     remembered: Mapping[str, Checkpoint] = NO_CHECKPOINTS,
 ) -> LogPlace:
     """Check that an entry stands in a log of this kind that counts, and return its place.
@@ -139,13 +146,13 @@ def accept_inclusion(
         )
     # What the root's keys have fixed needs no signature of the log, and outranks what was remembered of it.
     if checkpoint not in trust_list.frozen(checkpoint.origin):
-        accept_checkpoint(inclusion.checkpoint, trust_list, now)
-        known = remembered.get(checkpoint.origin)
-        if known is not None and known.size == checkpoint.size and known.root != checkpoint.root:
+        accept_checkpoint(inclusion.checkpoint, trust_list, now, known=known)
+        held = remembered.get(checkpoint.origin)
+        if held is not None and held.size == checkpoint.size and held.root != checkpoint.root:
             raise FormatError(
                 Reason.LOG_PROOF_FAILED, "log proof leads to another root than the one remembered"
             )
-    seen = witnessed_at(note, trust_list).values()
+    seen = witnessed_at(note, trust_list, known=max(now, known or now)).values()
     return LogPlace(
         origin=checkpoint.origin,
         index=inclusion.index,

@@ -27,6 +27,10 @@ class Profile:
     sign_until: datetime | None = None
     verify_until: datetime | None = None
 
+    def counts_at(self, known: datetime) -> bool:
+        """Tell whether a signature still counts by itself when time is known to have come to this moment."""
+        return self.verify_until is None or known <= self.verify_until
+
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {

@@ -31,6 +31,7 @@ from elicense.log_proof import Inclusion, ReceiptProof
 from elicense.log_trust import NO_CHECKPOINTS, LogKind, accept_inclusion, logged_before
 from elicense.merkle import leaf_hash, verify_inclusion
 from elicense.problems import FormatError, Reason
+from elicense.profiles import Profile
 from elicense.report import LogPlace, VerificationReport
 from elicense.signed_note import Checkpoint
 from elicense.trust_list import Compromise, Service, ServiceUse
@@ -214,6 +215,7 @@ def verify_receipt(
     trust: TrustEvidence,
     proof: ReceiptProof | None = None,
     log: LogEvidence | None = None,
+    now: datetime | None = None,
 ) -> Receipt:
     """Check a receipt against the trust list, and a proof that came with it, and return it.
 
@@ -221,11 +223,16 @@ def verify_receipt(
     signature does not hold; malformed for another environment or issuer and every wrong shape. A proof that is given
     must hold (`check_receipt_proof`; `log` are the remembered states). If the key was compromised since, only a proof
     saves the receipt: log_proof_missing without one or while its log's state is not fixed in the public log,
-    key_compromised when it was fixed there after the theft.
+    key_compromised when it was fixed there after the theft. algorithm_sunset when the last date of its algorithm has
+    passed by `now` (at least the latest time that is signed) and no witness saw it fixed there by then.
     """
+    known = max(trust.latest, now or trust.latest)
     receipt, service = verify_receipt_signature(token, trust=trust)
-    place = check_receipt_proof(token, proof, trust=trust, log=log) if proof is not None else None
+    place = None
+    if proof is not None:
+        place = check_receipt_proof(token, proof, trust=trust, log=log, known=known)
     require_older(place, service.compromised, trust=trust)
+    require_algorithm(receipt, place, service.key.profile, known=known)
     return receipt
 
 
@@ -233,7 +240,7 @@ def verify_receipt_signature(token: str | bytes, *, trust: TrustEvidence) -> tup
     """Check the signature alone; return the receipt and its key's entry, which may be compromised since.
 
     FormatError: signature_invalid and malformed as `verify_receipt`. Whether a compromised key's receipt counts is for
-    `require_older`.
+    `require_older`, whether its algorithm still does for `require_algorithm`.
     """
     jws = parse_compact(token, typ=RECEIPT_TYP, max_bytes=MAX_RECEIPT_BYTES)
     service = trust.trust_list.service(jws.kid, ServiceUse.RECEIPT)
@@ -253,20 +260,32 @@ def verify_receipt_signature(token: str | bytes, *, trust: TrustEvidence) -> tup
 
 
 def check_receipt_proof(
-    token: str | bytes, proof: ReceiptProof, *, trust: TrustEvidence, log: LogEvidence | None = None
+    token: str | bytes,
+    proof: ReceiptProof,
+    *,
+    trust: TrustEvidence,
+    log: LogEvidence | None = None,
+    known: datetime | None = None,
 ) -> LogPlace | None:
     """Check that a receipt stands in the receipts' log, that log's state in the public one, and return that place.
 
-    None while that state is not fixed in the public log yet. FormatError: log_proof_failed where it does not fit,
+    None while that state is not fixed in the public log yet. `known` is to when time has come, at least the latest time
+    that is signed. FormatError: log_proof_failed where it does not fit,
     log_proof_missing and trust_stale as `elicense.log_trust.accept_inclusion`.
     """
-    anchor = check_receipt_anchor(proof, trust=trust, log=log) if proof.anchor is not None else None
-    check_receipt_inclusion(token, proof, trust=trust, log=log, fixed=anchor is not None)
+    anchor = None
+    if proof.anchor is not None:
+        anchor = check_receipt_anchor(proof, trust=trust, log=log, known=known)
+    check_receipt_inclusion(token, proof, trust=trust, log=log, fixed=anchor is not None, known=known)
     return anchor
 
 
 def check_receipt_anchor(
-    proof: ReceiptProof, *, trust: TrustEvidence, log: LogEvidence | None = None
+    proof: ReceiptProof,
+    *,
+    trust: TrustEvidence,
+    log: LogEvidence | None = None,
+    known: datetime | None = None,
 ) -> LogPlace:
     """Check that the public log fixed exactly the proof's state of the receipts' log, and return that place.
 
@@ -284,6 +303,7 @@ def check_receipt_anchor(
         kind=LogKind.PUBLIC,
         trust_list=trust.trust_list,
         now=trust.latest,
+        known=known,
         remembered=log.checkpoints if log is not None else NO_CHECKPOINTS,
     )
 
@@ -295,6 +315,7 @@ def check_receipt_inclusion(
     trust: TrustEvidence,
     log: LogEvidence | None = None,
     fixed: bool,
+    known: datetime | None = None,
 ) -> LogPlace:
     """Check that a receipt stands in the receipts' log, and return its place; FormatError as `check_receipt_proof`.
 
@@ -309,6 +330,7 @@ def check_receipt_inclusion(
         kind=LogKind.RECEIPTS,
         trust_list=trust.trust_list,
         now=stated_at,
+        known=max(trust.latest, known or trust.latest),
         remembered=log.checkpoints if log is not None else NO_CHECKPOINTS,
     )
 
@@ -340,6 +362,21 @@ def require_older(place: LogPlace | None, compromise: Compromise | None, *, trus
         )
     if place is None or not logged_before(place, compromise, trust.trust_list):
         raise FormatError(Reason.KEY_COMPROMISED, "receipt was logged after its key was compromised")
+
+
+def require_algorithm(receipt: Receipt, place: LogPlace | None, profile: Profile, *, known: datetime) -> None:
+    """Refuse (algorithm_sunset) a receipt that proves nothing since its algorithm ended.
+
+    After the last date anybody may be able to make such a signature, with any time in it: only a state of the public
+    log with the receipt in it (`place`) that a listed witness saw by then shows it to be older. What was signed after
+    signing ended is not saved by the log. `known` is to when time has come.
+    """
+    last, seen = profile.verify_until, place.seen_at if place is not None else None
+    if profile.sign_until is not None and receipt.issued_at > profile.sign_until:
+        raise FormatError(Reason.ALGORITHM_SUNSET, "receipt was signed after signing by its algorithm ended")
+    if last is not None and known > last and (seen is None or seen > last):
+        detail = "the last date of the receipt's algorithm has passed, and no witness saw it logged by then"
+        raise FormatError(Reason.ALGORITHM_SUNSET, detail)
 
 
 def answers_question(receipt: Receipt, question: JsonValue, salt: bytes) -> bool:

@@ -4,7 +4,8 @@
  2. Trust: there is a trust list under the pinned root, and it is the current one.
  3. Log, where a proof is given: the receipt stands in the receipts' log, and that log's state in the public log.
  4. Signature: by a receipt key of the list, inside that key's window. The window may have ended since; a receipt of a
-    key that was compromised since holds only where the log shows it to be older.
+    key that was compromised since holds only where the log shows it to be older, and one of an algorithm that ended
+    since only where a witness saw it in the log before.
  5. Answer: what stands beside the receipt says what the receipt states; results of a batch are all there and lie
     under its root. A file that says to hold results is never taken for a bare receipt.
  6. Question, where given: the receipt speaks of exactly this question.
@@ -28,6 +29,7 @@ from elicense.receipt import (
     check_receipt_anchor,
     check_receipt_inclusion,
     parse_receipt,
+    require_algorithm,
     require_older,
     verify_receipt_signature,
 )
@@ -189,17 +191,19 @@ def check_receipt_bytes(
 
 def _check_log(case: "_Case", proof: ReceiptProof, trust: TrustEvidence) -> LogPlace | None:
     """Check both logs; return the place in the public one that fixes the receipt, None where it does not."""
-    token, log = case.file.receipt, case.evidence.log
+    token, log, known = case.file.receipt, case.evidence.log, case.evidence.now
     # The public log takes the state of the receipts' log at least hourly: a receipt younger than that has no anchor
     # yet, which is said and does not make it bad.
     anchor = case.run(
         ReceiptCheckId.ANCHOR,
-        lambda: check_receipt_anchor(proof, trust=trust, log=log),
+        lambda: check_receipt_anchor(proof, trust=trust, log=log, known=known),
         required=proof.anchor is not None,
     )
     place = case.run(
         ReceiptCheckId.LOG_PROOF,
-        lambda: check_receipt_inclusion(token, proof, trust=trust, log=log, fixed=anchor is not None),
+        lambda: check_receipt_inclusion(
+            token, proof, trust=trust, log=log, fixed=anchor is not None, known=known
+        ),
     )
     if place is None:
         return None
@@ -285,6 +289,7 @@ def _verify(case: "_Case", trust: TrustEvidence, place: LogPlace | None) -> Rece
             # A proof that was given and does not hold is worse than none.
             raise FormatError(Reason.LOG_PROOF_FAILED, refusal.detail) from refusal
         raise
+    require_algorithm(receipt, place, service.key.profile, known=max(trust.latest, case.evidence.now))
     if receipt.issued_at - CLOCK_TOLERANCE > case.evidence.now:
         raise FormatError(Reason.CLOCK_UNRELIABLE, "the receipt was signed later than the clock says it is")
     return receipt

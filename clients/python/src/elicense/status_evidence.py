@@ -1,6 +1,7 @@
 """Which status lists count: the current ones that the freshness names, and earlier ones for past moments."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -23,17 +24,19 @@ def accept_status_list(
     trust: TrustEvidence,
     proof: Inclusion | None = None,
     previous: str | None = None,
+    now: datetime | None = None,
 ) -> AcceptedStatusList:
     """Check a status list token fetched as `uri` against the chain of trust.
 
     1. Its key is a status key of the trust list. 2. That service speaks for this URI. 3. `sub`, `env` and `iss`
-    agree. 4. The key was valid when it signed. 5. The signature holds. 6. If the key was compromised since, a proof
+    agree. 4. The key was valid when it signed. 5. The signature holds, and the last date of its algorithm has not
+    passed by `now` (at least the latest time that is signed). 6. If the key was compromised since, a proof
     shows that the list was logged before; `previous` (the digest, hex, of the version before, None of the first) opens
     its entry. 7. The freshness names exactly this version. Which authorities it speaks for, and its age, the judge
     looks at. FormatError otherwise.
     """
     given = None if proof is None else ListProof(inclusion=proof, previous=previous)
-    accepted = accept_version(token, uri=uri, trust=trust, proofs=lambda _: given)
+    accepted = accept_version(token, uri=uri, trust=trust, proofs=lambda _: given, now=now)
     _require_named(accepted.status_list, trust.freshness)
     return accepted
 
@@ -45,6 +48,7 @@ def accept_archived_lists(
     trust: TrustEvidence,
     current: AcceptedStatusList | None = None,
     proofs: Mapping[str, ListProof] = NO_PROOFS,
+    now: datetime | None = None,
 ) -> tuple[ArchivedStatusList, ...]:
     """Check earlier versions of one list and tell when each was the newest.
 
@@ -55,7 +59,7 @@ def accept_archived_lists(
     digest in hex) that they were logged before. FormatError for a token that does not count, for two versions of one
     number, for times that run backwards, and for a number above the current one.
     """
-    versions = [accept_version(token, uri=uri, trust=trust, proofs=proofs.get) for token in tokens]
+    versions = [accept_version(token, uri=uri, trust=trust, proofs=proofs.get, now=now) for token in tokens]
     if current is not None:
         versions.append(current)
     newest = trust.freshness.status_lists.get(uri) if trust.freshness is not None else None
@@ -81,7 +85,12 @@ def accept_archived_lists(
 
 
 def accept_version(
-    token: str | bytes, *, uri: str, trust: TrustEvidence, proofs: Callable[[str], ListProof | None]
+    token: str | bytes,
+    *,
+    uri: str,
+    trust: TrustEvidence,
+    proofs: Callable[[str], ListProof | None],
+    now: datetime | None = None,
 ) -> AcceptedStatusList:
     """Check one version of a list by its signer, as `accept_status_list` does in 1 to 6; no freshness is asked.
 
@@ -104,13 +113,21 @@ def accept_version(
     if not service.in_window(claims.issued_at):
         raise _refused("status key was not valid when it signed")
     accepted = unverified.accept(service.key)
+    known = max(trust.latest, now or trust.latest)
+    if not service.key.profile.counts_at(known):
+        raise _refused("status list is signed by an algorithm past its last date")
     if service.compromised is not None:
-        _require_logged(accepted, service.compromised, trust, proofs(accepted.sha256))
+        _require_logged(accepted, service.compromised, trust, proofs(accepted.sha256), known=known)
     return AcceptedStatusList(accepted, service)
 
 
 def _require_logged(
-    accepted: StatusList, compromise: Compromise, trust: TrustEvidence, proof: ListProof | None
+    accepted: StatusList,
+    compromise: Compromise,
+    trust: TrustEvidence,
+    proof: ListProof | None,
+    *,
+    known: datetime,
 ) -> None:
     """Refuse a list of a stolen key unless it was logged before the theft: its own `iat` proves nothing."""
     if proof is None:
@@ -121,6 +138,7 @@ def _require_logged(
         kind=LogKind.PUBLIC,
         trust_list=trust.trust_list,
         now=trust.latest,
+        known=known,
     )
     if not logged_before(place, compromise, trust.trust_list):
         raise _refused("status list was logged after its key was compromised")
