@@ -206,7 +206,10 @@ def _moment(text: str | None, option: str) -> datetime | None:
         moment = moment.replace(tzinfo=CHINA)  # a civil day begins at 00:00 +08:00
     if moment.tzinfo is None:
         raise UsageError(f"{option}: 须带时区 the time lacks its zone, for example Z or +08:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{option}: 时间超出范围 the time is out of range") from None
 
 
 def _overlap(text: str | None) -> timedelta | None:

@@ -153,6 +153,42 @@ def test_tampered_evidence_never_exits_0(kit: OfflineKit) -> None:
         assert b"Traceback" not in done.stderr, changes
 
 
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a memory of the first day": {"memory": {"latest": "0001-01-01T00:00:00+00:00"}},
+    "a memory before 1970": {"memory": {"latest": "1969-12-31T23:59:59+00:00"}},
+    "an endless leeway": {"policy": {"leeway": 86399999999999}, "now": "2020-01-01T00:00:00+00:00"},
+    "a clock at the end": {"now": "9999-12-31T23:59:59-14:00"},
+    "a clock in the last year": {"now": "9999-01-01T00:00:00Z"},
+    "a clock at the beginning": {"now": "0001-01-01T00:00:00+14:00"},
+    "made before time": {"created_at": "0001-01-01T00:00:00+14:00"},
+    "asked before time": {"at": "0001-01-01T00:00:00+14:00"},
+    "asked after time": {"at": "9999-12-31T23:59:59-14:00"},
+    "without a zone": {"now": "2026-11-02T04:00:00"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_times_and_leeways_that_nobody_means_are_said_to_be_malformed(tmp_path: Path, name: str) -> None:
+    kit = OfflineKit(folder=tmp_path).write()
+    bank = kit.installation
+    verifier = OfflineVerifier(
+        trust_root=bank.trust_root(), bundle=bank.bundle(), clock=lambda: bank.now + timedelta(seconds=1)
+    )
+    verifier.reload()  # so that there is a memory
+    verifier.verify(bank.credential(status_index=INDEX)).save_evidence(tmp_path / "evidence.json")
+    done = again(kit, bend(tmp_path / "evidence.json", **HOSTILE[name]), *pinned(kit), "--lang", "en")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"the evidence does not hold: ")
+
+
+def test_the_ends_of_the_calendar_as_a_moment_asked_about_are_repeated(kit: OfflineKit) -> None:
+    path = keep(kit)
+    for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+        done = again(kit, bend(path, at=at), *pinned(kit))
+        assert done.returncode in (1, 3)
+        assert b"Traceback" not in done.stderr
+
+
 def test_a_forged_file_with_a_root_of_its_own_does_not_exit_0(kit: OfflineKit, tmp_path: Path) -> None:
     folder = tmp_path / "forger"
     folder.mkdir()

@@ -40,6 +40,7 @@ def test_a_key_id_may_begin_with_a_hyphen(
     assert "usage" not in capsys.readouterr().err
 
 
-def test_a_compromise_needs_a_time_with_its_zone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert key_history.compromise(Namespace(since="2026-11-20T08:00:00", kid="x")) == USAGE
-    assert "--since" in capsys.readouterr().err
+def test_a_compromise_needs_a_time_with_its_zone_that_utc_has(capsys: pytest.CaptureFixture[str]) -> None:
+    for since in ("2026-11-20T08:00:00", "0001-01-01", "9999-12-31T23:59:59-14:00"):
+        assert key_history.compromise(Namespace(since=since, kid="x")) == USAGE
+        assert "--since" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,33 @@ def test_anything_else_is_no_duration(text: str) -> None:
 def test_a_status_age_outside_seven_days_is_refused(age: timedelta) -> None:
     with pytest.raises(ValueError, match="7 days"):
         with_max_status_age(DEFAULT_POLICY, age)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"leeway": timedelta(seconds=-1)},
+        {"leeway": timedelta(hours=1, seconds=1)},
+        {"leeway": timedelta(seconds=86399999999999)},
+        {"leeway": timedelta(seconds=1, microseconds=1)},
+        {"max_status_age": timedelta(microseconds=1)},
+        {"max_status_age": timedelta(seconds=1.5)},
+        {"id": ""},
+        {"version": -1},
+        {"required_elements": ("address", "")},
+        {"types": ("",)},
+        {"areas": ("",)},
+    ],
+)
+def test_a_policy_that_cannot_be_meant_or_written_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        replace(DEFAULT_POLICY, **changes)
+
+
+def test_the_edges_of_a_policy_are_allowed() -> None:
+    for leeway in (timedelta(0), timedelta(hours=1)):
+        edge = replace(DEFAULT_POLICY, leeway=leeway, max_status_age=timedelta(seconds=1), version=0)
+        assert edge.to_json()["leeway"] == leeway.total_seconds()
 
 
 def test_seven_days_are_allowed_and_change_the_digest_but_not_the_name() -> None:

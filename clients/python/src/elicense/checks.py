@@ -194,6 +194,6 @@ def not_compared(asked: Mapping[str, str] | None) -> tuple[ElementResult, ...]:
 
 def check_clock(*, reliable: bool, latest_signed: datetime | None, now: datetime, leeway: timedelta) -> Check:
     """Judge the clock: unreliable when it is known to be, or when it lies behind what has been signed already."""
-    if reliable and (latest_signed is None or latest_signed <= now + leeway):
+    if reliable and (latest_signed is None or latest_signed - leeway <= now):
         return _CLOCK_PASSED
     return Check(CheckId.CLOCK, Outcome.CANNOT_TELL, Reason.CLOCK_UNRELIABLE)

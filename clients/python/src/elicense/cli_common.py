@@ -84,4 +84,7 @@ def read_moment(text: str) -> datetime:
         moment = moment.replace(tzinfo=CHINA)  # a civil day begins at 00:00 +08:00
     if moment.tzinfo is None:
         raise argparse.ArgumentTypeError("the time lacks its zone, for example Z or +08:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise argparse.ArgumentTypeError("no such time in UTC") from None

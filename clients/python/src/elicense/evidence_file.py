@@ -12,7 +12,7 @@ root is as good as where it came from: compare its digest with one obtained anot
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from elicense.bundle import MAX_BUNDLE_BYTES, parse_bundle
@@ -42,6 +42,7 @@ from elicense.verify import verify_credential
 
 EVIDENCE_FMT = 1
 MAX_EVIDENCE_BYTES = 2 * MAX_BUNDLE_BYTES
+_BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _MEMBERS = ("at", "proof", "elements", "memory", "report")
 _COMPARED = (
     "verdict",
@@ -162,8 +163,9 @@ def write_evidence(judgement: Judgement, report: VerificationReport, *, created_
 def parse_evidence(data: bytes) -> KeptEvidence:
     """Parse an evidence file.
 
-    FormatError: malformed for another shape, an unknown `fmt`, a root of another `env`; signature_invalid for a root
-    that its own keys did not sign.
+    FormatError: malformed for another shape, an unknown `fmt`, a root of another `env`, a time without its zone, one
+    that no clock shows (before 1970, after 9998) and a policy that cannot be; signature_invalid for a root that its own
+    keys did not sign.
     """
     fields = Fields(parse_json_object(data, max_bytes=MAX_EVIDENCE_BYTES, max_depth=16), "evidence")
     fields.require_format(EVIDENCE_FMT)
@@ -178,7 +180,7 @@ def parse_evidence(data: bytes) -> KeptEvidence:
         raise malformed("evidence is of another environment than its trust root")
     return KeptEvidence(
         env=fields.env(),
-        created_at=_moment(fields, "created_at"),
+        created_at=_clock_time(fields, "created_at"),
         judgement=_read_judgement(fields, trust_root),
         report=MappingProxyType(dict(fields.child("report").members())),
     )
@@ -246,7 +248,7 @@ def _read_judgement(fields: Fields, trust_root: bytes) -> Judgement:
         trust_root=trust_root,
         bundle=_bytes_of(fields, "bundle"),
         policy=_read_policy(fields.child("policy")),
-        now=_moment(fields, "now"),
+        now=_clock_time(fields, "now"),
         at=_moment(fields, "at") if fields.has("at") else None,
         elements=MappingProxyType(asked) if elements is not None else None,
         memory=_read_memory(fields.child("memory")) if fields.has("memory") else None,
@@ -305,6 +307,14 @@ def _moment(fields: Fields, name: str) -> datetime:
         raise malformed(f"evidence.{name} is not a time with its zone") from None
 
 
+def _clock_time(fields: Fields, name: str) -> datetime:
+    """Read what a clock showed: from the edges of the calendar nothing can be counted on or back."""
+    moment = _moment(fields, name)
+    if not _BEGINNING <= moment < _END:
+        raise malformed(f"evidence.{name} is no time that a clock shows")
+    return moment
+
+
 def _truth(fields: Fields, name: str) -> bool:
     value = fields.raw(name)
     if not isinstance(value, bool):
@@ -358,7 +368,7 @@ def _read_memory(fields: Fields) -> TrustMemory:
     lists = fields.child("status_lists")
     checkpoints = [parse_checkpoint_text(text) for text in fields.texts("checkpoints")]
     return TrustMemory(
-        latest=_moment(fields, "latest"),
+        latest=_clock_time(fields, "latest"),
         root_version=fields.integer("root_version"),
         root_sha256=fields.digest("root_sha256"),
         trust_list_sequence=fields.integer("trust_list_sequence"),

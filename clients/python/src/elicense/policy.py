@@ -13,6 +13,9 @@ from elicense.encoding import JsonValue, canonical_json, sha256_hex
 MAX_STATUS_AGE = timedelta(days=7)
 """The longest age a policy may allow: a status list's own life (its `exp`)."""
 
+MAX_LEEWAY = timedelta(hours=1)
+"""The most clock difference a policy may forgive; the presets forgive a minute."""
+
 MAY_BE_ACCEPTED = frozenset({"active", "suspended"})
 """The states a policy may name at all; a policy that a relying party makes itself accepts `active` alone."""
 
@@ -41,8 +44,8 @@ class Policy:
     areas (GB/T 2260), that are accepted; all of them when empty, else others are `outside_policy`.
     `require_freshness`: refuse trust documents without a current freshness statement.
     `require_log_proof`: refuse a credential without a log proof (online the register's own word is one). `leeway`:
-    clock difference forgiven on the times of service data, never on an end date. `holder_binding`: whether the
-    presenter must prove to be the holder.
+    clock difference forgiven on the times of service data, up to an hour, never on an end date. `holder_binding`:
+    whether the presenter must prove to be the holder.
     """
 
     id: str
@@ -58,9 +61,19 @@ class Policy:
     areas: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse an age outside 1 second to 7 days, and states that end a license: ValueError."""
+        """Refuse what no policy can mean, and what its JSON would not say: ValueError.
+
+        An age outside 1 second to 7 days, a leeway outside 0 to 1 hour, fractions of a second in either, an empty id,
+        a negative version, an empty name among elements, types and areas, and states that end a license.
+        """
         if not timedelta(0) < self.max_status_age <= MAX_STATUS_AGE:
             raise ValueError("max_status_age must be more than 0 and at most 7 days")
+        if not timedelta(0) <= self.leeway <= MAX_LEEWAY:
+            raise ValueError("leeway must be at least 0 and at most 1 hour")
+        if self.max_status_age.microseconds or self.leeway.microseconds:
+            raise ValueError("max_status_age and leeway must be whole seconds")
+        if self.version < 0 or not all((self.id, *self.required_elements, *self.types, *self.areas)):
+            raise ValueError("id and every name in a policy must be text, and version no negative number")
         if not self.accepted_states <= MAY_BE_ACCEPTED:
             raise ValueError("accepted_states may hold active and suspended only: other states end a license")
 

@@ -369,7 +369,7 @@ def _check_credential_dates(credential: Credential, case: _Case) -> Check:
     )
     if check.code is Reason.EXPIRED and _ends_before_license(credential):
         return Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED, text=EXPIRED_FILE)
-    if check.code is Reason.OK and claims.issued_at > max(case.judged, known) + case.policy.leeway:
+    if check.code is Reason.OK and claims.issued_at - case.policy.leeway > max(case.judged, known):
         return Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID, detail="signed in the future")
     return check
 
