@@ -101,6 +101,7 @@ def test_a_damaged_bundle_is_never_an_exception(kit: OfflineKit) -> None:
         ("--at", "2026-01-01T00:00:00"),
         ("--at", "0001-01-01T00:00:00+14:00"),
         ("--at", "0001-01-01"),
+        ("--nonce", "\udcff", "--audience", "a"),
         ("--at", "9999-12-31T23:59:59-14:00"),
         ("--unknown",),
         ("--lang", "fr"),

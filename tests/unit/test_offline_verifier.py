@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,30 @@ def test_a_nonce_without_an_audience_is_a_mistake_of_the_caller(installation: In
     for asked in ({"nonce": "n"}, {"audience": "a"}, {"nonce": "", "audience": "a"}):
         with pytest.raises(ValueError, match="nonce and an audience"):
             verifier(installation).verify(installation.credential(), **asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"elements": {"address": "\ud800"}},
+        {"elements": {"addr\udfffess": "x"}},
+        {"elements": {"address": "\ud83d", "name": "\ude00"}},
+        {"nonce": "\udcff", "audience": "a"},
+        {"nonce": "n", "audience": "\ud800"},
+    ],
+)
+def test_what_no_evidence_could_hold_is_not_asked(installation: Installation, asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="lone surrogate") as refusal:
+        verifier(installation).verify(installation.credential(), **asked)
+    assert not isinstance(refusal.value, UnicodeError), "which would repeat what was asked"
+
+
+def test_what_is_asked_in_any_writing_is_kept_and_repeats(installation: Installation, tmp_path: Path) -> None:
+    for elements in ({}, {"": "", "address": "😀𠮷\x00\u2028"}):
+        report = verifier(installation).verify(installation.credential(), elements=elements)
+        report.save_evidence(tmp_path / "evidence.json")
+        kept = parse_evidence((tmp_path / "evidence.json").read_bytes())
+        assert repeat(kept, trust_root=installation.trust_root()).differences == ()
 
 
 CHINA_CLOCK = timezone(timedelta(hours=8))

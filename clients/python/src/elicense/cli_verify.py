@@ -185,9 +185,16 @@ def _require_sense(arguments: argparse.Namespace) -> None:
             arguments.refuse("--nonce and --audience go together, and neither is empty")
         if arguments.nonce is not None and len(arguments.files) != 1:
             arguments.refuse("--nonce takes one FILE: each presenter gets a nonce of its own")
+        if not _is_text(arguments.nonce) or not _is_text(arguments.audience):
+            arguments.refuse("--nonce and --audience are texts in UTF-8")
     elif arguments.files or given:
         other = "a FILE" if arguments.files else f"--{given[0].replace('_', '-')}"
         arguments.refuse(f"--evidence brings everything but the trust root: leave out {other}")
+
+
+def _is_text(word: str | None) -> bool:
+    # Bytes of a command line that are no UTF-8 arrive as lone surrogates.
+    return word is None or not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _verify_file(name: str, verifier: "OfflineVerifier | None", arguments: argparse.Namespace) -> int:

@@ -90,8 +90,9 @@ class OfflineVerifier:
         to be the holder: the nonce you gave this presenter, and your own name as you gave it. A nonce counts once, and
         remembering the used ones is the caller's business: make a new one for each presenter. A bad credential is a
         report that is false, never an exception.
-        Raises OSError for a path that cannot be read, ValueError for one of nonce and audience alone and for an `at`
-        (or a time of an own clock) without its zone, or that UTC does not have.
+        Raises OSError for a path that cannot be read, ValueError for one of nonce and audience alone, for what is asked
+        that UTF-8 cannot write (a lone surrogate: no evidence could hold it), and for an `at` (or a time of an own
+        clock) without its zone, or that UTC does not have.
         """
         binding = expected_binding(nonce, audience)
         now = self._clock()
@@ -106,7 +107,7 @@ class OfflineVerifier:
             policy=self._policy,
             now=now,
             at=at,
-            elements=dict(elements) if elements is not None else None,
+            elements=_as_asked(elements) if elements is not None else None,
             memory=self._before,
             clock_reliable=evidence.clock_reliable,
             binding=binding,
@@ -257,10 +258,27 @@ def choose_policy(policy: str | os.PathLike[str] | Policy, max_status_age: str |
 
 
 def expected_binding(nonce: str | None, audience: str | None) -> ExpectedBinding | None:
-    """Return what a key binding must answer; None where neither is given, ValueError for one without the other."""
+    """Return what a key binding must answer; None where neither is given.
+
+    ValueError for one without the other, and for a text that UTF-8 cannot write.
+    """
     if nonce is None and audience is None:
         return None
+    _require_text(nonce or "", audience or "")
     return ExpectedBinding(nonce=nonce or "", audience=audience or "")
+
+
+def _as_asked(elements: Mapping[str, str]) -> dict[str, str]:
+    asked = dict(elements)
+    _require_text(*asked, *asked.values())
+    return asked
+
+
+def _require_text(*texts: str) -> None:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise ValueError("what is asked holds a lone surrogate, which UTF-8 cannot write") from None
 
 
 def _named_policy(policy: str | os.PathLike[str]) -> Policy:
