@@ -1,5 +1,6 @@
 """A complete installation for tests: real database, development keys, trust documents, directory, clients."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -210,6 +211,31 @@ class PausingStore:
         if self.writes == self._before_write:
             await self._pause()
         return await self._store.write(work)
+
+    async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        return await self._store.read(work)
+
+    async def ready(self) -> None:
+        await self._store.ready()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+class DawdlingStore:
+    """A store whose writes stay open for a while when their work is done, so that others come in between."""
+
+    def __init__(self, store: Store, *, seconds: float = 0.2) -> None:
+        self._store = store
+        self._seconds = seconds
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        async def slowly(unit: UnitOfWork) -> T:
+            done = await work(unit)
+            await asyncio.sleep(self._seconds)
+            return done
+
+        return await self._store.write(slowly)
 
     async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         return await self._store.read(work)

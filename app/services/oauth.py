@@ -156,15 +156,8 @@ class OAuthService:
         )
 
     async def _key_of(self, client_id: str, kid: str) -> tuple[ApiClient, PublicKey]:
-        async def work(unit: UnitOfWork) -> tuple[ApiClient | None, Sequence[ClientJwk]]:
-            return await unit.api_clients.get(client_id), await unit.oauth.jwks(client_id)
-
-        client, jwks = await self._store.read(work)
-        live = [one for one in jwks if one.kid == kid and one.ended_at is None]
-        # One answer for an unknown client, an unknown key and an ended one: who asks has proven nothing yet.
-        if client is None or client.revoked_at is not None or not live:
-            raise OAuthRefusal("invalid_client", "no live key of this client has this kid")
-        return client, PublicKey.from_jwk(live[0].jwk, profile=_PROFILE)
+        client, jwk = await self._store.read(lambda unit: _live_jwk(unit, client_id, kid))
+        return client, PublicKey.from_jwk(jwk.jwk, profile=_PROFILE)
 
     def _check_claims(self, claims: Mapping[str, JsonValue], client_id: str) -> datetime:
         now = self._clock.now()
@@ -187,7 +180,8 @@ class OAuthService:
     async def issue(self, proven: ProvenClient, form: Mapping[str, str]) -> IssuedToken:
         """Use up the assertion and give an access token for the scopes asked for, by default all of the client's.
 
-        Raises OAuthRefusal invalid_scope, invalid_client for an assertion that was used before.
+        Raises OAuthRefusal invalid_scope, invalid_client for an assertion that was used before, and where client or
+        key have ended since they were proven.
         """
         client, now = proven.client, self._clock.now()
         scopes = _narrowed(client, form.get("scope"))
@@ -204,6 +198,7 @@ class OAuthService:
         )
 
         async def work(unit: UnitOfWork) -> None:
+            await _live_jwk(unit, client.id, proven.kid)
             # A crash after this commit costs the client one assertion: it signs another.
             unused = await unit.oauth.use_assertion(
                 client.id, proven.jti_sha256, expires_at=proven.expires_at
@@ -241,6 +236,15 @@ async def _by_name(unit: UnitOfWork, name: str) -> ApiClient:
     if client is None:
         raise NotFound("client")
     return client
+
+
+async def _live_jwk(unit: UnitOfWork, client_id: str, kid: str) -> tuple[ApiClient, ClientJwk]:
+    client, jwks = await unit.api_clients.get(client_id), await unit.oauth.jwks(client_id)
+    live = [one for one in jwks if one.kid == kid and one.ended_at is None]
+    # One answer for an unknown client, an unknown key and an ended one: who asks has proven nothing yet.
+    if client is None or client.revoked_at is not None or not live:
+        raise OAuthRefusal("invalid_client", "no live key of this client has this kid")
+    return client, live[0]
 
 
 def _parse_assertion(text: str) -> tuple[CompactJws, Mapping[str, JsonValue]]:

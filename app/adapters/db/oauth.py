@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, and_, delete, select, update
 
 from app.adapters.db.api_clients import client_of
 from app.adapters.db.session import Session, flat_values
@@ -57,8 +57,15 @@ class SqlOAuth:
         await self._session.run(access_tokens.insert(), values)
 
     async def by_handle(self, handle: str) -> tuple[ApiClient, AccessToken] | None:
-        """Return a token and its client; whether they still count is the caller's to judge."""
-        row = await self._session.row(select(access_tokens).where(access_tokens.c.handle == handle))
+        """Return a token and its client, None once the key it was got with has ended.
+
+        Whether token and client still count is the caller's to judge. The key is asked here: a token that is stored
+        in the moment its key ends, which the end could not see to delete, never counts.
+        """
+        tokens, jwks = access_tokens.c, client_jwks.c
+        live = and_(jwks.client_id == tokens.client_id, jwks.kid == tokens.kid, jwks.ended_at.is_(None))
+        found = select(access_tokens).join(client_jwks, live).where(tokens.handle == handle)
+        row = await self._session.row(found)
         if row is None:
             return None
         client = await self._session.row(select(api_clients).where(api_clients.c.id == row.client_id))
