@@ -96,6 +96,7 @@ class OAuthService:
             client = await _by_name(unit, name)
             if client.revoked_at is not None:
                 raise DomainError("conflict", "this client was revoked")
+            await unit.api_clients.hold(client.id)
             live = [one for one in await unit.oauth.jwks(client.id) if one.ended_at is None]
             if len(live) >= MOST_LIVE_JWKS:
                 raise DomainError("conflict", f"{MOST_LIVE_JWKS} keys of this client are live: end one first")

@@ -66,8 +66,8 @@ class PlanService:
 
 
 async def plan_named(unit: UnitOfWork, name: str) -> Plan:
-    """Return a plan. Raises DomainError `invalid_request` for an unknown name."""
-    plan = await unit.plans.get(name)
+    """Return a plan to give to a client in this very transaction. Raises DomainError `invalid_request` for none."""
+    plan = await unit.plans.held(name)
     if plan is None:
         raise _wrong("/plan", "names no plan")
     return plan

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.api_client import ClientKind
 from app.domain.errors import DomainError
 from app.domain.oauth import OAuthRefusal
-from app.services.api_clients import CACHE_AGE
+from app.domain.plan import Plan
+from app.services.api_clients import CACHE_AGE, ApiClientService
 from app.services.oauth import IssuedToken, OAuthService
-from tests.client_assertions import good_claims, register_key, token_form
+from app.services.plans import PlanService
+from tests.client_assertions import BankKey, good_claims, register_key, token_form
 from tests.installation import ISSUER_URL, DawdlingStore, Installation, open_installation
 
 pytestmark = pytest.mark.anyio
@@ -70,3 +73,48 @@ async def test_a_token_stored_in_the_moment_its_key_ends_never_counts(installati
     with pytest.raises(DomainError) as refused:
         await installation.services.api_clients.authenticate(issued.secret)
     assert refused.value.code == "unauthenticated"
+
+
+async def test_no_third_public_key_is_live_however_many_register_at_once(installation: Installation) -> None:
+    slow = slow_oauth(installation)
+    await installation.services.oauth.register_jwk("bank", BankKey().jwk, actor="t")
+    registered = await asyncio.gather(
+        *(slow.register_jwk("bank", BankKey().jwk, actor="t") for _ in range(3)), return_exceptions=True
+    )
+    refused = [one for one in registered if isinstance(one, DomainError)]
+    assert [one.code for one in refused] == ["conflict", "conflict"]
+    held = await installation.services.oauth.jwks_of(await bank_id(installation))
+    assert len([one for one in held if one.ended_at is None]) == 2
+
+
+def plan(name: str, calls_per_minute: int) -> Plan:
+    return Plan(name=name, calls_per_minute=calls_per_minute, burst=None, calls_per_day=None, batch_limit=1)
+
+
+async def test_a_client_given_a_plan_as_it_changes_has_its_new_figures(installation: Installation) -> None:
+    plans = installation.services.plans
+    slow = PlanService(DawdlingStore(installation.services.store), installation.clock)
+    await plans.put(plan("gold", 1), actor="t")
+    await asyncio.gather(slow.give("bank", "gold", actor="t"), slow.put(plan("gold", 9), actor="t"))
+    bank = (await installation.services.api_clients.get(await bank_id(installation))).client
+    assert (bank.plan, bank.calls_per_minute) == ("gold", 9)
+
+
+async def test_a_client_made_on_a_plan_as_it_changes_has_its_new_figures(installation: Installation) -> None:
+    plans, store = installation.services.plans, DawdlingStore(installation.services.store)
+    slow, clients = PlanService(store, installation.clock), ApiClientService(store, installation.clock)
+    await plans.put(plan("gold", 1), actor="t")
+    made, _ = await asyncio.gather(
+        clients.create(name="new", kind=ClientKind.PLATFORM, plan="gold", actor="t"),
+        slow.put(plan("gold", 9), actor="t"),
+    )
+    new = (await installation.services.api_clients.get(made.client.id)).client
+    assert (new.plan, new.calls_per_minute) == ("gold", 9)
+
+
+async def test_clients_made_at_once_on_one_plan_are_all_made(installation: Installation) -> None:
+    clients = installation.services.api_clients
+    made = await asyncio.gather(
+        *(clients.create(name=f"new {one}", kind=ClientKind.PLATFORM, actor="t") for one in range(6))
+    )
+    assert {one.client.plan for one in made} == {"standard"}

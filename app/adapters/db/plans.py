@@ -27,6 +27,16 @@ class SqlPlans:
         row = await self._session.row(select(plans).where(plans.c.name == name))
         return None if row is None else _plan(row)
 
+    async def held(self, name: str) -> Plan | None:
+        """Return a plan, its row changed to what it is: of this and a change of the plan at once, one runs again.
+
+        On PostgreSQL a lock would not do: a change that waited for it goes on with the snapshot of before, in which
+        the client is not on the plan yet.
+        """
+        found = update(plans).where(plans.c.name == name).values(batch_limit=plans.c.batch_limit)
+        row = await self._session.row(found.returning(plans))
+        return None if row is None else _plan(row)
+
     async def put(self, plan: Plan) -> None:
         """Store a plan; the clients that are on it get its figures."""
         await self._session.put(plans, flat_values(plan))
