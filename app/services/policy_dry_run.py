@@ -177,11 +177,18 @@ def _text(value: object) -> str | None:
 def _window(wanted: DryRun, *, now: datetime) -> _Window:
     # Verifications carry whole seconds: those of this very second belong to "up to now".
     until = wanted.until if wanted.until is not None else now.replace(microsecond=0) + timedelta(seconds=1)
-    since = wanted.since if wanted.since is not None else until - LONGEST
-    if not timedelta(0) < until - since <= LONGEST:
+    since = wanted.since if wanted.since is not None else _before(until)
+    if since is None or not timedelta(0) < until - since <= LONGEST:
         at = FieldError("/from", "must be before `to`, at most 31 days", "应早于 to,且相距至多 31 天")
         raise DomainError("invalid_request", "a dry run looks at most 31 days back", errors=[at])
     return _Window(since=since, until=until)
+
+
+def _before(until: datetime) -> datetime | None:
+    try:
+        return until - LONGEST
+    except OverflowError:  # the calendar begins later
+        return None
 
 
 def _shown(wanted: DryRun, window: _Window, policy: Policy, tally: _Tally) -> dict[str, object]:

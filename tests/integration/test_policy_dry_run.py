@@ -130,9 +130,15 @@ async def test_a_dry_run_is_bounded_paged_and_the_callers_own(service: HttpServi
     assert (
         await dry_run(service, parts={}, **{"from": "2020-01-01T00:00:00Z", "to": "2020-02-01T00:00:00Z"})
     )["total"] == 0
+    for to in ("0001-02-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert (await dry_run(service, parts={}, to=to))["total"] == 0
     for body, code in (
         ({"parts": {}, "from": "2020-01-01T00:00:00Z", "to": "2020-02-02T00:00:00Z"}, "invalid_request"),
         ({"parts": {}, "from": "2020-01-01T00:00:00Z", "to": "2020-01-01T00:00:00Z"}, "invalid_request"),
+        ({"parts": {}, "to": "0001-01-01T00:00:00Z"}, "invalid_request"),
+        ({"parts": {}, "to": "0001-01-31T23:59:59Z"}, "invalid_request"),
+        ({"parts": {}, "from": "0001-01-01T00:00:00Z"}, "invalid_request"),
+        ({"parts": {}, "from": "9999-12-31T23:59:59Z"}, "invalid_request"),
         ({"parts": {}, "policy": "bank-strict"}, "invalid_request"),
         ({}, "invalid_request"),
         ({"parts": {"x": 1}}, "invalid_request"),

@@ -1,5 +1,6 @@
 """Opaque cursors of keyset pagination: base64url over a JSON list that names its list and the last key shown."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 from app.domain.errors import DomainError, FieldError
@@ -33,6 +34,20 @@ def decode_cursor(cursor: str | None, listing: str, *, parts: int) -> tuple[str,
     if len(key) != parts:
         raise refused_cursor()
     return key
+
+
+def moment_of(text: str) -> datetime:
+    """Return the moment, in UTC, that a cursor's key names; DomainError `invalid_request` for what names none.
+
+    A local time of the calendar's first or last hours may have no moment in UTC: it names none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise refused_cursor()
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refused_cursor() from None
 
 
 def refused_cursor() -> DomainError:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, or_, select, tuple_, update
 
-from app.adapters.db.cursors import decode_cursor, encode_cursor, refused_cursor
+from app.adapters.db.cursors import decode_cursor, encode_cursor, moment_of
 from app.adapters.db.session import Session, flat_values
 from app.adapters.db.tables import api_clients, api_keys, client_jwks, request_log
 from app.domain.request_log import LoggedRequest
@@ -33,12 +33,7 @@ class SqlRequestLog:
         statement = select(request_log).where(columns.client_id == client_id)
         after = decode_cursor(cursor, _LISTING, parts=2)
         if after is not None:
-            try:
-                moment = datetime.fromisoformat(after[0])
-            except ValueError:
-                raise refused_cursor() from None
-            if moment.tzinfo is None:
-                raise refused_cursor()
+            moment = moment_of(after[0])
             earlier = or_(columns.at < moment, and_(columns.at == moment, columns.id < after[1]))
             statement = statement.where(earlier)
         ordered = statement.order_by(columns.at.desc(), columns.id.desc()).limit(limit + 1)

@@ -1,12 +1,12 @@
 """Changes of licenses that were ordered ahead of their time."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, and_, exists, func, or_, select, update
 
-from app.adapters.db.cursors import decode_cursor, encode_cursor, refused_cursor
+from app.adapters.db.cursors import decode_cursor, encode_cursor, moment_of
 from app.adapters.db.session import Session
 from app.adapters.db.tables import scheduled_changes
 from app.domain.errors import ConcurrentChange
@@ -61,7 +61,7 @@ class SqlScheduledChanges:
             statement = statement.where(_table.status == status.value)
         after = decode_cursor(cursor, _PAGE, parts=2)
         if after is not None:
-            moment = _moment(after[0])
+            moment = moment_of(after[0])
             later = and_(_table.effective_at == moment, _table.id > after[1])
             statement = statement.where(or_(_table.effective_at > moment, later))
         ordered = statement.order_by(_table.effective_at, _table.id).limit(limit + 1)
@@ -146,13 +146,6 @@ def _claimable(now: datetime) -> tuple[Any, ...]:
         before.c.license_id == _table.license_id, before.c.status == _WAITING, earlier
     )
     return _table.status == _WAITING, _table.effective_at <= now, _table.lease_until <= now, ~goes_first
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise refused_cursor() from None
 
 
 def _values(change: ScheduledChange) -> dict[str, Any]:

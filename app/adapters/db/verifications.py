@@ -1,12 +1,12 @@
 """Verifications made, by the client that made them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
 
-from app.adapters.db.cursors import decode_cursor, encode_cursor, refused_cursor
+from app.adapters.db.cursors import decode_cursor, encode_cursor, moment_of
 from app.adapters.db.session import Session
 from app.adapters.db.tables import verifications
 from app.adapters.db.types import UtcTime
@@ -76,7 +76,7 @@ class SqlVerifications:
         statement = select(verifications).where(_span(client_id, since, until))
         after = decode_cursor(cursor, _BY_TIME, parts=2)
         if after is not None:
-            moment = _moment_of(after[0])
+            moment = moment_of(after[0])
             statement = statement.where(or_(at < moment, and_(at == moment, id_ < after[1])))
         rows = await self._session.rows(statement.order_by(at.desc(), id_.desc()).limit(limit + 1))
         shown = [_record(row) for row in rows[:limit]]
@@ -141,13 +141,6 @@ def _kept_before(client_id: str, purpose: str, before: datetime) -> ColumnElemen
     )
 
 
-def _moment_of(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise refused_cursor() from None
-
-
 def _after_id(statement: Select[Any], cursor: str | None) -> Select[Any]:
     after = decode_cursor(cursor, _BY_ID, parts=1)
     if after is not None:
@@ -161,7 +154,7 @@ def _due_before(statement: Select[Any], due_before: datetime, cursor: str | None
     after = decode_cursor(cursor, _BY_DUE, parts=2)
     if after is None:
         return statement
-    moment = _moment_of(after[0])
+    moment = moment_of(after[0])
     return statement.where(or_(due > moment, and_(due == moment, verifications.c.id > after[1])))
 
 
