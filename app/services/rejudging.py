@@ -1,9 +1,9 @@
 """Judge a kept verification again under another policy, from what is kept of it and nothing else.
 
-A policy decides about three things: how old a status may be, which elements must be there, which types and areas are
-accepted. These are judged anew; every other check stands as it was. Where what is kept does not say, all that might
-have been is weighed: one answer in every case is an answer, several are none (`told` is None), and `because` names
-the parts of the policy that cannot be judged.
+A policy decides about four things: how old a status may be, which elements must be there, which types and areas are
+accepted, whether the presenter must prove to be the holder. These are judged anew; every other check stands as it was.
+Where what is kept does not say, all that might have been is weighed: one answer in every case is an answer, several are
+none (`told` is None), and `because` names the parts of the policy that cannot be judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,11 @@ from typing import Any
 
 from app.domain.purpose import METADATA
 from app.domain.verification import VerificationRecord
+from elicense.key_binding import check_by_reference
 from elicense.own_policy import parts_of
-from elicense.policy import DEFAULT_POLICY, Policy
+from elicense.policy import DEFAULT_POLICY, PRESETS, HolderBinding, Policy
 from elicense.problems import Reason
-from elicense.report import PASSED, Check, CheckId, Outcome, Verdict, decide
+from elicense.report import NOT_ASKED, PASSED, Check, CheckId, Outcome, Verdict, decide
 
 Answer = tuple[str, str]
 """A verdict and its leading reason."""
@@ -30,6 +31,7 @@ _JUDGED_PARTS = frozenset(
         "types",
         "areas",
         "require_freshness",
+        "holder_binding",
         "require_log_proof",  # online the register itself says what it issued
     }
 )
@@ -40,6 +42,11 @@ _INCOMPLETE = Check(CheckId.ELEMENTS, Outcome.CANNOT_TELL, Reason.INCOMPLETE)
 _MISMATCH = Check(CheckId.ELEMENTS, Outcome.FAILED, Reason.MISMATCH)
 _STALE = Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_STALE)
 _SUSPENDED = Check(CheckId.STATUS, Outcome.FAILED, Reason.SUSPENDED)
+_UNPROVEN = Check(CheckId.HOLDER_BINDING, Outcome.FAILED, Reason.HOLDER_BINDING_FAILED)
+_NO_NONCE = Check(CheckId.HOLDER_BINDING, Outcome.CANNOT_TELL, Reason.INCOMPLETE)
+_BEARER = NOT_ASKED[CheckId.HOLDER_BINDING]
+_PROOF_CAME_ALONG = "key_binding_not_checked"
+"""The warning of an answer about a file that came with a proof nobody asked for."""
 _OUTSIDE = Check(CheckId.POLICY, Outcome.FAILED, Reason.OUTSIDE_POLICY)
 
 
@@ -74,6 +81,7 @@ def rejudge(record: VerificationRecord, policy: Policy, then: LicenseThen) -> Re
     questions = {
         "max_status_age": kept.status(policy),
         "required_elements": kept.elements(policy, then),
+        "holder_binding": kept.binding(policy),
         "types": _accepted(policy.types, then.type_code, exact=True),
         "areas": _accepted(policy.areas, then.area_code, exact=False),
         **dict.fromkeys(_unknown_parts(policy), (PASSED[CheckId.POLICY], _OUTSIDE)),
@@ -98,9 +106,13 @@ class _Kept:
         judged = {check.id: check for check in self._checks}
         self._status = judged.get(CheckId.STATUS)
         self.stopped = self._status is None
-        anew = (CheckId.STATUS, CheckId.ELEMENTS, CheckId.POLICY)
+        self._binding = judged.get(CheckId.HOLDER_BINDING)
+        anew = (CheckId.STATUS, CheckId.ELEMENTS, CheckId.POLICY, CheckId.HOLDER_BINDING)
         self.standing = tuple(check for check in self._checks if check.id not in anew)
         self._outcomes: dict[str, str] = {one["name"]: one["outcome"] for one in answer["elements"]}
+        self._warnings = {one["code"] for one in answer["warnings"]} if "warnings" in answer else None
+        preset = PRESETS.get(answer["policy"]["id"]) if "policy" in answer else None
+        self._preset_asked = None if preset is None else preset.holder_binding is HolderBinding.REQUIRED
         as_of = answer["status_as_of"]
         self._age = None
         if as_of is not None:
@@ -127,6 +139,33 @@ class _Kept:
             return (_INCOMPLETE,)
         compared = _MISMATCH if _WRONG & set(outcomes.values()) else PASSED[CheckId.ELEMENTS]
         return (compared, _INCOMPLETE) if None in there else (compared,)
+
+    def binding(self, policy: Policy) -> Sequence[Check]:
+        """Return what the check of the holder's proof may have been under a policy.
+
+        A question that states a nonce asks under every policy. That it did is not kept: the check tells where it
+        passed, and where it failed under a policy that would not have asked.
+        """
+        kept, asks = self._binding, policy.holder_binding
+        if self._by_reference:
+            return (check_by_reference(policy),)
+        if kept is None:
+            return self._unstated(asks)
+        if kept.outcome is Outcome.CANNOT_TELL:
+            return (_BEARER,) if asks is HolderBinding.IGNORED else (kept,)
+        is_told = (
+            kept.outcome is Outcome.PASSED or asks is HolderBinding.REQUIRED or self._preset_asked is False
+        )
+        return (kept,) if is_told else (kept, _BEARER)
+
+    def _unstated(self, asks: HolderBinding) -> Sequence[Check]:
+        """Return what the check may be where neither question nor policy had asked."""
+        if asks is HolderBinding.IGNORED:
+            return (_BEARER,)
+        without = _UNPROVEN if asks is HolderBinding.REQUIRED else _BEARER
+        if self._warnings is None:
+            return (without, _NO_NONCE)
+        return (_NO_NONCE,) if _PROOF_CAME_ALONG in self._warnings else (without,)
 
     def _is_there(self, name: str, then: LicenseThen) -> bool | None:
         if self._by_reference:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from app.api.schemas.policies import DryRunAnswer
+from elicense.credential import parse_credential
 from tests.installation import BUSINESS_LICENSE, FOOD_TYPE
 from tests.integration.http_service import HttpService, assert_problem, open_http
+from tests.integration.test_presented_credentials import HOLDER, ask, issue_bound, new_nonce, shown
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +22,8 @@ POLICIES: dict[str, dict[str, Any]] = {
     "asking-more": {"required_elements": ["holder_name", "company_type"], "areas": ["32"]},
     "asking-nothing-there": {"required_elements": ["quality_manager"]},
     "proof": {"require_log_proof": True},
+    "holder": {"holder_binding": "required"},
+    "holder-if-shown": {"holder_binding": "if_present"},
 }
 
 
@@ -54,8 +58,11 @@ async def questions(service: HttpService) -> list[dict[str, Any]]:
                 {"license": {"identifier": issued["identifier"]}, **more},
                 {"credential": token, **more},
             ]
+    bound = await issue_bound(service, HOLDER)
     return [
         *asked,
+        {"credential": bound},
+        {"credential": shown(service, bound, "nobody-asked")},
         {"credential": token[:300] + "A" + token[301:]},
         {"credential": "x"},
         {"license": {"number": "nobody's", "type_code": BUSINESS_LICENSE}, "elements": {"holder_name": "x"}},
@@ -155,3 +162,24 @@ async def test_a_dry_run_is_bounded_paged_and_the_callers_own(service: HttpServi
     ]
     assert keyed[0].content == keyed[1].content
     assert keyed[1].headers["idempotent-replayed"] == "true"
+
+
+async def test_a_dry_run_judges_the_holders_proof_that_the_policy_of_then_asked_for(
+    service: HttpService,
+) -> None:
+    token = await issue_bound(service, HOLDER)
+    parts = {"holder_binding": "required"}
+    made = await service.call("platform", "POST", "/v1/policies", json={"name": "holder", "parts": parts})
+    assert made.status_code == 201, made.text
+    nonce = await new_nonce(service, "platform")
+    await service.verify(policy="holder", credential=token)
+    await service.verify(policy="holder", credential=shown(service, token, nonce))
+    license = {"identifier": parse_credential(token).claims.license.identifier}
+    await service.verify(policy="holder", license=license)
+    await ask(service, shown(service, token, nonce), nonce, role="platform", policy="holder")
+    await ask(service, shown(service, token, nonce), nonce, role="platform")
+    unasked = await dry_run(service, parts={})
+    assert (unasked["same"], unasked["changed"], unasked["cannot_tell"]) == (2, 2, 1)
+    assert unasked["cannot_tell_parts"] == {"holder_binding": 1}
+    again = await dry_run(service, policy="holder")
+    assert (again["same"], again["judged"]) == (5, 5)

@@ -113,3 +113,58 @@ def test_a_former_value_may_have_been_removed() -> None:
 def test_a_record_unlike_ours_or_against_itself_cannot_be_told(answer: dict[str, Any]) -> None:
     told = rejudge(replace(kept(), answer=answer), own(), KNOWN)
     assert (told.told, told.because) == (None, {"record"})
+
+
+BOUND = {"passed": "ok", "failed": "holder_binding_failed", "cannot_tell": "incomplete", "skipped": "ok"}
+
+
+def bound(outcome: str, *, policy: str = "own", came_along: bool | None = False) -> VerificationRecord:
+    """Return an answer about a file whose only doubt is who presented it."""
+    checks = [
+        {"id": "status", "outcome": "passed", "code": "ok"},
+        {"id": "holder_binding", "outcome": outcome, "code": BOUND[outcome]},
+    ]
+    more: dict[str, Any] = {"checks": checks, "policy": {"id": policy, "version": 1, "sha256": "x"}}
+    if came_along is not None:
+        more["warnings"] = [{"code": "key_binding_not_checked", "message": "x"}] if came_along else []
+    verdict = {"failed": "invalid", "cannot_tell": "indeterminate"}.get(outcome, "valid")
+    return kept(verdict, BOUND[outcome], **more)
+
+
+VALID, UNPROVEN, INCOMPLETE = (
+    ("valid", "ok"),
+    ("invalid", "holder_binding_failed"),
+    ("indeterminate", "incomplete"),
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "ignored", "if_present", "required"),
+    [
+        (bound("passed"), VALID, VALID, VALID),
+        (bound("cannot_tell"), VALID, INCOMPLETE, INCOMPLETE),
+        # Either the question stated a nonce, or the policy of then asked.
+        (bound("failed"), None, None, UNPROVEN),
+        (bound("failed", policy="bank-strict"), UNPROVEN, UNPROVEN, UNPROVEN),
+        (bound("skipped"), VALID, VALID, UNPROVEN),
+        (bound("skipped", came_along=True), VALID, INCOMPLETE, INCOMPLETE),
+        (bound("skipped", came_along=None), VALID, None, None),
+    ],
+)
+def test_the_proof_that_another_policy_asks_for_is_judged_by_what_came(
+    record: VerificationRecord, ignored: Any, if_present: Any, required: Any
+) -> None:
+    for asks, told in (("ignored", ignored), ("if_present", if_present), ("required", required)):
+        answer = rejudge(record, own(holder_binding=asks), KNOWN)
+        assert answer.told == told, asks
+        assert answer.because == (frozenset() if told is not None else {"holder_binding"})
+
+
+def test_a_question_by_reference_proves_nothing_to_a_policy_that_requires_it() -> None:
+    asked = replace(bound("cannot_tell"), kind="license")
+    assert rejudge(asked, own(), KNOWN).told == VALID
+    assert rejudge(asked, own(holder_binding="required"), KNOWN).told == INCOMPLETE
+    assert (
+        rejudge(replace(bound("skipped"), kind="license"), own(holder_binding="required"), KNOWN).told
+        == INCOMPLETE
+    )
