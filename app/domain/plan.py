@@ -54,7 +54,7 @@ class QuotaState:
 class Lease:
     """Calls granted to one process, and what is left for all: of the bucket, and of the day (None: no limit).
 
-    `full_in` and `day_ends_in` are seconds. Where nothing was granted `wait` says in how many seconds to try again.
+    All times are seconds. `call_in` and `day_call_in` say when each limit has a call again, 0 where it has one now.
     """
 
     calls: int
@@ -62,7 +62,13 @@ class Lease:
     full_in: int
     day_left: int | None
     day_ends_in: int
-    wait: int
+    call_in: int
+    day_call_in: int
+
+    @property
+    def wait(self) -> int:
+        """Say in how many seconds another call can be granted."""
+        return max(self.call_in, self.day_call_in)
 
 
 def lot_of(client: ApiClient) -> int:
@@ -102,15 +108,16 @@ def lease_calls(
     day_left = None if client.calls_per_day is None else max(0, client.calls_per_day - day_used)
     granted = min(wanted, available) if day_left is None else min(wanted, available, day_left)
     after = debt + granted * interval
+    room -= granted
     day_ends_in = max(1, math.ceil((civil_day_start(today + timedelta(days=1)) - now).total_seconds()))
-    wait = day_ends_in if day_left == 0 else max(1, math.ceil((1 - room) * interval / 1e6))
     lease = Lease(
         calls=granted,
         available=available - granted,
         full_in=math.ceil(after / 1e6),
         day_left=None if day_left is None else day_left - granted,
         day_ends_in=day_ends_in,
-        wait=0 if granted else wait,
+        call_in=0 if available > granted else max(1, math.ceil((1 - room) * interval / 1e6)),
+        day_call_in=day_ends_in if day_left == granted else 0,
     )
     spent = QuotaState(
         client_id=client.id,

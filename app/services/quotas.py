@@ -7,6 +7,7 @@ same figures: nothing but reading is answered then, and reading goes on.
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
@@ -39,6 +40,7 @@ class _Account:
         "client",
         "ends_at",
         "lease",
+        "leased_at",
         "local",
         "lock",
         "policy",
@@ -51,6 +53,7 @@ class _Account:
         self.lock = asyncio.Lock()
         self.calls = 0
         self.lease: Lease | None = None
+        self.leased_at: datetime | None = None
         self.ends_at: datetime | None = None
         self.local: QuotaState | None = None
         self.shared_again_at: datetime | None = None
@@ -69,8 +72,10 @@ class _Account:
         until = self.refused_until
         return until is not None and until - PAUSE_AFTER_REFUSAL <= now < until
 
-    def fields(self) -> Fields:
-        return (b"ratelimit", limit_field(self.lease, self.calls)), (b"ratelimit-policy", self.policy)
+    def fields(self, now: datetime) -> Fields:
+        passed = timedelta(0) if self.leased_at is None else now - self.leased_at
+        limit = limit_field(self.lease, self.calls, passed=passed)
+        return (b"ratelimit", limit), (b"ratelimit-policy", self.policy)
 
 
 class QuotaService:
@@ -93,11 +98,11 @@ class QuotaService:
                     if not account.spend(now):
                         assert account.lease is not None
                         raise TooManyCalls(max(1, account.lease.wait))
-        return account.fields()
+        return account.fields(now)
 
     def fields(self, client: ApiClient) -> Fields:
         """Return the response fields as they stand for a client."""
-        return self._account(client).fields()
+        return self._account(client).fields(self._clock.now())
 
     def _account(self, client: ApiClient) -> _Account:
         account = self._accounts.get(client.id)
@@ -125,7 +130,7 @@ class QuotaService:
         if account.shared_again_at is not None:
             account.lease, account.local = lease_calls(client, account.local, now=now, wanted=1)
         assert account.lease is not None
-        account.calls = account.lease.calls
+        account.calls, account.leased_at = account.lease.calls, now
         account.refused_until = None if account.calls else now + PAUSE_AFTER_REFUSAL
         account.ends_at = now + min(LEASE_AGE, timedelta(seconds=account.lease.day_ends_in))
 
@@ -149,19 +154,23 @@ def policy_field(client: ApiClient) -> bytes:
     return ", ".join(policies).encode("ascii")
 
 
-def limit_field(lease: Lease | None, calls: int) -> bytes:
-    """Write RateLimit (the same draft, §4): what is available now, `r`.
+def limit_field(lease: Lease | None, calls: int, *, passed: timedelta = timedelta(0)) -> bytes:
+    """Write RateLimit (the same draft, §4): what is available now, `r`, of a lease made `passed` ago.
 
-    The seconds `t` until more is available are said where nothing is left, and are those of Retry-After (§6): before
-    that a quota fills little by little, of which no `t` could be true.
+    The seconds `t` until more is available are said where nothing is left, of each limit for itself; the longest are
+    those of Retry-After (§6): before that a quota fills little by little, of which no `t` could be true.
     """
     if lease is None:
         return b'"minute";r=0;t=1'
-    limits = [_limit("minute", lease.available + calls, lease.wait)]
+    limits = [_limit("minute", lease.available + calls, lease.call_in, passed)]
     if lease.day_left is not None:
-        limits.append(_limit("day", lease.day_left + calls, lease.wait))
+        limits.append(_limit("day", lease.day_left + calls, lease.day_call_in, passed))
     return ", ".join(limits).encode("ascii")
 
 
-def _limit(name: str, available: int, wait: int) -> str:
-    return f'"{name}";r={available}' + (f";t={max(1, wait)}" if available == 0 else "")
+def _limit(name: str, available: int, wait: int, passed: timedelta) -> str:
+    if available > 0:
+        return f'"{name}";r={available}'
+    # A clock set back makes nobody wait longer.
+    left = math.ceil(wait - max(0.0, passed.total_seconds()))
+    return f'"{name}";r=0;t={max(1, left)}'

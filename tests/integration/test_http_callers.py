@@ -92,6 +92,8 @@ async def test_answers_tell_what_is_left_and_a_refusal_when_to_come_back(service
     assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"minute";q=3;w=60'}
     assert_problem(answers[3], "rate_limited")
     assert 1 <= int(answers[3].headers["retry-after"]) <= 20
+    waits = [int(answer.headers["ratelimit"].split(";t=")[1]) for answer in answers[2:4]]
+    assert waits[1] == int(answers[3].headers["retry-after"]) and 2 < waits[1] <= waits[0] <= 20
     assert answers[3].headers["ratelimit"].startswith('"minute";r=0;')
     service.installation.clock.advance(seconds=20)
     assert (await service.call("slow", "GET", "/v1/clients")).status_code == 200

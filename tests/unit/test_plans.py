@@ -108,6 +108,32 @@ def test_where_nothing_is_left_the_field_says_when_to_come_again_as_retry_after_
     assert limit_field(lease, 0) == f'"minute";r=35, "day";r=0;t={lease.wait}'.encode()
 
 
+def test_the_last_call_that_is_admitted_says_when_the_next_one_will_be() -> None:
+    one = client(calls_per_minute=1)
+    lease, _ = lease_calls(one, None, now=NOON, wanted=1)
+    assert (lease.calls, limit_field(lease, 0)) == (1, b'"minute";r=0;t=60')
+    assert limit_field(lease, 0, passed=timedelta(seconds=20.5)) == b'"minute";r=0;t=40'
+    assert limit_field(lease, 0, passed=timedelta(seconds=-5)) == b'"minute";r=0;t=60'
+    assert limit_field(lease, 1) == b'"minute";r=1'
+
+
+def test_each_limit_says_for_itself_when_it_has_a_call_again() -> None:
+    both = client(calls_per_minute=5, calls_per_day=5)
+    lease, state = lease_calls(both, None, now=NOON, wanted=5)
+    assert limit_field(lease, 0) == b'"minute";r=0;t=12, "day";r=0;t=43200'
+    refused, _ = lease_calls(both, state, now=NOON, wanted=1)
+    assert (refused.calls, refused.wait) == (0, 43200)
+    daily = client(calls_per_minute=60, calls_per_day=5)
+    lease, _ = lease_calls(daily, None, now=NOON, wanted=5)
+    assert limit_field(lease, 0) == b'"minute";r=55, "day";r=0;t=43200'
+    # Shortly before midnight the bucket is what keeps a caller waiting.
+    late = client(calls_per_minute=1, calls_per_day=1)
+    lease, state = lease_calls(late, None, now=NOON + timedelta(hours=11, minutes=59, seconds=50), wanted=1)
+    assert limit_field(lease, 0) == b'"minute";r=0;t=60, "day";r=0;t=10'
+    refused, _ = lease_calls(late, state, now=NOON + timedelta(hours=11, minutes=59, seconds=50), wanted=1)
+    assert refused.wait == 60
+
+
 @pytest.mark.parametrize(
     ("wrong", "pointer"),
     [
