@@ -59,6 +59,9 @@ class Demonstration:
             async with (
                 open_services(self.settings) as services,
                 open_services(self.settings.for_sandbox()) as sandbox,
+                # The application leaves to whoever opened the services what runs beside them.
+                services.request_log.writing(),
+                sandbox.request_log.writing(),
             ):
                 base_url = _base_url(self.settings, listener)
                 facts = {"base_url": base_url} | await self._seed(services)

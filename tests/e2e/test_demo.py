@@ -330,6 +330,29 @@ def test_running_it_again_keeps_keys_and_licenses_and_reset_does_not(tmp_path: P
         assert third.trust_root.read_bytes() != root
 
 
+def test_what_was_called_is_in_the_request_log_after_the_demonstration_has_ended(tmp_path: Path) -> None:
+    def callers(demo: RunningDemo) -> tuple[Elicense, Elicense]:
+        sandbox = demo.facts["sandbox"]
+        tester = Elicense(
+            base_url=sandbox["base_url"],
+            api_key=demo.facts["keys"]["sandbox"],
+            trust_root=demo.folder / sandbox["trust_root"],
+        )
+        return client(demo, "platform"), tester
+
+    folder = tmp_path / "data"
+    with running_demo(folder, "--licenses", 20) as first:
+        for caller in callers(first):
+            with caller:
+                assert list(caller.policies.list())
+        assert first.stop() == 0
+    with running_demo(folder, "--licenses", 20) as second:
+        for caller in callers(second):
+            with caller:
+                assert "/v1/policies" in [one.route for one in caller.requests()]
+        assert second.stop() == 0
+
+
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("mine")
     done = elicense("demo", "--data-dir", tmp_path, "--port", "0", "--reset")
