@@ -78,8 +78,10 @@ class RequestLogRepository(Protocol):
         """Delete up to `limit` entries older than a moment; return how many."""
         ...
 
-    async def mark_used(self, used: Mapping[str, datetime], *, kids: Mapping[str, datetime]) -> None:
-        """Keep when API keys (by handle) and registered public keys (by kid) were last used; later times stay."""
+    async def mark_used(
+        self, used: Mapping[str, datetime], *, jwks: Mapping[tuple[str, str], datetime]
+    ) -> None:
+        """Keep when API keys (by handle) and public keys (by client and kid) were last used; later times stay."""
         ...
 
 

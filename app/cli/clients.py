@@ -89,13 +89,14 @@ def list_clients(arguments: argparse.Namespace) -> int:
         registered = await services.oauth.jwks_of_all()
         for entry in await services.api_clients.list():
             live = [key for key in entry.keys if key.is_live(services.clock.now())]
-            jwks = [jwk.kid for jwk in registered.get(entry.client.id, ()) if jwk.ended_at is None]
-            used = [key.last_used_at for key in entry.keys if key.last_used_at is not None]
+            jwks = registered.get(entry.client.id, ())
+            times = [*(key.last_used_at for key in entry.keys), *(jwk.last_used_at for jwk in jwks)]
+            used = [time for time in times if time is not None]
             rows.append(
                 _client_row(entry.client)
                 | {
                     "keys": ",".join(key.handle for key in live),
-                    "jwks": ",".join(jwks),
+                    "jwks": ",".join(jwk.kid for jwk in jwks if jwk.ended_at is None),
                     "last_used_at": max(used).isoformat(timespec="seconds") if used else "",
                 }
             )

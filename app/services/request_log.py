@@ -121,5 +121,5 @@ class RequestLogService:
 async def _write(unit: UnitOfWork, group: Sequence[tuple[LoggedRequest, str, str | None]]) -> None:
     await unit.request_log.add_many([entry for entry, _, _ in group])
     keys = {handle: entry.at for entry, handle, kid in group if kid is None}
-    kids = {kid: entry.at for entry, _, kid in group if kid is not None}
-    await unit.request_log.mark_used(keys, kids=kids)
+    jwks = {(entry.client_id, kid): entry.at for entry, _, kid in group if kid is not None}
+    await unit.request_log.mark_used(keys, jwks=jwks)

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters.db import open_store
 from app.cli import register
+from app.ports import UnitOfWork
+from tests.builders import NOON
 from tests.client_assertions import BankKey
+from tests.databases import run_apart
 
 
 @pytest.fixture
@@ -58,6 +62,31 @@ def test_an_operator_manages_plans_networks_and_keys(
     assert run(data_dir, "plans", "list", "--json") == 0
     plans = {plan["name"]: plan for plan in json.loads(capsys.readouterr().out)}
     assert plans["market"]["calls_per_day"] == 9000 and {"standard", "trial", "bulk"} < set(plans)
+
+
+def test_the_list_shows_when_a_client_last_used_its_public_keys(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data_dir, "clients", "create", "a-bank", "--kind", "bank") == 0
+    key, file = BankKey(), data_dir / "bank.jwk.json"
+    file.write_text(json.dumps(key.jwk))
+    assert run(data_dir, "clients", "add-jwk", "a-bank", str(file)) == 0
+
+    async def use(unit: UnitOfWork) -> None:
+        client = await unit.api_clients.by_name("a-bank")
+        assert client is not None
+        await unit.request_log.mark_used({}, jwks={(client.id, key.kid): NOON})
+
+    async def work() -> None:
+        store = open_store(f"sqlite+aiosqlite:///{data_dir / 'elicense.db'}")
+        await store.write(use)
+        await store.close()
+
+    run_apart(work)
+    capsys.readouterr()
+    assert run(data_dir, "clients", "list", "--json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["last_used_at"] == NOON.isoformat(timespec="seconds")
 
 
 def test_keys_beyond_two_stop_counting_in_the_list(

@@ -243,6 +243,19 @@ async def test_tokens_end_at_once_with_their_key_and_with_their_client(service: 
     assert_refused(await ask(service, token_form(third.assertion(claims))), "invalid_client")
 
 
+async def test_a_key_of_two_clients_is_marked_as_used_for_the_one_that_used_it(service: HttpService) -> None:
+    services, key = service.installation.services, await register_key(service.installation, "bank")
+    await services.oauth.register_jwk("platform", key.jwk, actor="test")
+    service.installation.keys["token"] = await access_token(service, "bank", key)
+    assert (await service.call("token", "GET", "/v1/verifications")).status_code == 200
+    await services.request_log.flush()
+    used = {}
+    for role in ("bank", "platform"):
+        (held,) = await services.oauth.jwks_of((await service.installation.caller(role)).client.id)
+        used[role] = held.last_used_at is not None
+    assert used == {"bank": True, "platform": False}
+
+
 @on_sqlite
 async def test_only_public_p256_keys_are_registered(service: HttpService) -> None:
     path = f"/v1/clients/{await client_id(service)}/jwks"

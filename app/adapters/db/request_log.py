@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, tuple_, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor, moment_of
 from app.adapters.db.session import Session, flat_values
@@ -54,13 +54,19 @@ class SqlRequestLog:
             swept += await self._session.changed(delete(request_log).where(own, chosen))
         return swept
 
-    async def mark_used(self, used: Mapping[str, datetime], *, kids: Mapping[str, datetime]) -> None:
-        """Keep when API keys (by handle) and registered public keys (by kid) were last used; later times stay."""
-        for table, column, found in (
-            (api_keys, api_keys.c.handle, used),
-            (client_jwks, client_jwks.c.kid, kids),
-        ):
-            for name in sorted(found):
-                at = found[name]
-                earlier = or_(table.c.last_used_at.is_(None), table.c.last_used_at < at)
-                await self._session.run(update(table).where(column == name, earlier).values(last_used_at=at))
+    async def mark_used(
+        self, used: Mapping[str, datetime], *, jwks: Mapping[tuple[str, str], datetime]
+    ) -> None:
+        """Keep when API keys (by handle) and public keys (by client and kid) were last used; later times stay.
+
+        Several clients may have registered one key: a kid alone says nothing about whose use it was.
+        """
+        for handle in sorted(used):
+            await self._mark(api_keys, used[handle], api_keys.c.handle == handle)
+        own = client_jwks.c
+        for client_id, kid in sorted(jwks):
+            await self._mark(client_jwks, jwks[client_id, kid], own.client_id == client_id, own.kid == kid)
+
+    async def _mark(self, table: Table, at: datetime, *found: ColumnElement[bool]) -> None:
+        earlier = or_(table.c.last_used_at.is_(None), table.c.last_used_at < at)
+        await self._session.run(update(table).where(*found, earlier).values(last_used_at=at))
