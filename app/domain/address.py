@@ -8,17 +8,24 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 MOST_NETWORKS = 50
+_MAPPED_BITS = 96
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Parse CIDR blocks and single addresses, IPv4 and IPv6. Raises ValueError, host bits set included."""
+    """Parse CIDR blocks and single addresses, IPv4 and IPv6. Raises ValueError, host bits set included.
+
+    IPv4 inside IPv6 is IPv4, as it is in addresses.
+    """
     return tuple(_parse_network(text) for text in texts)
 
 
 def _parse_network(text: str) -> Network:
     if not text.isascii() or "%" in text:
         raise ValueError("a network is written in ASCII and without a zone")
-    return ip_network(text)
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    # A wider one that begins there has host bits set: the last of ffff.
+    return network if mapped is None else IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 @lru_cache(maxsize=4096)

@@ -185,3 +185,32 @@ def test_an_unknown_address_lies_in_no_network_and_no_network_means_anywhere() -
     address = caller_address("203.0.113.9", None, trusted=())
     assert may_call_from(address, networks) and may_call_from(None, ()) and not may_call_from(None, networks)
     assert not may_call_from(caller_address("2001:db9::1", None, trusted=()), networks)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:127.0.0.0/104", "127.0.0.0/8"),
+        ("::ffff:203.0.113.9", "203.0.113.9/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:cb00:7100/120", "203.0.113.0/24"),
+        ("2001:db8::/32", "2001:db8::/32"),
+    ],
+)
+def test_a_network_of_ipv4_inside_ipv6_is_the_ipv4_network(written: str, meant: str) -> None:
+    assert [str(network) for network in parse_networks([written])] == [meant]
+
+
+@pytest.mark.parametrize(
+    "written", ["::ffff:0:0/95", "::ffff:127.0.0.0/8", "::ffff:127.0.0.1/104", "::ffff:0:0/129"]
+)
+def test_a_network_that_is_wider_than_ipv4_inside_ipv6_is_refused(written: str) -> None:
+    with pytest.raises(ValueError):
+        parse_networks([written])
+
+
+def test_who_calls_by_ipv4_lies_in_a_network_written_as_ipv4_inside_ipv6() -> None:
+    networks = ("::ffff:127.0.0.0/104",)
+    for peer in ("127.0.0.9", "::ffff:127.0.0.9"):
+        assert may_call_from(caller_address(peer, None, trusted=()), networks)
+    assert not may_call_from(caller_address("203.0.113.9", None, trusted=()), networks)
