@@ -129,7 +129,8 @@ class OAuthService:
     async def prove(self, form: Mapping[str, str]) -> ProvenClient:
         """Return who signed the assertion of a token request; its use is not stored yet.
 
-        Raises OAuthRefusal invalid_request, unsupported_grant_type, invalid_client.
+        Raises OAuthRefusal invalid_request, unsupported_grant_type, invalid_client, also for an assertion that was used
+        before: whoever holds an old one spends nothing of the quota. Of uses at once `issue` tells the first.
         """
         if "grant_type" not in form:
             raise OAuthRefusal("invalid_request", "grant_type is missing")
@@ -149,12 +150,10 @@ class OAuthService:
         if not key.verify(token.signature, token.signing_input):
             raise OAuthRefusal("invalid_client", "the signature of the assertion does not hold")
         expires_at = self._check_claims(claims, client_id)
-        return ProvenClient(
-            client=client,
-            kid=key.kid,
-            jti_sha256=sha256_hex(_text(claims, "jti").encode("utf-8")),
-            expires_at=expires_at,
-        )
+        jti_sha256 = sha256_hex(_text(claims, "jti").encode("utf-8"))
+        if await self._store.read(lambda unit: unit.oauth.is_used(client_id, jti_sha256)):
+            raise _used_before()
+        return ProvenClient(client=client, kid=key.kid, jti_sha256=jti_sha256, expires_at=expires_at)
 
     async def _key_of(self, client_id: str, kid: str) -> tuple[ApiClient, PublicKey]:
         client, jwk = await self._store.read(lambda unit: _live_jwk(unit, client_id, kid))
@@ -205,7 +204,7 @@ class OAuthService:
                 client.id, proven.jti_sha256, expires_at=proven.expires_at
             )
             if not unused:
-                raise OAuthRefusal("invalid_client", "this assertion was used before: jti counts once")
+                raise _used_before()
             await unit.oauth.add_token(token)
             entry = make_audit(
                 action="client.token", subject=client.id, actor=client.id, at=now, outcome=proven.kid
@@ -246,6 +245,10 @@ async def _live_jwk(unit: UnitOfWork, client_id: str, kid: str) -> tuple[ApiClie
     if client is None or client.revoked_at is not None or not live:
         raise OAuthRefusal("invalid_client", "no live key of this client has this kid")
     return client, live[0]
+
+
+def _used_before() -> OAuthRefusal:
+    return OAuthRefusal("invalid_client", "this assertion was used before: jti counts once")
 
 
 def _parse_assertion(text: str) -> tuple[CompactJws, Mapping[str, JsonValue]]:

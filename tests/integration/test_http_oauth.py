@@ -10,6 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.api.schemas.callers import OAuthErrorAnswer, TokenAnswer
+from app.domain.api_client import ClientKind
+from app.domain.oauth import OAuthRefusal
 from tests.client_assertions import BankKey, access_token, good_claims, register_key, token_form
 from tests.installation import ISSUER_URL, open_again
 from tests.integration.http_service import HttpService, assert_problem, open_http
@@ -80,12 +82,29 @@ async def test_an_assertion_of_another_library_is_taken_too(service: HttpService
 async def test_an_assertion_counts_once_in_every_process(service: HttpService) -> None:
     key = await register_key(service.installation, "bank")
     form = token_form(key.assertion(good_claims(service.installation, await client_id(service))))
-    assert (await ask(service, form)).status_code == 200
-    assert_refused(await ask(service, form), "invalid_client")
     async with open_again(service.installation) as other:
         proven = await other.services.oauth.prove(form)
-        with pytest.raises(Exception, match="used before"):
+        assert (await ask(service, form)).status_code == 200
+        assert_refused(await ask(service, form), "invalid_client")
+        with pytest.raises(OAuthRefusal, match="used before"):
             await other.services.oauth.issue(proven, form)
+        with pytest.raises(OAuthRefusal, match="used before"):
+            await other.services.oauth.prove(form)
+
+
+async def test_an_assertion_that_was_used_spends_nothing_of_its_clients_quota(service: HttpService) -> None:
+    installation = service.installation
+    await service.add_client("slow bank", kind=ClientKind.BANK, calls_per_minute=3)
+    key = await register_key(installation, "slow bank")
+    mine = (await installation.caller("slow bank")).client.id
+    form = token_form(key.assertion(good_claims(installation, mine)))
+    assert (await ask(service, form)).status_code == 200
+    for _ in range(6):
+        replayed = await ask(service, form)
+        assert_refused(replayed, "invalid_client")
+        assert "ratelimit" not in replayed.headers
+    answers = [await service.call("slow bank", "GET", "/v1/verifications") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
 async def test_a_replay_table_that_forgets_would_be_caught(

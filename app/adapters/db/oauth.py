@@ -74,6 +74,14 @@ class SqlOAuth:
         scopes = frozenset(Scope(scope) for scope in row.scopes)
         return client_of(client), AccessToken(**{**row._mapping, "scopes": scopes})
 
+    async def is_used(self, client_id: str, jti_sha256: str) -> bool:
+        """Tell whether an assertion was used before."""
+        columns = used_assertions.c
+        found = select(columns.jti_sha256).where(
+            columns.client_id == client_id, columns.jti_sha256 == jti_sha256
+        )
+        return await self._session.row(found) is not None
+
     async def use_assertion(self, client_id: str, jti_sha256: str, *, expires_at: datetime) -> bool:
         """Mark an assertion as used; False when it was used before."""
         values = {"client_id": client_id, "jti_sha256": jti_sha256, "expires_at": expires_at}
