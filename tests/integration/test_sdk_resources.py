@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from elicense import ConfigurationError, Elicense, HolderSigner, Timeout
 from elicense.client._oauth import AccessTokens
 from elicense.client._protocol import Endpoint, Request, Response
-from elicense.client.errors import APIStatusError, NotFoundError
+from elicense.client.errors import APIStatusError, NotFoundError, UnauthenticatedError
 from tests.installation import ISSUER_URL
 from tests.integration.attacked import Attacked, attacked
 
@@ -111,9 +111,10 @@ def test_a_bank_with_a_private_key_gets_its_tokens_by_itself(service: Attacked, 
         await services.oauth.end_jwk("busy bank", kid, actor="test")
 
     service.portal.call(end)
-    with pytest.raises(APIStatusError) as refused:
+    with pytest.raises(UnauthenticatedError) as refused:
         client.verifications.get(first.id)
     assert refused.value.status_code == 401
+    assert refused.value.problem.code == "invalid_client" and "no live key" in str(refused.value)
     assert file.read_bytes().splitlines()[1].decode() not in repr(client) + str(refused.value)
 
 

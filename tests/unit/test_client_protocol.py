@@ -26,8 +26,10 @@ from elicense.client.errors import (
     APIStatusError,
     APITimeoutError,
     ConfigurationError,
+    InvalidRequestError,
     NumberTakenError,
     RateLimitedError,
+    UnauthenticatedError,
 )
 from elicense.problems import PROBLEMS
 
@@ -179,6 +181,33 @@ def test_every_problem_kind_has_its_own_error_class() -> None:
     kinds = {type(status_error(problem(kind.status, code), now=NOW)) for code, kind in PROBLEMS.items()}
     assert len(kinds) == len(PROBLEMS)
     assert APIStatusError not in kinds
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (401, "invalid_client", UnauthenticatedError),
+        (400, "invalid_request", InvalidRequestError),
+        (400, "invalid_scope", APIStatusError),
+    ],
+)
+def test_an_oauth_error_tells_what_the_token_endpoint_says(
+    status: int, error: str, kind: type[APIStatusError]
+) -> None:
+    body = json.dumps({"error": error, "error_description": "the assertion has expired"}).encode()
+    answer = Response(status=status, headers={"content-type": "application/json"}, body=body)
+    raised = status_error(answer, now=NOW)
+    assert type(raised) is kind
+    assert (raised.problem.code, raised.problem.detail) == (error, "the assertion has expired")
+    assert "the assertion has expired" in str(raised)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"error": 7}', b'{"code": "unauthenticated"}'])
+def test_json_that_is_no_oauth_error_names_no_code(body: bytes) -> None:
+    answer = Response(status=401, headers={"content-type": "application/json"}, body=body)
+    error = status_error(answer, now=NOW)
+    assert type(error) is APIStatusError
+    assert error.problem.code == ""
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"[" * 100_000, b'{"code": 7, "errors": "x"}', b"\xff"])

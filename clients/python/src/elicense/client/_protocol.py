@@ -20,6 +20,7 @@ from elicense.client.errors import (
     ConfigurationError,
     FieldProblem,
     Problem,
+    UnauthenticatedError,
 )
 from elicense.problems import PROBLEMS
 
@@ -240,7 +241,9 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
 def status_error(response: Response, *, now: datetime) -> APIStatusError:
     """Turn an answer of status 3xx, 4xx or 5xx into its error; an unknown problem code gives the base class."""
     problem = _problem(response)
-    kind = PROBLEM_ERRORS.get(problem.code, APIStatusError)
+    # The token endpoint's word for credentials that do not count.
+    code = UnauthenticatedError.code if problem.code == "invalid_client" else problem.code
+    kind = PROBLEM_ERRORS.get(code, APIStatusError)
     return kind(
         status_code=response.status,
         problem=problem,
@@ -250,12 +253,7 @@ def status_error(response: Response, *, now: datetime) -> APIStatusError:
 
 
 def _problem(response: Response) -> Problem:
-    document: Mapping[str, object] = {}
-    if response.headers.get("content-type", "").split(";")[0].strip() == "application/problem+json":
-        try:
-            document = json_object(response)
-        except APIResponseError:
-            document = {}
+    document = _refusal(response)
     errors = document.get("errors")
     return Problem(
         type=_text(document, "type"),
@@ -271,6 +269,20 @@ def _problem(response: Response) -> Problem:
             if isinstance(item, dict)
         ),
     )
+
+
+def _refusal(response: Response) -> Mapping[str, object]:
+    """Return the members of a problem document; an OAuth error (RFC 6749 §5.2) is read as one."""
+    media_type = response.headers.get("content-type", "").split(";")[0].strip()
+    if media_type not in {"application/problem+json", "application/json"}:
+        return {}
+    try:
+        document = json_object(response)
+    except APIResponseError:
+        return {}
+    if media_type == "application/problem+json":
+        return document
+    return {"code": _text(document, "error"), "detail": _text(document, "error_description")}
 
 
 def _text(document: Mapping[str, object], name: str) -> str:

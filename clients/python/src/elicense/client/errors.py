@@ -50,6 +50,7 @@ class FieldProblem:
 class Problem:
     """Hold a problem document (RFC 9457) as the service sent it; absent members are empty strings.
 
+    Of an OAuth error (RFC 6749 §5.2) it holds `error` as `code` and `error_description` as `detail`.
     `reason` says what is wrong with the service as a whole, when that is why it refused (`elicense.service_reasons`).
     """
 
