@@ -40,6 +40,7 @@ ACCESS_MARK = "elk_at_"
 MOST_LIVE_KEYS = 2
 _KEY = re.compile(r"elk_(live|test)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _TOKEN = re.compile(r"elk_at_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEFAULT_PURPOSE = {ClientKind.BANK: "account_opening"}
 
 
@@ -164,9 +165,11 @@ class ApiClientService:
         """Create a client with its first key, on a plan (the standard one) or with figures of its own.
 
         Raises DomainError `conflict` for a name in use, `invalid_request` for a binding, scope or purpose that does
-        not fit the kind.
+        not fit the kind, and for a name with control characters.
         """
-        allowed = tuple(purposes) if purposes is not None else tuple(PURPOSES)
+        if kind not in RELYING_PARTIES:
+            _require_no_purpose(purposes, default_purpose)
+        allowed = tuple(dict.fromkeys(PURPOSES if purposes is None else purposes))
         client = ApiClient(
             id=ClientId(new_id()),
             name=name,
@@ -323,9 +326,19 @@ def _default_purpose(kind: ClientKind, allowed: Sequence[str]) -> str:
     return wanted if wanted in allowed or not allowed else allowed[0]
 
 
+def _require_no_purpose(purposes: Sequence[str] | None, default_purpose: str | None) -> None:
+    detail, detail_zh = "belongs to clients of kind platform and bank", "仅适用于 platform 与 bank 类客户端"
+    if purposes:
+        raise _invalid("/purposes", detail, detail_zh)
+    if default_purpose is not None:
+        raise _invalid("/default_purpose", detail, detail_zh)
+
+
 def _require_sound(client: ApiClient) -> None:
     if not client.name.strip() or len(client.name) > 100:
-        raise _invalid("/name", "must have 1 to 100 characters")
+        raise _invalid("/name", "must have 1 to 100 characters", "应为 1 至 100 个字符")
+    if _CONTROL.search(client.name):
+        raise _invalid("/name", "must hold no control characters", "不得含控制字符")
     if (client.kind is ClientKind.AUTHORITY) != (client.authority_code is not None):
         raise _invalid("/authority_code", "belongs to clients of kind authority, and only to them")
     if (client.kind is ClientKind.HOLDER) != (client.holder_code is not None):
@@ -358,5 +371,5 @@ def sound_networks(networks: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _invalid(pointer: str, detail: str) -> DomainError:
-    return DomainError("invalid_request", detail, errors=[FieldError(pointer, detail)])
+def _invalid(pointer: str, detail: str, detail_zh: str = "") -> DomainError:
+    return DomainError("invalid_request", detail, errors=[FieldError(pointer, detail, detail_zh)])

@@ -84,6 +84,14 @@ async def test_a_rotation_leaves_the_old_key_its_time(database_url: str, tmp_pat
         ({"name": "a", "kind": ClientKind.PLATFORM, "scopes": [Scope.LICENSES_WRITE]}, "invalid_request"),
         ({"name": "a", "kind": ClientKind.PLATFORM, "purposes": ["curiosity"]}, "invalid_request"),
         ({"name": "a", "kind": ClientKind.BANK, "default_purpose": "curiosity"}, "invalid_request"),
+        ({"name": "a", "kind": ClientKind.PLATFORM, "purposes": []}, "invalid_request"),
+        ({"name": "a", "kind": ClientKind.OPERATOR, "purposes": ["account_opening"]}, "invalid_request"),
+        ({"name": "a", "kind": ClientKind.OPERATOR, "purposes": ["curiosity"]}, "invalid_request"),
+        ({"name": "a", "kind": ClientKind.OPERATOR, "default_purpose": "account_opening"}, "invalid_request"),
+        ({"name": "a", "kind": ClientKind.OPERATOR, "default_purpose": "curiosity"}, "invalid_request"),
+        ({"name": "a\x1b[31m", "kind": ClientKind.PLATFORM}, "invalid_request"),
+        ({"name": "a\nb", "kind": ClientKind.PLATFORM}, "invalid_request"),
+        ({"name": "a\x85b", "kind": ClientKind.PLATFORM}, "invalid_request"),
         ({"name": "a", "kind": ClientKind.BANK, "batch_limit": 1001}, "invalid_request"),
     ],
 )
@@ -94,3 +102,13 @@ async def test_a_client_that_makes_no_sense_is_refused(
         with pytest.raises(DomainError) as caught:
             await installation.services.api_clients.create(actor="t", **options)  # type: ignore[arg-type]
         assert caught.value.code == code
+
+
+async def test_a_purpose_named_twice_is_held_once(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        purposes = ["periodic_reverification", "account_opening", "periodic_reverification"]
+        made = await installation.services.api_clients.create(
+            name="a", kind=ClientKind.BANK, purposes=purposes, actor="t"
+        )
+        assert made.client.purposes == ("periodic_reverification", "account_opening")
+        assert made.client.default_purpose == "account_opening"
