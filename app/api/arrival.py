@@ -37,6 +37,11 @@ class Arrival:
         return None if value is None else value.decode("latin-1")
 
     @property
+    def authorization(self) -> str:
+        """Return the Authorization field without the white space around it (RFC 9110 §5.5), empty when not sent."""
+        return (self.header(b"authorization") or "").strip(" \t")
+
+    @property
     def language(self) -> Language:
         """Return the language of people-facing text for this caller."""
         return choose_language(self.header(b"accept-language"))

@@ -22,7 +22,7 @@ async def authorize(request: Request, scope: Scope) -> Caller:
     rate_limited (429), forbidden (403).
     """
     arrival = arrival_of(request)
-    matched = _BEARER.fullmatch(arrival.header(b"authorization") or "")
+    matched = _BEARER.fullmatch(arrival.authorization)
     if matched is None:
         raise DomainError("unauthenticated", "send Authorization: Bearer with an API key")
     authenticated = await services_of(request).api_clients.authenticate(matched[1])

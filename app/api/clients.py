@@ -32,7 +32,7 @@ from app.api.schemas.callers import (
     RotateBody,
 )
 from app.domain.api_client import ApiClient, ApiKey, ClientKind, ClientWithKeys, Scope
-from app.domain.errors import DomainError, FieldError
+from app.domain.errors import DomainError, FieldError, NotFound
 from app.domain.oauth import ClientJwk
 from app.domain.plan import Plan
 from app.services.api_clients import NewKey
@@ -167,11 +167,13 @@ async def end_client_jwk(request: Request) -> Response:
     held = await _client(request)
 
     async def end(once: Once | None) -> ApiClient:
+        oauth, kid = services_of(request).oauth, request.path_params["kid"]
+        # What is not there is told before what is wrong with the body. A key that has ended is there: a call that is
+        # repeated meanwhile is answered as the first.
+        if kid not in {jwk.kid for jwk in await oauth.jwks_of(held.client.id)}:
+            raise NotFound("key")
         read_body(request, NoBody)
-        kid = request.path_params["kid"]
-        return await services_of(request).oauth.end_jwk(
-            held.client.name, kid, actor=caller.client.id, once=once
-        )
+        return await oauth.end_jwk(held.client.name, kid, actor=caller.client.id, once=once)
 
     return await carry_out(request, caller, end, _changed(held))
 

@@ -61,6 +61,8 @@ _MESSAGES: dict[str, tuple[str, str]] = {
         "须恰好为 identifier、status_list+seq、trust_list、trust_root 之一",
         "must be exactly one of identifier, status_list with seq, trust_list and trust_root",
     ),
+    "one_policy": ("policy、parts 须恰好给出一个", "must give exactly one of policy and parts"),
+    "one_version": ("time、seq 至多给出一个", "must name a version by time or by seq, not by both"),
     "one_clock": ("now、ahead_seconds 须恰好给出一个", "must give exactly one of now and ahead_seconds"),
     "no_change_named": (
         "elements、holder、valid_until、area_code、holder_key 至少给出一个",

@@ -38,7 +38,7 @@ async def get_metrics(request: Request) -> Response:
     token: str | None = request.app.state.metrics_token
     if token is None:
         raise NotFound
-    sent = arrival_of(request).header(b"authorization") or ""
+    sent = arrival_of(request).authorization
     if not hmac.compare_digest(sent.encode("latin-1"), f"Bearer {token}".encode("latin-1", "replace")):
         raise DomainError("unauthenticated", "send Authorization: Bearer with the metrics token")
     metrics: Metrics = request.app.state.metrics

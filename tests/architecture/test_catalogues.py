@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 
+from app.api.errors import InvalidShape
 from app.domain.errors import DomainError
 from app.domain.license import ENDED, STATUS_VALUE, Action, State, next_state
 from elicense.client import errors
@@ -14,6 +15,21 @@ from elicense.import_reasons import IMPORT_REASONS
 from elicense.problems import PROBLEMS, REASONS, Reason
 from elicense.service_reasons import SERVICE_REASONS, ServiceReason
 from tests.architecture.source import python_files
+
+
+def kinds_named(text: str) -> set[str]:
+    """Return the kinds of findings that a source makes of its own."""
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    made = (call for call in calls if getattr(call.func, "id", "") == "PydanticCustomError")
+    return {call.args[0].value for call in made if isinstance(call.args[0], ast.Constant)}  # type: ignore[misc]
+
+
+def test_every_kind_of_finding_is_told_in_both_languages() -> None:
+    kinds = set().union(*(kinds_named(text) for _, text in python_files("app")))
+    assert len(kinds) > 10
+    texts = {kind: InvalidShape.at(kind).field_errors("en")[0].detail for kind in kinds}
+    assert [kind for kind, text in texts.items() if text == "does not have the required form"] == []
+
 
 # Every pair that is allowed, and where it leads. All others are refused by name.
 ALLOWED = {

@@ -276,6 +276,26 @@ async def test_a_key_of_two_clients_is_marked_as_used_for_the_one_that_used_it(s
 
 
 @on_sqlite
+async def test_a_key_that_is_not_there_is_told_before_what_is_wrong_with_the_body(
+    service: HttpService,
+) -> None:
+    path = f"/v1/clients/{await client_id(service)}/jwks"
+    for body in ({"x": 1}, [], {}):
+        answer = await service.call("operator", "POST", f"{path}/unknown/end", json=body)
+        assert_problem(answer, "not_found")
+    key = await register_key(service.installation, "bank")
+    wrong = await service.call("operator", "POST", f"{path}/{key.kid}/end", json={"x": 1})
+    assert_problem(wrong, "invalid_request")
+    headers = {"Idempotency-Key": "end"}
+    ended = [
+        await service.call("operator", "POST", f"{path}/{key.kid}/end", json={}, headers=headers)
+        for _ in range(2)
+    ]
+    assert [one.status_code for one in ended] == [200, 200]
+    assert_problem(await service.call("operator", "POST", f"{path}/{key.kid}/end", json={}), "not_found")
+
+
+@on_sqlite
 async def test_only_public_p256_keys_are_registered(service: HttpService) -> None:
     path = f"/v1/clients/{await client_id(service)}/jwks"
     good = BankKey().jwk

@@ -114,6 +114,13 @@ async def test_anything_but_a_good_key_is_unauthenticated(
             assert response.headers["www-authenticate"].startswith("Bearer")
 
 
+async def test_white_space_around_the_field_is_no_part_of_it(service: HttpService) -> None:
+    for written in ("Bearer {key} ", "Bearer {key}\t ", " \tBearer {key}"):
+        text = written.replace("{key}", service.installation.keys["operator"])
+        answer = await service.http.get("/v1/clients", headers=[(b"authorization", text.encode("ascii"))])
+        assert answer.status_code == 200, written
+
+
 async def test_the_scheme_is_matched_in_any_case(service: HttpService) -> None:
     headers = {"authorization": f"bearer {service.installation.keys['operator']}"}
     assert (await service.http.get("/v1/clients", headers=headers)).status_code == 200

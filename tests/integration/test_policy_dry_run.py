@@ -154,6 +154,10 @@ async def test_a_dry_run_is_bounded_paged_and_the_callers_own(service: HttpServi
         ({"policy": "nobodys"}, "unknown_policy"),
     ):
         assert_problem(await service.call("platform", "POST", "/v1/policies/dry-run", json=body), code)
+    for body in ({}, {"parts": {}, "policy": "bank-strict"}):
+        refused = await service.call("platform", "POST", "/v1/policies/dry-run", json=body)
+        (told,) = refused.json()["errors"]
+        assert told == {"pointer": "", "detail": "policy、parts 须恰好给出一个"}
     keyed = [
         await service.call(
             "platform", "POST", "/v1/policies/dry-run", json={"parts": {}}, headers={"idempotency-key": "k"}
