@@ -721,6 +721,19 @@ def test_a_policy_can_require_elements(installation: Installation) -> None:
     assert judge(installation, bare, policy=policy).reason is Reason.INCOMPLETE
 
 
+def test_what_a_policy_requires_need_not_be_disclosed_where_the_register_has_it(
+    installation: Installation,
+) -> None:
+    policy = replace(DEFAULT_POLICY, id="own", required_elements=("address", "holder_name"))
+    bare = installation.credential().split("~")[0] + "~"
+    for values, reason in (({"address": "x", "holder_name": "y"}, Reason.OK), ({}, Reason.INCOMPLETE)):
+        register = RegisterEvidence(known=True, elements=HeldElements(values=values, complete=True))
+        online = replace(live(installation), register=register)
+        assert judge(installation, bare, evidence=online, policy=policy).reason is reason
+    named = replace(policy, required_elements=("holder_name", "number"))
+    assert judge(installation, bare, policy=named)  # metadata stands in every file
+
+
 # --- 12-15
 
 

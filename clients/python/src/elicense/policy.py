@@ -39,9 +39,10 @@ class Policy:
     """Name the conditions under which a relying party accepts a license.
 
     `max_status_age`: how old a status may be, up to 7 days. `required_elements`: elements that must be asked
-    (by reference) or disclosed (by credential), else `incomplete`. `accepted_states`: register states that
-    count as in force, never one that ends a license. `types`, `areas`: codes of license types, and code prefixes of
-    areas (GB/T 2260), that are accepted; all of them when empty, else others are `outside_policy`.
+    (by reference) or there (by credential), else `incomplete`. Online those are there that the register holds for the
+    license, disclosed or not; offline those that the credential discloses. Metadata always is. `accepted_states`:
+    register states that count as in force, never one that ends a license. `types`, `areas`: codes of license types,
+    and code prefixes of areas (GB/T 2260), that are accepted; all of them when empty, else others are `outside_policy`.
     `require_freshness`: refuse trust documents without a current freshness statement.
     `require_log_proof`: refuse a credential without a log proof (online the register's own word is one). `leeway`:
     clock difference forgiven on the times of service data, up to an hour, never on an end date. `holder_binding`:
