@@ -13,6 +13,7 @@ from app.domain.license import ENDED, STATUS_VALUE, Action, State, next_state
 from elicense.client import errors
 from elicense.import_reasons import IMPORT_REASONS
 from elicense.problems import PROBLEMS, REASONS, Reason
+from elicense.receipt_texts import RECEIPT_TEXTS
 from elicense.service_reasons import SERVICE_REASONS, ServiceReason
 from tests.architecture.source import python_files
 
@@ -149,6 +150,7 @@ def test_every_text_is_in_both_languages() -> None:
         + [kind.title for kind in PROBLEMS.values()]
         + [kind.action for kind in PROBLEMS.values()]
         + list(IMPORT_REASONS.values())
+        + list(RECEIPT_TEXTS.values())
         + [entry.text for entry in SERVICE_REASONS.values()]
         + [entry.action for entry in SERVICE_REASONS.values()]
     )

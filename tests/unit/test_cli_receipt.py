@@ -54,6 +54,21 @@ def test_a_good_receipt_exits_0_and_shows_all_that_it_states(kit: OfflineKit) ->
     assert "not that the license is in force now" in english
 
 
+def test_what_is_said_of_a_receipt_never_reads_as_a_word_on_the_license(kit: OfflineKit) -> None:
+    path = write(kit, kept(kit))
+    for lang, told in (
+        ("zh", "只说明服务作出过该答复,不说明证照现在有效"),
+        ("en", "whether the license is valid now"),
+    ):
+        shown = json.loads(check(kit, path, "--json", "--lang", lang).stdout)
+        assert (shown["reason"], told in shown["message"]) == ("ok", True), shown["message"]
+    bent = write(kit, {**kept(kit), "verdict": "valid"}, "bent.json")
+    noise = write(kit, b"x", "noise.jws")
+    for file, told in ((bent, "is not what the receipt states"), (noise, "The file is no receipt")):
+        assert told in json.loads(check(kit, file, "--json", "--lang", "en").stdout)["message"]
+        assert told in check(kit, file, "--lang", "en").stdout.decode()
+
+
 def test_a_bare_receipt_may_come_from_standard_input(kit: OfflineKit) -> None:
     done = check(kit, "-", "--json", stdin=kept(kit)["receipt"].encode() + b"\n")
     assert done.returncode == 0

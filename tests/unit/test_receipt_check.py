@@ -13,6 +13,7 @@ from elicense.evidence import Evidence, gather_offline
 from elicense.log_proof import ReceiptProof
 from elicense.problems import Reason
 from elicense.receipt_check import ReceiptCheckId, ReceiptReport, check_receipt_bytes
+from elicense.receipt_texts import RECEIPT_TEXTS
 from elicense.report import Outcome, Verdict
 from elicense.signed_note import Checkpoint
 from elicense.trust_list import ServiceUse
@@ -34,7 +35,10 @@ def check(
     installation: Installation, value: object, *, evidence: Evidence | None = None, **more: Any
 ) -> ReceiptReport:
     data = value if isinstance(value, bytes) else to_file(value)
-    return check_receipt_bytes(data, evidence=evidence or installation.evidence(), **more)
+    report = check_receipt_bytes(data, evidence=evidence or installation.evidence(), **more)
+    assert report.reason in RECEIPT_TEXTS, "a receipt is spoken of in texts of its own"
+    assert report.to_json("en")["message"] == RECEIPT_TEXTS[report.reason].en
+    return report
 
 
 def outcome(report: ReceiptReport, check_id: ReceiptCheckId) -> Outcome:

@@ -23,7 +23,7 @@ from typing import TypeVar
 from elicense.encoding import JsonValue
 from elicense.evidence import CLOCK_TOLERANCE, Evidence, TrustEvidence
 from elicense.log_proof import ReceiptProof
-from elicense.problems import INDETERMINATE, REASONS, FormatError, Reason, Text
+from elicense.problems import INDETERMINATE, FormatError, Reason, Text
 from elicense.receipt import (
     Receipt,
     check_receipt_anchor,
@@ -34,6 +34,7 @@ from elicense.receipt import (
     verify_receipt_signature,
 )
 from elicense.receipt_file import ReceiptFile, answers_to, find_difference, read_receipt_file
+from elicense.receipt_texts import receipt_text
 from elicense.report import Lang, LogPlace, Outcome, Verdict, decide, rfc3339
 from elicense.signed_note import Checkpoint
 
@@ -118,14 +119,17 @@ class ReceiptReport:
         return next(check for check in self.checks if check.id is check_id)
 
     def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
-        """Give the report as JSON; `states` is the receipt's own payload, null unless its signature holds."""
+        """Give the report as JSON; `states` is the receipt's own payload, null unless its signature holds.
+
+        `message` says in one language what the reason means for the receipt, not for the license it speaks of.
+        """
         holds = self.check(ReceiptCheckId.SIGNATURE).outcome is Outcome.PASSED
         stated = dict(self.receipt.payload) if self.receipt is not None and holds else None
         return {
             "fmt": RECEIPT_REPORT_FMT,
             "verdict": self.verdict.value,
             "reason": self.reason.value,
-            "message": REASONS[self.reason].text.in_language(lang),
+            "message": receipt_text(self.reason).in_language(lang),
             "checks": [check.to_json(lang) for check in self.checks],
             "checked_at": rfc3339(self.checked_at),
             "results": self.results,

@@ -8,6 +8,7 @@ from elicense.encoding import JsonValue, from_unix
 from elicense.problems import REASONS, FormatError, Reason, Text
 from elicense.receipt import Receipt
 from elicense.receipt_check import RECEIPT_CHECK_TITLES, ReceiptCheckId, ReceiptReport
+from elicense.receipt_texts import receipt_text
 from elicense.report import Lang, Outcome, Verdict, rfc3339
 from elicense.signed_note import Checkpoint, parse_checkpoint_text, parse_note
 
@@ -57,7 +58,7 @@ def render_receipt_report(report: ReceiptReport, *, name: str, lang: Lang) -> st
     verdict = _VERDICTS[report.verdict].in_language(lang)
     lines = [f"{verdict}  [{report.verdict.value}/{report.reason.value}]  {printable(name)}"]
     if not report:
-        lines.append(f"  {REASONS[report.reason].text.in_language(lang)}")
+        lines.append(f"  {receipt_text(report.reason).in_language(lang)}")
     separator = ":" if lang == "zh" else ": "
     for check in report.checks:
         title = RECEIPT_CHECK_TITLES[check.id].in_language(lang)
