@@ -348,6 +348,7 @@ def build_services(
         ),
         log_memory=log_memory,
         log_keys=log_keys,
+        keys=keys,
         key_rotation=KeyRotationService(
             key_maker=key_maker,
             publisher=publisher,

@@ -21,7 +21,7 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Say that all of the service's work can be done, else 503: database, schema, clock, nothing lost.
+    """Say that all of the service's work can be done, else 503: database, schema, clock, receipt key, nothing lost.
 
     Looks again itself, at most once a second: what an operator has mended is seen at once.
     """
@@ -30,6 +30,8 @@ async def readyz(request: Request) -> Response:
     await services.high_water.review_soon()
     services.guard.require_writable()
     services.signing_clock.require_reliable()
+    # Read from its file once and kept; a key that could not be read is tried again with each look.
+    await services.receipts.require_usable(now=services.clock.now())
     return json_answer({"status": "ready"})
 
 
@@ -52,8 +54,9 @@ routes.add(
     readyz,
     summary="就绪检查 · Readiness",
     description=(
-        "503 while the database is away or of another schema, while the service is read-only, and while nothing is "
-        "signed because the clock was moved; `reason` of the problem says which. Reading goes on all the while."
+        "503 while the database is away or of another schema, while the key of receipts cannot be used, while the "
+        "service is read-only, and while nothing is signed because the clock was moved; `reason` or `detail` of the "
+        "problem says which. Reading goes on all the while."
     ),
     answer=Health,
     problems=("unavailable", "read_only"),

@@ -27,7 +27,7 @@ from app.listening import listening
 from app.main import create_application
 from app.services.container import Services
 from app.services.diagnosis import Finding, diagnose
-from app.services.key_diagnosis import diagnose_keys
+from app.services.key_diagnosis import diagnose_keys, diagnose_private_keys
 from app.services.log_diagnosis import diagnose_logs
 from app.services.retention_diagnosis import diagnose_retention
 from app.settings import Settings, SettingsError, load_settings
@@ -183,15 +183,16 @@ async def _look_at_sandbox(settings: Settings) -> Finding:
 
 async def diagnose_services(services: Services) -> list[Finding]:
     """Look at an open installation."""
-    store, clock = services.store, services.clock
+    store, clock, directory = services.store, services.clock, services.directory
     return [
         *await diagnose(
             store=store,
             clock=clock,
-            directory=services.directory,
+            directory=directory,
             standing=await services.high_water.standing(),
             production=services.high_water.production,
         ),
+        *await diagnose_private_keys(store=store, clock=clock, directory=directory, keys=services.keys),
         *await diagnose_logs(store=store, clock=clock),
         *await diagnose_keys(services.resigning),
         *await diagnose_retention(store=store, clock=clock),

@@ -17,6 +17,7 @@ from app.services.high_water import HighWaterService
 from app.services.idempotency import IdempotencyService
 from app.services.issuing import IssuingService
 from app.services.key_compromise import KeyCompromiseService
+from app.services.key_register import KeyRegister
 from app.services.key_rotation import KeyRotationService
 from app.services.licenses import LicenseService
 from app.services.lifecycle import LifecycleService
@@ -95,6 +96,7 @@ class Services:
     log_keys: LogKeys
     log_witnesses: LogWitnessService
     recovery: RecoveryService
+    keys: KeyRegister
     key_rotation: KeyRotationService
     key_compromise: KeyCompromiseService
     resigning: ResigningService

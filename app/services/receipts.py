@@ -85,6 +85,10 @@ class ReceiptService:
         self._issuer_url = issuer_url
         self._env = env
 
+    async def require_usable(self, *, now: datetime) -> None:
+        """Raise DomainError `unavailable` without a usable key: then no verification can be answered."""
+        self._keys.signer(await self._keys.current(RECEIPT, now=now))
+
     async def pen(self, *, now: datetime) -> ReceiptPen:
         """Return what signs receipts now. Raises DomainError `unavailable` without a usable key."""
         signer = self._keys.signer(await self._keys.current(RECEIPT, now=now))
