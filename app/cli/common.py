@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from app.adapters.signers.key_files import KeyFileError
 from app.domain.errors import DomainError, ServiceRefusal
 from app.settings import SANDBOX_MARK, Environment, Settings, SettingsError, load_settings
 from elicense.problems import PROBLEMS
@@ -94,6 +95,10 @@ def guarded(command: Callable[[], int]) -> int:
     except SettingsError as error:
         for problem in error.problems:
             complain(f"设置错误 setting: {problem}")
+        return USAGE
+    except KeyFileError as error:
+        # The keys commands open the root folder themselves; of the online one a SettingsError tells.
+        complain(f"设置错误 setting: {error}")
         return USAGE
     except DomainError as error:
         complain(describe(error))
