@@ -3,7 +3,7 @@
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from app.domain.api_client import ApiClient, ClientKind
@@ -17,7 +17,7 @@ from app.domain.verification import (
     VerificationRecord,
 )
 from app.services.answers import utc_text
-from elicense.encoding import JsonValue, b64url_encode
+from elicense.encoding import JsonValue, b64url_encode, parse_rfc3339
 from elicense.key_binding import ExpectedBinding
 from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
 from elicense.problems import Reason, Text
@@ -90,7 +90,7 @@ def accept(
     Raises DomainError at_in_future, unknown_policy, purpose_not_allowed (also for unknown purposes); ValueError for
     an `at` that is no RFC 3339 time.
     """
-    at = None if question.at is None else _moment_of(question.at)
+    at = None if question.at is None else parse_rfc3339(question.at)
     if at is not None and at > now:
         raise _refusal("at_in_future", "/at", Text("不得晚于当前时刻", "must not be later than now"))
     policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)
@@ -114,13 +114,6 @@ def accept(
         nonce_used=False,
         posed_as=None,
     )
-
-
-def _moment_of(text: str) -> datetime:
-    moment = datetime.fromisoformat(text.upper())
-    if moment.tzinfo is None:
-        raise ValueError("at needs a time zone")
-    return moment.astimezone(UTC)
 
 
 def question_json(question: Question) -> dict[str, JsonValue]:

@@ -274,6 +274,18 @@ async def test_earlier_verifications_are_listed_and_read_as_they_were(service: H
     assert (len(soon.json()["data"]), len(later.json()["data"])) == (0, 3)
 
 
+async def test_times_with_finer_fractions_than_microseconds_are_taken(service: HttpService) -> None:
+    identifier = (await service.issue())["identifier"]
+    for digits in (7, 9, 30):
+        at = f"2026-01-01T00:00:00.{'1' * digits}Z"
+        answer = await service.verify(license={"identifier": identifier}, at=at)
+        assert answer["evaluated_at"] == "2026-01-01T00:00:00Z"
+        listed = await service.call("platform", "GET", f"/v1/verifications?due_before={at}")
+        assert listed.status_code == 200, listed.text
+    too_fine = f"/v1/verifications?due_before=2026-01-01T00:00:00.{'1' * 31}Z"
+    assert_problem(await service.call("platform", "GET", too_fine), "invalid_request")
+
+
 async def test_a_wrong_query_is_refused(service: HttpService, subtests: pytest.Subtests) -> None:
     cases: tuple[str, ...] = (
         "due_before=2026-01-01",

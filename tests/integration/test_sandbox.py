@@ -239,6 +239,8 @@ async def test_the_clock_moves_ahead_only_and_at_most_ten_years(world: World) ->
         {},
     ):
         assert_problem(await world.call("one", "POST", "/v1/sandbox/clock", body), "invalid_request")
+    finer = (now + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+    assert 86_300 < (await world.move("one", now=finer))["ahead_seconds"] <= 86_401
     key = {"Idempotency-Key": "move-1"}
     first = await world.call("one", "POST", "/v1/sandbox/clock", {"ahead_seconds": 60}, **key)
     again = await world.call("one", "POST", "/v1/sandbox/clock", {"ahead_seconds": 60}, **key)

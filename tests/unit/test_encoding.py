@@ -20,6 +20,7 @@ from elicense.encoding import (
     from_unix,
     parse_json,
     parse_json_object,
+    parse_rfc3339,
     rfc3339,
     sha256,
     sha256_hex,
@@ -310,6 +311,37 @@ def test_a_time_without_its_zone_or_that_utc_does_not_have_is_not_written(moment
     for write in (rfc3339, to_utc):
         with pytest.raises(ValueError, match="moment"):
             write(moment)
+
+
+@pytest.mark.parametrize("digits", [1, 6, 7, 9, 30])
+def test_an_rfc3339_fraction_of_up_to_30_digits_is_cut_to_microseconds(digits: int) -> None:
+    fraction = ("1234567899" * 3)[:digits]
+    microsecond = int(fraction[:6].ljust(6, "0"))
+    expected = datetime(2026, 11, 2, 4, 0, 0, microsecond, tzinfo=UTC)
+    for text in (f"2026-11-02T04:00:00.{fraction}Z", f"2026-11-02t12:00:00.{fraction}+08:00"):
+        assert parse_rfc3339(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-02",
+        "2026-11-02T04:00:00",
+        "2026-11-02 04:00:00Z",
+        "2026-11-02T04:00:00.Z",
+        "2026-11-02T04:00:00,5Z",
+        f"2026-11-02T04:00:00.{'1' * 31}Z",
+        "2026-11-02T04:00:00.\u0661Z",
+        "2026-11-02T24:00:00Z",
+        "2026-13-02T04:00:00Z",
+        "0001-01-01T00:00:00+08:00",
+        "2026-11-02T04:00:00Z\n",
+    ],
+)
+def test_what_is_no_rfc3339_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_rfc3339(text)
 
 
 def test_a_civil_day_begins_at_midnight_of_china() -> None:

@@ -1,18 +1,15 @@
 """Field types shared by the request models: every text is bounded and free of control characters."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from elicense.encoding import civil_day_start
+from elicense.encoding import civil_day_start, parse_rfc3339
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 # Databases refuse NUL, logs and tables are broken by the rest; only running text may hold line breaks and tabs.
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _NO_CONTROLS_BUT_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
@@ -35,10 +32,10 @@ def _parse_date(value: object) -> date:
 
 def parse_moment(value: object) -> datetime:
     """Parse an RFC 3339 time with its offset into UTC. Raises PydanticCustomError `time_form`."""
-    if isinstance(value, str) and _TIME.fullmatch(value):
+    if isinstance(value, str):
         try:
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        except (ValueError, OverflowError):
+            return parse_rfc3339(value)
+        except ValueError:
             pass
     raise PydanticCustomError("time_form", "must be an RFC 3339 time with its offset")
 

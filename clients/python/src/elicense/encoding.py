@@ -8,6 +8,7 @@ member names, NaN, lone surrogates and other scripts' digits. These functions re
 import hashlib
 import json
 import math
+import re
 from binascii import Error as BinasciiError
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -30,6 +31,9 @@ MAX_SAFE_INTEGER = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _WHITESPACE = " \t\n\r"
+_RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 _PADDING = (b"", b"", b"==", b"=")
 # The last character's unused low bits must be zero, or several texts would decode to the same bytes.
@@ -377,6 +381,21 @@ def to_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError("moment is out of range in UTC") from None
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Read an RFC 3339 time with its offset as a UTC moment; ValueError for every other text.
+
+    A fraction may have up to 30 digits, for others write nanoseconds and less; it is cut to microseconds.
+    """
+    found = _RFC3339.fullmatch(text)
+    if found is None:
+        raise ValueError("not an RFC 3339 time with its offset")
+    whole, fraction, offset = found.groups(default="")
+    try:
+        return datetime.fromisoformat(f"{whole}{fraction[:7]}{offset}".upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("time is out of range") from None
 
 
 def rfc3339(moment: datetime) -> str:
