@@ -10,6 +10,7 @@ from app.services.guessing import GuessLedger
 from app.services.verification_answers import AskedQuestion
 from elicense.checks import not_compared
 from elicense.evidence import RegisterEvidence
+from elicense.policy import Policy
 from elicense.problems import Reason, Text
 from elicense.records import quick_constructor
 from elicense.report import (
@@ -94,14 +95,24 @@ def with_caution(report: VerificationReport) -> VerificationReport:
     return replace(report, cautions=(*report.cautions, SPENT))
 
 
+def skipped_policy(policy: Policy) -> tuple[Check, ...]:
+    """Return the check of a policy's types and areas, skipped; none where the policy restricts neither."""
+    return (SKIPPED[CheckId.POLICY],) if policy.restricts else ()
+
+
 def spent_report(
     asked: AskedQuestion, *, env: str, now: datetime, trust: TrustReference
 ) -> VerificationReport:
-    """Answer a question by reference whose budget is spent: the same whether there is such a license or not."""
+    """Answer a question by reference whose budget is spent: the same whether there is such a license or not.
+
+    It lists the checks of any question by reference, those that were not made as skipped.
+    """
     checks = (
         *(SKIPPED[check_id] for check_id in (CheckId.REGISTER, CheckId.STATUS, CheckId.DATES)),
         _SPENT_CHECK,
+        *skipped_policy(asked.policy),
         NOT_ASKED[CheckId.HOLDER_BINDING],
+        SKIPPED[CheckId.CLOCK],
     )
     verdict, reason = decide(checks)
     return VerificationReport(

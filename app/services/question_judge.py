@@ -14,7 +14,7 @@ from app.services.guessing import GuessingService, GuessLedger
 from app.services.license_past import read_past
 from app.services.past_lists import PastLists
 from app.services.purpose_elements import AskedElements, cover
-from app.services.question_guess import settle, spent_report, weigh, with_caution, withhold
+from app.services.question_guess import settle, skipped_policy, spent_report, weigh, with_caution, withhold
 from app.services.verification_answers import AskedQuestion, Judged, make_judged
 from app.services.verification_evidence import (
     UNKNOWN,
@@ -257,6 +257,8 @@ class QuestionJudge:
         checks = (
             Check(CheckId.HOLDER_BINDING, Outcome.FAILED, Reason.CODE_UNKNOWN),
             *(SKIPPED[check_id] for check_id in (CheckId.REGISTER, CheckId.STATUS, CheckId.DATES)),
+            *(SKIPPED[check_id] for check_id in (CheckId.ELEMENTS, CheckId.CLOCK)),
+            *skipped_policy(asked.policy),
         )
         verdict, reason = decide(checks)
         return VerificationReport(

@@ -292,6 +292,32 @@ async def test_items_of_batches_count_and_one_over_the_budget_stops_no_other(ser
 
 
 @once
+async def test_spent_guesses_and_unknown_codes_list_the_same_checks_as_an_unknown_license(
+    service: HttpService,
+) -> None:
+    issued = await service.issue()
+    await _spend(service, _reference(issued))
+    parts = {"name": "own", "parts": {"areas": ["32"]}}
+    assert (await service.call("platform", "POST", "/v1/policies", json=parts)).status_code == 201
+    listed: dict[str, list[set[str]]] = {}
+    for policy in ("platform-default", "own"):
+        more = {"policy": policy, "elements": {"address": "x"}}
+        items = [
+            {"license": _reference(issued), **more},
+            {"license": {"identifier": "none"}, **more},
+            {"code": "ABCDEFGH", **more},
+        ]
+        batch = await service.call("platform", "POST", "/v1/verifications/batch", json={"items": items})
+        results = batch.json()["results"]
+        assert [one["reason"] for one in results] == ["incomplete", "not_found", "code_unknown"]
+        listed[policy] = [{check["id"] for check in one["checks"]} for one in results]
+        for one in (results[0], results[2]):
+            assert {check["outcome"] for check in one["checks"] if check["id"] == "clock"} == {"skipped"}
+    usual = {"register", "status", "dates", "elements", "holder_binding", "clock"}
+    assert listed == {"platform-default": [usual] * 3, "own": [usual | {"policy"}] * 3}
+
+
+@once
 async def test_a_credential_is_never_refused_for_guesses(service: HttpService) -> None:
     issued = await service.issue()
     credential = await service.credential(issued["id"])
