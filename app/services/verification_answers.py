@@ -199,9 +199,12 @@ def _months_later(asked: datetime) -> datetime:
 def body_of(judged: Judged, *, token_env: str, lang: Lang = "zh") -> dict[str, object]:
     """Return the answer without its receipt, messages in `lang`: what the caller gets and what is kept."""
     due = next_check_due(judged.report)
+    shown = judged.report.to_json(lang)
+    if judged.asked.question.credential is None:
+        shown["file_result_code"] = None  # a rehearsal judges a file of its own where the caller showed none
     return {
         "id": judged.id,
-        **judged.report.to_json(lang),
+        **shown,
         "env": token_env,
         "next_check_due": utc_text(due) if due is not None else None,
         "reference": judged.asked.question.reference,

@@ -135,6 +135,20 @@ async def test_each_code_answers_as_it_says_whichever_way_it_is_asked_about(worl
     assert [result["reason"] for result in batch.json()["results"]] == reasons
 
 
+@on_sqlite
+async def test_only_a_question_that_shows_a_file_is_answered_with_a_code_about_the_file(world: World) -> None:
+    codes = await world.codes()
+    for scenario in (Scenario.SIGNATURE_INVALID, Scenario.SUPERSEDED, Scenario.VALID):
+        questions = ways(codes[scenario])
+        batch = await world.call("one", "POST", "/v1/verifications/batch", {"items": questions})
+        for question, item in zip(questions, batch.json()["results"], strict=True):
+            answer = await world.ask("one", **question)
+            assert answer["reason"] == codes[scenario]["expected"]["reason"]
+            is_file = "credential" in question
+            for one in (answer, item):
+                assert (one["file_result_code"] is not None) is is_file, (scenario, question)
+
+
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 async def test_refusals_and_slowness_are_staged_for_the_call_that_asks_for_them(world: World) -> None:
     codes = await world.codes()
