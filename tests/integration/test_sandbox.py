@@ -229,8 +229,10 @@ async def test_a_client_that_moves_its_clock_sees_a_license_expire_and_nobody_el
 
 
 @on_sqlite
-async def test_what_is_signed_and_kept_under_a_moved_clock_is_dated_by_the_true_time(world: World) -> None:
-    await world.move("one", ahead_seconds=9 * 365 * 86400)
+async def test_under_a_moved_clock_the_answer_is_dated_by_it_and_what_is_signed_and_kept_by_the_true_time(
+    world: World,
+) -> None:
+    moved = await world.move("one", ahead_seconds=9 * 365 * 86400)
     before = int(world.live.clock.now().timestamp())
     answer = await world.ask("one", **by_holder((await world.codes())["valid"]))
     assert answer["verdict"] == "valid", answer["checks"]
@@ -240,6 +242,9 @@ async def test_what_is_signed_and_kept_under_a_moved_clock_is_dated_by_the_true_
         lambda unit: unit.verifications.get(answer["id"], client_id=receipt.audience)
     )
     assert kept is not None and abs(kept.verified_at - receipt.issued_at) < timedelta(seconds=60)
+    assert kept.answer["verified_at"] == answer["verified_at"], "what was answered is kept as it was"
+    assert answer["verified_at"][:10] == moved["now"][:10]
+    assert receipt.payload["evaluated_at"] == datetime.fromisoformat(answer["evaluated_at"]).timestamp()
 
 
 @on_sqlite
