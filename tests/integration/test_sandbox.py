@@ -33,6 +33,7 @@ from elicense.receipt import parse_receipt
 from elicense.verify import verify_credential
 from tests.installation import ISSUER_URL, Installation, open_installation
 from tests.integration.http_service import assert_problem
+from tests.readme import ROOT
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -133,6 +134,18 @@ async def test_each_code_answers_as_it_says_whichever_way_it_is_asked_about(worl
     )
     reasons = [code["expected"]["reason"] for code in calm for _ in ways(code)]
     assert [result["reason"] for result in batch.json()["results"]] == reasons
+
+
+@on_sqlite
+async def test_two_licenses_are_ambiguous_by_their_holder_alone_and_the_readme_says_so(world: World) -> None:
+    ambiguous = (await world.codes())["ambiguous"]
+    code, type_code = ambiguous["holder_code"], ambiguous["type_code"]
+    assert (await world.ask("one", **by_holder(ambiguous)))["reason"] == "ambiguous"
+    by_number = {"license": {"number": code, "type_code": type_code}}
+    assert (await world.ask("one", **by_number))["reason"] != "ambiguous"
+    for name, told in (("README.md", "by holder code only"), ("README.zh-CN.md", "仅限按主体代码询问")):
+        (row,) = [line for line in (ROOT / name).read_text().splitlines() if code in line]
+        assert told in row
 
 
 @on_sqlite
