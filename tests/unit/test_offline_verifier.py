@@ -67,6 +67,46 @@ def test_noise_is_a_report_and_never_an_exception(installation: Installation, so
     assert report.reason is Reason.MALFORMED
 
 
+@pytest.mark.parametrize(
+    "source", ["/nonexistent/x.sdjwt", "absent/x", "x.sdjwt", "Lizenz 1.txt", "a/" + "b" * 400]
+)
+def test_a_text_that_looks_like_a_path_to_no_file_is_said_to_be_none(
+    installation: Installation, source: str
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        verifier(installation).verify(source)
+    assert verifier(installation).verify(source.encode()).reason is Reason.MALFORMED, "bytes are never a path"
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['{"a": "b/c"}', ' ["x.y"]', "eyJhbGciOiJFUzI1NiJ9.e30.x", "a/b~", "a/b\nc.sdjwt", "x. y", "a/\0"],
+)
+def test_a_text_that_is_no_path_is_judged(installation: Installation, source: str) -> None:
+    assert verifier(installation).verify(source).reason is Reason.MALFORMED
+
+
+def test_a_folder_is_no_credential(installation: Installation, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        verifier(installation).verify(str(tmp_path))
+
+
+def test_a_moment_may_be_rfc3339_text(installation: Installation) -> None:
+    bank, token = verifier(installation), installation.credential()
+    at = installation.now + timedelta(hours=1)
+    for text in (at.isoformat(), at.strftime("%Y-%m-%dT%H:%M:%S.000000001Z")):
+        report = bank.verify(token, at=text)
+        assert (report.evaluated_at, report.reason) == (at, bank.verify(token, at=at).reason)
+
+
+@pytest.mark.parametrize(
+    "at", ["yesterday", "2026-11-30", "2026-11-30T21:13:00", datetime(2026, 11, 30), date(2026, 11, 30), 7]
+)
+def test_a_moment_of_another_form_is_a_mistake_of_the_caller(installation: Installation, at: object) -> None:
+    with pytest.raises(ValueError, match="RFC 3339"):
+        verifier(installation).verify(installation.credential(), at=at)  # type: ignore[arg-type]
+
+
 def test_asked_elements_are_compared(installation: Installation) -> None:
     report = verifier(installation).verify(installation.credential(), elements={"company_type": "别的"})
     assert report.reason is Reason.MISMATCH
@@ -191,6 +231,14 @@ def test_a_root_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("age", ["8d", "0s", "soon", timedelta(days=8)])
 def test_an_age_beyond_the_lists_life_is_refused(installation: Installation, age: str | timedelta) -> None:
     with pytest.raises(ValueError, match=r"7 days|duration"):
+        verifier(installation, max_status_age=age)
+
+
+@pytest.mark.parametrize("age", [86400, 1.5, True, ["24h"]])
+def test_an_age_that_is_neither_text_nor_timedelta_is_refused_at_once(
+    installation: Installation, age: object
+) -> None:
+    with pytest.raises(TypeError, match=r'max_status_age is a text such as "24h" or a timedelta, not '):
         verifier(installation, max_status_age=age)
 
 

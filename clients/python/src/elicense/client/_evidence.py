@@ -1,6 +1,8 @@
 """Offline verification: the pinned root, the bundle, and the memory that nothing older is ever put back."""
 
+import errno
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,7 +14,7 @@ from elicense.client import _system
 from elicense.client._checkpoint import FetchConsistency, require_growth
 from elicense.client._offline_report import OfflineReport, with_evidence
 from elicense.client.errors import TrustError
-from elicense.encoding import to_utc
+from elicense.encoding import parse_rfc3339, to_utc
 from elicense.evidence import (
     CLOCK_TOLERANCE,
     Evidence,
@@ -41,6 +43,8 @@ MOST_TOKEN_BYTES: Final = 1 << 20
 MEMO_SIZE: Final = 4096
 Source = str | os.PathLike[str] | bytes
 
+_FILE_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}$")
+
 
 class OfflineVerifier:
     """Verify credentials with a pinned trust root and a bundle: no key, no network.
@@ -50,7 +54,7 @@ class OfflineVerifier:
     (a preset's name, the path of a policy file, or a Policy). The verifier remembers the newest root, the highest
     sequences, the log's states and the latest time it has seen: `reload` refuses older ones and a log that forked or
     went back, and a clock that ran backwards makes answers indeterminate. Raises TrustError for a root that cannot be
-    read or is none, ValueError for an unknown policy or age.
+    read or is none, ValueError for an unknown policy or age, TypeError for an age that is neither text nor timedelta.
     """
 
     def __init__(
@@ -78,23 +82,24 @@ class OfflineVerifier:
         self,
         credential: Source,
         *,
-        at: datetime | None = None,
+        at: datetime | str | None = None,
         elements: Mapping[str, str] | None = None,
         nonce: str | None = None,
         audience: str | None = None,
     ) -> OfflineReport:
         """Judge one credential: its text or bytes, or the path of a file that holds it, with or without a log proof.
 
-        `at` judges dates and status as of another moment (of the past, by the bundle's archived lists); `elements` are
-        compared with what the credential discloses. `nonce` and `audience`, given together, ask the presenter to prove
-        to be the holder: the nonce you gave this presenter, and your own name as you gave it. A nonce counts once, and
-        remembering the used ones is the caller's business: make a new one for each presenter. A bad credential is a
-        report that is false, never an exception.
-        Raises OSError for a path that cannot be read, ValueError for one of nonce and audience alone, for what is asked
-        that UTF-8 cannot write (a lone surrogate: no evidence could hold it), and for an `at` (or a time of an own
-        clock) without its zone, or that UTC does not have.
+        `at` (a moment with its time zone, or RFC 3339) judges dates and status as of another moment (of the past, by
+        the bundle's archived lists); `elements` are compared with what the credential discloses. `nonce` and
+        `audience`, given together, ask the presenter to prove to be the holder: the nonce you gave this presenter, and
+        your own name as you gave it. A nonce counts once, and remembering the used ones is the caller's business: make
+        a new one for each presenter. A bad credential is a report that is false, never an exception.
+        Raises OSError for a path that cannot be read, FileNotFoundError also for a text that looks like one (bytes
+        never do: give those where a stranger wrote the text), ValueError for one of nonce and audience alone, for what
+        is asked that UTF-8 cannot write (a lone surrogate: no evidence could hold it), for an `at` of another form, and
+        for one (or a time of an own clock) without its zone, or that UTC does not have.
         """
-        binding = expected_binding(nonce, audience)
+        binding, moment = expected_binding(nonce, audience), asked_moment(at)
         now = self._clock()
         evidence = self._evidence.at_time(now, memory=self._memory)
         self._saw(now)
@@ -106,7 +111,7 @@ class OfflineVerifier:
             bundle=self._bundle,
             policy=self._policy,
             now=now,
-            at=at,
+            at=moment,
             elements=_as_asked(elements) if elements is not None else None,
             memory=self._before,
             clock_reliable=evidence.clock_reliable,
@@ -248,13 +253,31 @@ def _in_utc(clock: Callable[[], datetime]) -> Callable[[], datetime]:
 def choose_policy(policy: str | os.PathLike[str] | Policy, max_status_age: str | timedelta | None) -> Policy:
     """Return the policy with its maximum status age replaced, if one is given.
 
-    A name is a preset's; any other text, or a path, names a policy file. Raises ValueError.
+    A name is a preset's; any other text, or a path, names a policy file. Raises ValueError, and TypeError for an age
+    that is neither text nor timedelta.
     """
     chosen = policy if isinstance(policy, Policy) else _named_policy(policy)
     if max_status_age is None:
         return chosen
-    age = parse_duration(max_status_age) if isinstance(max_status_age, str) else max_status_age
-    return with_max_status_age(chosen, age)
+    return with_max_status_age(chosen, _age_of(max_status_age))
+
+
+def _age_of(given: object) -> timedelta:
+    if isinstance(given, str):
+        return parse_duration(given)
+    if isinstance(given, timedelta):
+        return given
+    # A bare number would leave its unit to the reader.
+    kind = type(given).__name__
+    raise TypeError(f'max_status_age is a text such as "24h" or a timedelta, not {kind}')
+
+
+def asked_moment(at: object) -> datetime | None:
+    """Return the moment asked about; ValueError for what is neither a moment with its zone nor RFC 3339."""
+    moment = parse_rfc3339(at) if isinstance(at, str) else at
+    if moment is None or (isinstance(moment, datetime) and moment.tzinfo is not None):
+        return moment
+    raise ValueError("at is a moment with its time zone, or RFC 3339 text")
 
 
 def expected_binding(nonce: str | None, audience: str | None) -> ExpectedBinding | None:
@@ -294,18 +317,30 @@ def _named_policy(policy: str | os.PathLike[str]) -> Policy:
 def read_credential(source: Source) -> str | bytes:
     """Return a credential's text: as given, or read from a path. White space behind it is dropped.
 
-    A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists.
+    A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists or
+    the text has the form of one. Raises OSError for a path that cannot be read, FileNotFoundError where nothing is.
     """
     if isinstance(source, bytes):
         return source.rstrip()
-    if isinstance(source, str) and (_looks_like_token(source) or not os.path.isfile(source)):
-        return source.rstrip()
+    if isinstance(source, str):
+        if _looks_like_token(source) or not (os.path.isfile(source) or _looks_like_path(source)):
+            return source.rstrip()
+        if not os.path.exists(source):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
     with Path(source).open("rb") as file:
         return file.read(MOST_TOKEN_BYTES + 1).rstrip()
 
 
 def _looks_like_token(text: str) -> bool:
     return "~" in text or text.startswith(("eyJ", "{")) or len(text) > 4096
+
+
+def _looks_like_path(text: str) -> bool:
+    """Tell a mistyped path from a broken token: saying that a file is malformed when it is not there helps nobody."""
+    if text.lstrip().startswith(("{", "[")) or any(one in text for one in "\r\n\0"):
+        return False
+    separators = (os.sep, os.altsep or os.sep)
+    return any(one in text for one in separators) or _FILE_SUFFIX.search(text) is not None
 
 
 def _read(source: Source, what: str) -> bytes:
