@@ -94,6 +94,13 @@ def test_both_readmes_show_the_same_examples() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_how_the_python_examples_are_run_stands_beside_the_first(name: str) -> None:
+    before, _, after = read(name).partition("```python\n")
+    assert "`uv run python`" in before.split("```")[-1]
+    assert "`uv run python`" not in after, "once is enough"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_setup_example_can_be_applied(name: str, tmp_path: Path) -> None:
     (example,) = examples(name, "toml")
     (tmp_path / "setup.toml").write_text(example.text, encoding="utf-8")
