@@ -68,27 +68,23 @@ def test_noise_is_a_report_and_never_an_exception(installation: Installation, so
 
 
 @pytest.mark.parametrize(
-    "source", ["/nonexistent/x.sdjwt", "absent/x", "x.sdjwt", "Lizenz 1.txt", "a/" + "b" * 400]
+    "source",
+    [
+        "/nonexistent/x.sdjwt",
+        "x.sdjwt",
+        '{"a": "b/c"}',
+        ' ["x.y"]',
+        "eyJhbGciOiJFUzI1NiJ9.e30.x",
+        "a/b~",
+        "a/\0",
+    ],
 )
-def test_a_text_that_looks_like_a_path_to_no_file_is_said_to_be_none(
+def test_a_text_that_names_no_file_is_an_answer_and_a_path_to_none_an_error(
     installation: Installation, source: str
 ) -> None:
-    with pytest.raises(FileNotFoundError):
-        verifier(installation).verify(source)
-    assert verifier(installation).verify(source.encode()).reason is Reason.MALFORMED, "bytes are never a path"
-
-
-@pytest.mark.parametrize(
-    "source",
-    ['{"a": "b/c"}', ' ["x.y"]', "eyJhbGciOiJFUzI1NiJ9.e30.x", "a/b~", "a/b\nc.sdjwt", "x. y", "a/\0"],
-)
-def test_a_text_that_is_no_path_is_judged(installation: Installation, source: str) -> None:
     assert verifier(installation).verify(source).reason is Reason.MALFORMED
-
-
-def test_a_folder_is_no_credential(installation: Installation, tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError):
-        verifier(installation).verify(str(tmp_path))
+    with pytest.raises((OSError, ValueError)):
+        verifier(installation).verify(Path(source))
 
 
 def test_a_moment_may_be_rfc3339_text(installation: Installation) -> None:

@@ -1,8 +1,6 @@
 """Offline verification: the pinned root, the bundle, and the memory that nothing older is ever put back."""
 
-import errno
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 MOST_TOKEN_BYTES: Final = 1 << 20
 MEMO_SIZE: Final = 4096
 Source = str | os.PathLike[str] | bytes
-
-_FILE_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}$")
 
 
 class OfflineVerifier:
@@ -94,10 +90,10 @@ class OfflineVerifier:
         `audience`, given together, ask the presenter to prove to be the holder: the nonce you gave this presenter, and
         your own name as you gave it. A nonce counts once, and remembering the used ones is the caller's business: make
         a new one for each presenter. A bad credential is a report that is false, never an exception.
-        Raises OSError for a path that cannot be read, FileNotFoundError also for a text that looks like one (bytes
-        never do: give those where a stranger wrote the text), ValueError for one of nonce and audience alone, for what
-        is asked that UTF-8 cannot write (a lone surrogate: no evidence could hold it), for an `at` of another form, and
-        for one (or a time of an own clock) without its zone, or that UTC does not have.
+        Raises OSError for a path that cannot be read (a text that names no file is a bad credential: give a `Path` to be
+        told), ValueError for one of nonce and audience alone, for what is asked that UTF-8 cannot write (a lone
+        surrogate: no evidence could hold it), for an `at` of another form, and for one (or a time of an own clock)
+        without its zone, or that UTC does not have.
         """
         binding, moment = expected_binding(nonce, audience), asked_moment(at)
         now = self._clock()
@@ -317,30 +313,19 @@ def _named_policy(policy: str | os.PathLike[str]) -> Policy:
 def read_credential(source: Source) -> str | bytes:
     """Return a credential's text: as given, or read from a path. White space behind it is dropped.
 
-    A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists or
-    the text has the form of one. Raises OSError for a path that cannot be read, FileNotFoundError where nothing is.
+    A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists:
+    whatever text a stranger shows is an answer, not an error. Raises OSError for a path that cannot be read.
     """
     if isinstance(source, bytes):
         return source.rstrip()
-    if isinstance(source, str):
-        if _looks_like_token(source) or not (os.path.isfile(source) or _looks_like_path(source)):
-            return source.rstrip()
-        if not os.path.exists(source):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
+    if isinstance(source, str) and (_looks_like_token(source) or not os.path.isfile(source)):
+        return source.rstrip()
     with Path(source).open("rb") as file:
         return file.read(MOST_TOKEN_BYTES + 1).rstrip()
 
 
 def _looks_like_token(text: str) -> bool:
     return "~" in text or text.startswith(("eyJ", "{")) or len(text) > 4096
-
-
-def _looks_like_path(text: str) -> bool:
-    """Tell a mistyped path from a broken token: saying that a file is malformed when it is not there helps nobody."""
-    if text.lstrip().startswith(("{", "[")) or any(one in text for one in "\r\n\0"):
-        return False
-    separators = (os.sep, os.altsep or os.sep)
-    return any(one in text for one in separators) or _FILE_SUFFIX.search(text) is not None
 
 
 def _read(source: Source, what: str) -> bytes:
