@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from elicense import ConfigurationError, Elicense, HolderSigner, Timeout
-from elicense.client._oauth import AccessTokens
+from elicense.client._oauth import AccessTokens, TokenSteps
 from elicense.client._protocol import Endpoint, Request, Response
 from elicense.client.errors import APIStatusError, NotFoundError, UnauthenticatedError
 from tests.installation import ISSUER_URL
@@ -139,13 +139,13 @@ def test_a_token_is_renewed_shortly_before_its_end_and_the_metadata_asked_for_on
         answer = {"issuer": ISSUER_URL, "access_token": f"elk_at_{len(asked)}", "expires_in": 600}
         return Response(status=200, headers={}, body=json.dumps(answer).encode())
 
-    tokens = AccessTokens(
+    steps = TokenSteps(
         client_id="c",
         signer=HolderSigner.from_pem(private_key()),
         endpoint=Endpoint(base_url=ISSUER_URL, api_key=None),
-        send=send,
         now=lambda: clock,
     )
+    tokens = AccessTokens(steps, send)
     assert [tokens.current(), tokens.current()] == ["elk_at_2", "elk_at_2"]
     clock += timedelta(seconds=569)
     assert tokens.current() == "elk_at_2"

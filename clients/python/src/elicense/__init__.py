@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from elicense.client._order_models import Proposal as Proposal
     from elicense.client._order_models import ScheduledChange as ScheduledChange
     from elicense.client._order_models import VersionEffect as VersionEffect
-    from elicense.client._policies import Alarm as Alarm
-    from elicense.client._policies import DryRun as DryRun
-    from elicense.client._policies import LoggedRequest as LoggedRequest
-    from elicense.client._policies import StoredPolicy as StoredPolicy
+    from elicense.client._policy_models import Alarm as Alarm
+    from elicense.client._policy_models import DryRun as DryRun
+    from elicense.client._policy_models import LoggedRequest as LoggedRequest
+    from elicense.client._policy_models import StoredPolicy as StoredPolicy
     from elicense.client._protocol import Timeout as Timeout
-    from elicense.client._sandbox import SandboxClock as SandboxClock
-    from elicense.client._sandbox import SandboxCode as SandboxCode
+    from elicense.client._sandbox_models import SandboxClock as SandboxClock
+    from elicense.client._sandbox_models import SandboxCode as SandboxCode
     from elicense.client._sync import Elicense as Elicense
     from elicense.client._wallet import present as present
     from elicense.client.errors import APIConnectionError as APIConnectionError
@@ -71,9 +71,9 @@ _HOMES = {
         "ScheduledChange",
         "VersionEffect",
     ),
-    "elicense.client._policies": ("Alarm", "DryRun", "LoggedRequest", "StoredPolicy"),
+    "elicense.client._policy_models": ("Alarm", "DryRun", "LoggedRequest", "StoredPolicy"),
     "elicense.client._protocol": ("Timeout",),
-    "elicense.client._sandbox": ("SandboxClock", "SandboxCode"),
+    "elicense.client._sandbox_models": ("SandboxClock", "SandboxCode"),
     "elicense.client._sync": ("Elicense",),
     "elicense.client._wallet": ("present",),
     "elicense.client.errors": (

@@ -5,12 +5,12 @@ metadata (RFC 8414), it counts once (`jti`) and lives a minute. A token is used 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
 from elicense.client import _system
@@ -28,6 +28,8 @@ _ASSERTION_LIFE: Final = 60
 _SPARE: Final = timedelta(seconds=30)
 """A token is renewed this long before its end, so that it does not end on its way."""
 
+MakeRequest: TypeAlias = Callable[[], Request]
+
 
 @dataclass(frozen=True, slots=True)
 class _Token:
@@ -35,8 +37,12 @@ class _Token:
     ends_at: datetime
 
 
-class AccessTokens:
-    """Hold the current access token of one client; fetch another when it nears its end. Safe between threads."""
+class TokenSteps:
+    """Hold the current access token of one client; say what is sent for another and read what comes. No I/O.
+
+    An assertion is made for `issuer` alone, by default the address the service is reached at (RFC 8414 §3.3): who
+    stands in between could else have one made for somebody else and use it there.
+    """
 
     def __init__(
         self,
@@ -44,43 +50,36 @@ class AccessTokens:
         client_id: str,
         signer: Signer,
         endpoint: Endpoint,
-        send: Callable[[Callable[[], Request]], Response],
         issuer: str | None = None,
         now: Callable[[], datetime] = _system.now,
     ) -> None:
-        """Sign as `client_id`; `send` sends what its argument makes, anew for each attempt, and returns the answer.
-
-        An assertion is made for `issuer` alone, by default the address the service is reached at (RFC 8414 §3.3): who
-        stands in between could else have one made for somebody else and use it there.
-        """
         self._client_id = client_id
         self._signer = signer
         self._endpoint = endpoint
-        self._send = send
         self._now = now
-        self._lock = Lock()
         self._issuer = issuer if issuer is not None else endpoint.base_url
         self._is_known = False
         self._token: _Token | None = None
 
-    def current(self) -> str:
-        """Return a token that is good for a while yet. Raises APIStatusError when the server gives none."""
-        # One thread fetches, the others wait for what it gets.
-        with self._lock:
-            if self._token is None or self._now() >= self._token.ends_at - _SPARE:
-                self._token = self._fetch()
-            return self._token.text
+    def usable(self) -> str | None:
+        """Return the token if it is good for a while yet."""
+        if self._token is None or self._now() >= self._token.ends_at - _SPARE:
+            return None
+        return self._token.text
 
     def forget(self, text: str) -> None:
         """Use this token no more: the server refused it."""
-        with self._lock:
-            if self._token is not None and self._token.text == text:
-                self._token = None
+        if self._token is not None and self._token.text == text:
+            self._token = None
 
-    def _fetch(self) -> _Token:
+    def renewal(self) -> Generator[MakeRequest, Response, str]:
+        """Get another token: yields what makes a request, anew for each attempt, and is sent the answer.
+
+        Raises ConfigurationError for a service that names itself otherwise, APIResponseError for an answer of
+        another shape.
+        """
         if not self._is_known:
-            path = [".well-known", "oauth-authorization-server"]
-            metadata = self._send(lambda: self._endpoint.request("GET", path, needs_key=False))
+            metadata = yield self._metadata_request
             named = _text(json_object(metadata), "issuer")
             if named != self._issuer:
                 raise ConfigurationError(
@@ -88,10 +87,15 @@ class AccessTokens:
                 )
             self._is_known = True
         asked_at = self._now()
-        answer = json_object(self._send(self._token_request))
+        answer = json_object((yield self._token_request))
         life = _maybe_integer(answer, "expires_in") or 0
         text = check_api_key(_text(answer, "access_token"))
-        return _Token(text, asked_at + timedelta(seconds=life))
+        self._token = _Token(text, asked_at + timedelta(seconds=life))
+        return text
+
+    def _metadata_request(self) -> Request:
+        path = [".well-known", "oauth-authorization-server"]
+        return self._endpoint.request("GET", path, needs_key=False)
 
     def _token_request(self) -> Request:
         form = {
@@ -114,6 +118,38 @@ class AccessTokens:
             "exp": now + _ASSERTION_LIFE,
         }
         return sign_compact(typ=ASSERTION_TYP, payload=dump_json(claims), signer=self._signer)
+
+
+class AccessTokens:
+    """Keep one client in access tokens. Safe between threads."""
+
+    def __init__(self, steps: TokenSteps, send: Callable[[MakeRequest], Response]) -> None:
+        """`send` sends what its argument makes, anew for each attempt, and returns the answer."""
+        self._steps = steps
+        self._send = send
+        self._lock = Lock()
+
+    def current(self) -> str:
+        """Return a token that is good for a while yet. Raises APIStatusError when the server gives none."""
+        # One thread fetches, the others wait for what it gets.
+        with self._lock:
+            return self._steps.usable() or self._renew()
+
+    def forget(self, text: str) -> None:
+        """Use this token no more: the server refused it."""
+        with self._lock:
+            self._steps.forget(text)
+
+    def _renew(self) -> str:
+        steps = self._steps.renewal()
+        make = next(steps)
+        while True:
+            answer = self._send(make)
+            try:
+                make = steps.send(answer)
+            except StopIteration as done:
+                token: str = done.value
+                return token
 
 
 def read_private_key(key: str | os.PathLike[str] | bytes | Signer) -> Signer:

@@ -1,39 +1,13 @@
 """Orders: actions on licenses at once, from a later moment on, or by two persons; and what was accepted of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
-from typing import Literal, Protocol, TypeAlias, overload
+from collections.abc import Iterator
+from typing import Literal, overload
 
-from elicense.client._models import Json, License, Page, page_of
-from elicense.client._order_models import (
-    ApprovalPendingError,
-    Preview,
-    Proposal,
-    ScheduledChange,
-    ordered_of,
-    preview_of,
-    proposal_of,
-    scheduled_change_of,
-)
-from elicense.client._protocol import rfc3339
-from elicense.client.errors import APIResponseError
-
-Moment: TypeAlias = datetime | date | str
-"""From when an order has effect: a moment with its zone, or a civil day for its 00:00 at +08:00."""
-
-RevocationKind: TypeAlias = Literal["penalty", "annulled"]
-
-Ordered: TypeAlias = License | ScheduledChange | Proposal
-
-
-class Calls(Protocol):
-    """What these resources need of the client."""
-
-    def _get(self, path: Sequence[str], *, query: Mapping[str, str | int | None] | None = None) -> Json: ...
-
-    def _post(
-        self, path: Sequence[str], body: Mapping[str, object], *, idempotency_key: str | None
-    ) -> Json: ...
+from elicense.client import _order_calls as calls
+from elicense.client._call import Caller, each
+from elicense.client._models import License, Page
+from elicense.client._order_calls import Moment, Ordered, RevocationKind
+from elicense.client._order_models import Preview, Proposal, ScheduledChange
 
 
 class LicenseActions:
@@ -45,7 +19,7 @@ class LicenseActions:
     answer is a scheduled change, or a proposal of one.
     """
 
-    def __init__(self, client: Calls) -> None:
+    def __init__(self, client: Caller) -> None:
         self._client = client
 
     def preview(self, license_id: str, *, action: str) -> Preview:
@@ -53,16 +27,13 @@ class LicenseActions:
 
         Raises StateConflictError when the action is not allowed now.
         """
-        path = ["v1", "licenses", license_id, "preview"]
-        return preview_of(self._client._get(path, query={"action": action}))
+        return self._client._run(calls.preview(license_id, action=action))
 
     def scheduled(
         self, license_id: str, *, status: str | None = None, cursor: str | None = None
     ) -> Page[ScheduledChange]:
         """Fetch what was ever scheduled for a license, by the time from which it has effect."""
-        path = ["v1", "licenses", license_id, "scheduled"]
-        query = {"status": status, "cursor": cursor}
-        return page_of(self._client._get(path, query=query), scheduled_change_of)
+        return self._client._run(calls.scheduled(license_id, status=status, cursor=cursor))
 
     @overload
     def suspend(
@@ -103,8 +74,17 @@ class LicenseActions:
         idempotency_key: str | None = None,
     ) -> Ordered:
         """Suspend an active license. Raises StateConflictError in any other state."""
-        body = _body(reason_code, reason, effective_at)
-        return self._order("suspend", license_id, body, idempotency_key, allow_proposal=allow_proposal)
+        return self._client._run(
+            calls.order(
+                "suspend",
+                license_id,
+                reason_code=reason_code,
+                reason=reason,
+                effective_at=effective_at,
+                allow_proposal=allow_proposal,
+                idempotency_key=idempotency_key,
+            )
+        )
 
     @overload
     def resume(
@@ -145,8 +125,17 @@ class LicenseActions:
         idempotency_key: str | None = None,
     ) -> Ordered:
         """Lift a suspension. Raises StateConflictError in any other state."""
-        body = _body(reason_code, reason, effective_at)
-        return self._order("resume", license_id, body, idempotency_key, allow_proposal=allow_proposal)
+        return self._client._run(
+            calls.order(
+                "resume",
+                license_id,
+                reason_code=reason_code,
+                reason=reason,
+                effective_at=effective_at,
+                allow_proposal=allow_proposal,
+                idempotency_key=idempotency_key,
+            )
+        )
 
     @overload
     def revoke(
@@ -199,10 +188,18 @@ class LicenseActions:
 
         Raises StateConflictError for a license that has ended.
         """
-        body = _body(reason_code, reason, effective_at)
-        if kind is not None:
-            body = {**body, "kind": kind}
-        return self._order("revoke", license_id, body, idempotency_key, allow_proposal=allow_proposal)
+        return self._client._run(
+            calls.order(
+                "revoke",
+                license_id,
+                reason_code=reason_code,
+                reason=reason,
+                kind=kind,
+                effective_at=effective_at,
+                allow_proposal=allow_proposal,
+                idempotency_key=idempotency_key,
+            )
+        )
 
     @overload
     def cancel(
@@ -243,80 +240,63 @@ class LicenseActions:
         idempotency_key: str | None = None,
     ) -> Ordered:
         """Cancel for good, by the holder's wish. Raises StateConflictError for a license that has ended."""
-        body = _body(reason_code, reason, effective_at)
-        return self._order("cancel", license_id, body, idempotency_key, allow_proposal=allow_proposal)
-
-    def _order(
-        self,
-        action: str,
-        license_id: str,
-        body: Mapping[str, object],
-        idempotency_key: str | None,
-        *,
-        allow_proposal: bool,
-    ) -> Ordered:
-        path = ["v1", "licenses", license_id, action]
-        ordered = ordered_of(self._client._post(path, body, idempotency_key=idempotency_key))
-        later = "effective_at" in body
-        if isinstance(ordered, Proposal) and not (later or allow_proposal):
-            raise ApprovalPendingError(ordered)
-        if isinstance(ordered, License) is later and not isinstance(ordered, Proposal):
-            raise APIResponseError("the answer is not of the kind that was asked for")
-        return ordered
+        return self._client._run(
+            calls.order(
+                "cancel",
+                license_id,
+                reason_code=reason_code,
+                reason=reason,
+                effective_at=effective_at,
+                allow_proposal=allow_proposal,
+                idempotency_key=idempotency_key,
+            )
+        )
 
 
 class ScheduledChanges:
     """Changes that the calling authority ordered ahead of their time."""
 
-    def __init__(self, client: Calls) -> None:
+    def __init__(self, client: Caller) -> None:
         self._client = client
 
     def get(self, change_id: str) -> ScheduledChange:
         """Fetch one scheduled change. Raises NotFoundError also for another authority's."""
-        return scheduled_change_of(self._client._get(["v1", "scheduled-changes", change_id]))
+        return self._client._run(calls.scheduled_change(change_id))
 
     def list(
         self, *, status: str | None = None, cursor: str | None = None, limit: int | None = None
     ) -> Page[ScheduledChange]:
         """Fetch one page by time of effect; pass `next_cursor` as `cursor` for the following one."""
-        query = {"status": status, "cursor": cursor, "limit": limit}
-        return page_of(self._client._get(["v1", "scheduled-changes"], query=query), scheduled_change_of)
+        return self._client._run(calls.scheduled_changes(status=status, cursor=cursor, limit=limit))
 
     def cancel(
         self, change_id: str, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> ScheduledChange:
         """Cancel a change that has not been done. Raises AlreadyDecidedError for one that has ended."""
-        path = ["v1", "scheduled-changes", change_id, "cancel"]
-        body = {} if reason is None else {"reason": reason}
-        return scheduled_change_of(self._client._post(path, body, idempotency_key=idempotency_key))
+        return self._client._run(
+            calls.cancel_change(change_id, reason=reason, idempotency_key=idempotency_key)
+        )
 
 
 class Proposals:
     """The two-person rule: what clients of the calling authority proposed."""
 
-    def __init__(self, client: Calls) -> None:
+    def __init__(self, client: Caller) -> None:
         self._client = client
 
     def get(self, proposal_id: str) -> Proposal:
         """Fetch one proposal. Raises NotFoundError also for another authority's."""
-        return proposal_of(self._client._get(["v1", "proposals", proposal_id]))
+        return self._client._run(calls.proposal(proposal_id))
 
     def list(
         self, *, status: str | None = None, cursor: str | None = None, limit: int | None = None
     ) -> Page[Proposal]:
         """Fetch one page, oldest first; pass `next_cursor` as `cursor` for the following one."""
-        query = {"status": status, "cursor": cursor, "limit": limit}
-        return page_of(self._client._get(["v1", "proposals"], query=query), proposal_of)
+        return self._client._run(calls.proposals(status=status, cursor=cursor, limit=limit))
 
     def iterate(self, *, status: str | None = None) -> Iterator[Proposal]:
         """Go through all pages of `list`, fetching as needed."""
-        cursor: str | None = None
-        while True:
-            page = self.list(status=status, cursor=cursor)
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        yield from each(self._client, lambda cursor: calls.proposals(status=status, cursor=cursor))
 
     def approve(self, proposal_id: str, *, idempotency_key: str | None = None) -> Proposal:
         """Approve what another client proposed; the license has changed (or the change is scheduled) on return.
@@ -324,22 +304,10 @@ class Proposals:
         Raises OwnProposalError for what this client proposed itself, AlreadyDecidedError, ProposalExpiredError, and
         ProposalOutdatedError when the license has changed since.
         """
-        path = ["v1", "proposals", proposal_id, "approve"]
-        return proposal_of(self._client._post(path, {}, idempotency_key=idempotency_key))
+        return self._client._run(calls.approve(proposal_id, idempotency_key=idempotency_key))
 
     def reject(
         self, proposal_id: str, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> Proposal:
         """Reject a proposal, or take back one's own. Raises as `approve`, OwnProposalError excepted."""
-        path = ["v1", "proposals", proposal_id, "reject"]
-        body = {} if reason is None else {"reason": reason}
-        return proposal_of(self._client._post(path, body, idempotency_key=idempotency_key))
-
-
-def _body(reason_code: str, reason: str, effective_at: Moment | None) -> Mapping[str, object]:
-    body: dict[str, object] = {"reason_code": reason_code, "reason": reason}
-    if effective_at is not None:
-        # A datetime is a date too, and the one that needs its zone told.
-        moment = rfc3339(effective_at) if isinstance(effective_at, datetime) else str(effective_at)
-        body["effective_at"] = moment
-    return body
+        return self._client._run(calls.reject(proposal_id, reason=reason, idempotency_key=idempotency_key))

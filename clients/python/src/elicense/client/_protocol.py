@@ -1,6 +1,6 @@
 """What the client says and how it understands the answers, without doing any I/O.
 
-A shell (`_sync`) asks this module for a `Request`, sends it through a `Transport`, and hands back what came:
+A shell (`_sync`, `_async`) asks this module for a `Request`, sends it through a `Transport`, and hands back what came:
 `next_step` then says whether that is the answer or how long to wait before the same request goes out again.
 """
 
@@ -73,6 +73,21 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class AsyncTransport(Protocol):
+    """Carry one request for `AsyncElicense`, as `Transport` does for `Elicense`."""
+
+    async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
+        """Send once and return the answer, whatever its status.
+
+        Raises APITimeoutError and APIConnectionError; follows no redirect. May be cancelled at any await.
+        """
+        ...
+
+    async def aclose(self) -> None:
         """Give back connections."""
         ...
 

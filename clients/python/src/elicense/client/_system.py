@@ -15,6 +15,14 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
+async def async_sleep(seconds: float) -> None:
+    """Wait, and let other tasks go on."""
+    # Imported here: the blocking client need not load it.
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
 def fraction() -> float:
     """Return a random number in [0, 1), for the jitter of retries."""
     return secrets.randbelow(1 << 30) / (1 << 30)

@@ -1,5 +1,7 @@
-"""The transport over HTTP. The only module that imports httpx, and only when a client is made."""
+"""The transports over HTTP. The only module that imports httpx, and only when a client is made."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import httpx
@@ -22,33 +24,83 @@ class HttpTransport:
         limits = httpx.Timeout(
             connect=timeout.connect, read=timeout.read, write=timeout.read, pool=timeout.connect
         )
-        try:
-            with self._client.stream(
+        with (
+            _own_errors(),
+            self._client.stream(
                 request.method,
                 request.url,
                 headers=dict(request.headers),
                 content=request.body,
                 timeout=limits,
-            ) as answer:
-                body = _bounded_body(answer)
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                return Response(status=answer.status_code, headers=headers, body=body)
-        except httpx.TimeoutException as error:
-            raise APITimeoutError(f"no answer in time ({type(error).__name__})") from error
-        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
-            raise APIConnectionError(f"no answer from the service ({type(error).__name__})") from error
+            ) as answer,
+        ):
+            body = _Body()
+            for part in answer.iter_bytes():
+                body.add(part)
+            return _response(answer, body)
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
 
 
-def _bounded_body(answer: httpx.Response) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    for part in answer.iter_bytes():
-        size += len(part)
-        if size > MOST_BYTES:
+class AsyncHttpTransport:
+    """Keep a pool of connections to one service. Safe to share between the tasks of one event loop."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(follow_redirects=False)
+
+    async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
+        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB)."""
+        # Nothing bounds the wait for a free connection: of a thousand tasks most wait for the others, and that says
+        # nothing about the service. Each attempt of those before them is bounded, so it ends.
+        limits = httpx.Timeout(connect=timeout.connect, read=timeout.read, write=timeout.read, pool=None)
+        with _own_errors():
+            async with self._client.stream(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                content=request.body,
+                timeout=limits,
+            ) as answer:
+                body = _Body()
+                async for part in answer.aiter_bytes():
+                    body.add(part)
+                return _response(answer, body)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+class _Body:
+    """Collect an answer's body up to a size."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > MOST_BYTES:
             raise APIConnectionError("the answer is larger than 64 MiB")
-        parts.append(part)
-    return b"".join(parts)
+        self._parts.append(part)
+
+    def whole(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def _response(answer: httpx.Response, body: _Body) -> Response:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Response(status=answer.status_code, headers=headers, body=body.whole())
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Name what goes wrong by the package's own errors."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise APITimeoutError(f"no answer in time ({type(error).__name__})") from error
+    except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
+        raise APIConnectionError(f"no answer from the service ({type(error).__name__})") from error

@@ -1,0 +1,103 @@
+"""The calls about verifications, and those about the caller as a whole: holdings, alarms, requests."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from elicense.client._call import Call, get, post
+from elicense.client._models import (
+    BatchResult,
+    Holding,
+    Json,
+    Page,
+    Verification,
+    batch_of,
+    holding_of,
+    page_of,
+    verification_of,
+)
+from elicense.client._policy_models import Alarm, LoggedRequest, alarm_of, logged_request_of
+from elicense.client._protocol import rfc3339, without_none
+from elicense.client.errors import APIResponseError
+
+Question = Mapping[str, object]
+
+
+def create(
+    *,
+    credential: str | None,
+    license: Mapping[str, str] | None,
+    code: str | None,
+    elements: Mapping[str, str] | None,
+    purpose: str | None,
+    reference: str | None,
+    policy: str | None,
+    at: datetime | str | None,
+    key_binding: Mapping[str, str] | None,
+    idempotency_key: str | None,
+) -> Call[Verification]:
+    """Ask one question."""
+    question = {
+        "credential": credential,
+        "license": None if license is None else dict(license),
+        "code": code,
+        "elements": None if elements is None else dict(elements),
+        "purpose": purpose,
+        "reference": reference,
+        "policy": policy,
+        "at": rfc3339(at) if isinstance(at, datetime) else at,
+        "key_binding": None if key_binding is None else dict(key_binding),
+    }
+    path = ["v1", "verifications"]
+    return post(path, without_none(question), verification_of, idempotency_key=idempotency_key)
+
+
+def batch(items: Sequence[Question], *, idempotency_key: str | None) -> Call[BatchResult]:
+    """Ask many questions at once."""
+    body = {"items": [without_none(item) for item in items]}
+    return post(["v1", "verifications", "batch"], body, batch_of, idempotency_key=idempotency_key)
+
+
+def new_nonce() -> Call[str]:
+    """Get a fresh nonce."""
+    return post(["v1", "presentation-nonces"], {}, _nonce_of, idempotency_key=None)
+
+
+def verification(verification_id: str) -> Call[Verification]:
+    """Fetch one verification."""
+    return get(["v1", "verifications", verification_id], verification_of)
+
+
+def receipt_proof(verification_id: str) -> Call[Json]:
+    """Fetch the proof that a receipt stands in its log."""
+    return get(["v1", "verifications", verification_id, "receipt-proof"], lambda proof: proof)
+
+
+def verifications(
+    *, reference: str | None, due_before: datetime | str | None, cursor: str | None, limit: int | None
+) -> Call[Page[Verification]]:
+    """Fetch one page of verifications."""
+    due = rfc3339(due_before) if isinstance(due_before, datetime) else due_before
+    query = {"reference": reference, "due_before": due, "cursor": cursor, "limit": limit}
+    return get(["v1", "verifications"], lambda page: page_of(page, verification_of), query=query)
+
+
+def holdings(cursor: str | None) -> Call[Page[Holding]]:
+    """Fetch one page of the calling holder's licenses."""
+    return get(["v1", "holdings"], lambda page: page_of(page, holding_of), query={"cursor": cursor})
+
+
+def alarms(cursor: str | None) -> Call[Page[Alarm]]:
+    """Fetch one page of alarms."""
+    return get(["v1", "alarms"], lambda page: page_of(page, alarm_of), query={"cursor": cursor})
+
+
+def requests(cursor: str | None) -> Call[Page[LoggedRequest]]:
+    """Fetch one page of the caller's own requests."""
+    return get(["v1", "requests"], lambda page: page_of(page, logged_request_of), query={"cursor": cursor})
+
+
+def _nonce_of(answer: Json) -> str:
+    nonce = answer.get("nonce")
+    if not isinstance(nonce, str) or not nonce:
+        raise APIResponseError("the answer holds no nonce")
+    return nonce
