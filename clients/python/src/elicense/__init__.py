@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from elicense.client._async import AsyncElicense as AsyncElicense
     from elicense.client._evidence import OfflineVerifier as OfflineVerifier
     from elicense.client._models import BatchResult as BatchResult
     from elicense.client._models import CheckResult as CheckResult
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from elicense.verify import verify_credential as verify_credential
 
 _HOMES = {
+    "elicense.client._async": ("AsyncElicense",),
     "elicense.client._evidence": ("OfflineVerifier",),
     "elicense.client._models": (
         "BatchResult",
