@@ -39,7 +39,7 @@ def modules_after(statement: str) -> set[str]:
     [
         NAMES,
         "import elicense.cli",
-        "import elicense.client._sync, elicense.client._transport",
+        "import elicense.client._sync, elicense.client._async, elicense.client._transport",
         "import elicense.verify, elicense.receipt, elicense.client._evidence",
     ],
 )
@@ -61,7 +61,12 @@ def test_offline_verification_never_loads_the_http_client(statement: str) -> Non
 
 
 def test_importing_the_package_loads_neither_cryptography_nor_http() -> None:
-    assert modules_after("import elicense") & {"cryptography", "httpx", "argparse"} == set()
+    assert modules_after("import elicense") & {"cryptography", "httpx", "argparse", "asyncio"} == set()
+
+
+def test_the_blocking_client_does_not_load_asyncio_nor_the_one_for_asyncio_http_before_it_is_made() -> None:
+    assert "asyncio" not in modules_after("from elicense import Elicense")
+    assert modules_after("from elicense import AsyncElicense") & {"cryptography", "httpx", "anyio"} == set()
 
 
 def test_the_probe_sees_what_is_loaded() -> None:

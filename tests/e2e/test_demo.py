@@ -1,5 +1,6 @@
 """The demonstration as a visitor meets it, and one license's whole story: issue, fetch, verify, revoke, offline."""
 
+import asyncio
 import json
 import shlex
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from elicense import Elicense, OfflineVerifier, TrustError, Verdict
+from elicense import AsyncElicense, Elicense, OfflineVerifier, TrustError, Verdict
 from elicense.client.errors import (
     NotFoundError,
     NumberTakenError,
@@ -307,6 +308,38 @@ def test_each_caller_sees_its_own_only(demo: RunningDemo) -> None:
     nobody = Elicense(base_url=demo.facts["base_url"], api_key="elk_live_000000000000_x")
     with nobody, pytest.raises(UnauthenticatedError):
         nobody.licenses.get(sample["license_id"])
+
+
+@pytest.mark.anyio
+async def test_a_platform_asks_many_questions_at_once_and_checks_the_receipts(demo: RunningDemo) -> None:
+    samples = demo.facts["samples"]
+    async with AsyncElicense(
+        base_url=demo.facts["base_url"], api_key=demo.facts["keys"]["platform"], trust_root=demo.trust_root
+    ) as platform:
+        names = [
+            name for _ in range(10) for name in ("valid", "suspended", "revoked", "expired", "superseded")
+        ]
+        answers = await asyncio.gather(
+            *(
+                platform.verifications.create(
+                    credential=(demo.folder / samples[name]["credential"]).read_text(), reference=name
+                )
+                for name in names
+            )
+        )
+        assert [one.reference for one in answers] == names
+        assert [one.reason for one in answers] == ["ok" if name == "valid" else name for name in names]
+        receipt = await platform.verify_receipt(answers[0].receipt)
+        assert receipt.verdict == "valid"
+        assert (await platform.verifications.get(answers[1].id)).verdict == "invalid"
+    async with AsyncElicense(
+        base_url=demo.facts["base_url"], api_key=demo.facts["keys"]["authority"]
+    ) as department:
+        first = await department.licenses.list(limit=5)
+        second = await department.licenses.list(limit=5, cursor=first.next_cursor)
+        found = [one.id async for one in department.licenses.iterate()]
+    assert [one.id for one in (*first, *second)] == found[: len(first) + len(second)]
+    assert (len(first), len(set(found))) == (5, len(found))
 
 
 def test_a_second_demonstration_in_the_same_directory_is_refused(demo: RunningDemo) -> None:

@@ -1,4 +1,4 @@
-"""The blocking client: over a fake transport for its rules, over a real socket for its transport."""
+"""Both clients: over a fake transport for their rules; the blocking one over a real socket for its transport."""
 
 import json
 import threading
@@ -17,73 +17,12 @@ from elicense import (
     Timeout,
     TrustError,
 )
-from elicense.client._protocol import Request, Response
-from elicense.client.errors import StateConflictError, UnavailableError
-
-LICENSE = {
-    "id": "0190",
-    "identifier": "1.2.156.3005.2.T.A.S.001.X",
-    "version": "001",
-    "status": "active",
-    "type_code": "11100000MB0143028R001",
-    "type_name": "营业执照",
-    "number": "N",
-    "authority_code": "A",
-    "authority_name": "南京市市场监督管理局(演示)",
-    "holder": {"code": "H", "code_type": "001", "name": "某某"},
-    "area_code": "320100",
-    "issue_date": "1980-02-03",
-    "valid_from": "1980-02-03",
-    "valid_until": None,
-    "elements": {"address": "x"},
-    "created_at": "2026-11-23T12:00:00Z",
-    "updated_at": "2026-11-23T12:00:00Z",
-}
-VERIFICATION = {"id": "v", "verdict": "invalid", "reason": "revoked", "receipt": "a.b.c", "checks": []}
+from elicense.client._protocol import Response
+from elicense.client.errors import RateLimitedError, StateConflictError, UnavailableError
+from tests.sdk_clients import LICENSE, VERIFICATION, FakeTransport, MakeClient, body_of, json_answer, problem
 
 
-class FakeTransport:
-    """Answers from a list, in order; remembers what was asked."""
-
-    def __init__(self, *answers: Response | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[Request] = []
-
-    def send(self, request: Request, *, timeout: Timeout) -> Response:
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def close(self) -> None: ...
-
-
-def json_answer(value: object, status: int = 200) -> Response:
-    return Response(status=status, headers={}, body=json.dumps(value).encode())
-
-
-def problem(status: int, code: str) -> Response:
-    body = json.dumps({"code": code, "title": "t", "status": status}).encode()
-    return Response(status=status, headers={"content-type": "application/problem+json"}, body=body)
-
-
-def client(transport: FakeTransport, *, slept: list[float] | None = None, **settings: object) -> Elicense:
-    pauses = [] if slept is None else slept
-    return Elicense(
-        pause=pauses.append,
-        api_key="elk_live_a_b",
-        base_url="https://license.example",
-        transport=transport,
-        **settings,  # type: ignore[arg-type]
-    )
-
-
-def body_of(request: Request) -> object:
-    return json.loads(request.body or b"null")
-
-
-def test_issue_sends_what_the_contract_says_with_long_term_as_null() -> None:
+def test_issue_sends_what_the_contract_says_with_long_term_as_null(client: MakeClient) -> None:
     transport = FakeTransport(json_answer(LICENSE, 201))
     license = client(transport).licenses.issue(
         type_code="11100000MB0143028R001",
@@ -107,7 +46,7 @@ def test_issue_sends_what_the_contract_says_with_long_term_as_null() -> None:
     }
 
 
-def test_one_idempotency_key_is_kept_over_the_retries_of_a_call() -> None:
+def test_one_idempotency_key_is_kept_over_the_retries_of_a_call(client: MakeClient) -> None:
     slept: list[float] = []
     transport = FakeTransport(
         APITimeoutError("x"), problem(503, "unavailable"), json_answer(LICENSE), json_answer(LICENSE)
@@ -120,20 +59,31 @@ def test_one_idempotency_key_is_kept_over_the_retries_of_a_call() -> None:
     assert len(slept) == 2
 
 
-def test_after_two_retries_the_last_failure_is_raised() -> None:
+def test_after_two_retries_the_last_failure_is_raised(client: MakeClient) -> None:
     transport = FakeTransport(*[problem(503, "unavailable")] * 3)
     with pytest.raises(UnavailableError):
         client(transport).licenses.get("0190")
     assert len(transport.requests) == 3
 
 
-def test_retries_can_be_turned_off() -> None:
+def test_a_retry_after_is_kept_to_and_a_long_one_handed_on(client: MakeClient) -> None:
+    slept: list[float] = []
+    transport = FakeTransport(
+        problem(429, "rate_limited", retry_after="7"), problem(429, "rate_limited", retry_after="61")
+    )
+    with pytest.raises(RateLimitedError) as refused:
+        client(transport, slept=slept).licenses.get("0190")
+    assert slept == [7]
+    assert refused.value.retry_after == 61
+
+
+def test_retries_can_be_turned_off(client: MakeClient) -> None:
     transport = FakeTransport(APIConnectionError("x"))
     with pytest.raises(APIConnectionError):
         client(transport, max_retries=0).licenses.get("0190")
 
 
-def test_a_refused_action_raises_its_own_error_at_once() -> None:
+def test_a_refused_action_raises_its_own_error_at_once(client: MakeClient) -> None:
     transport = FakeTransport(problem(409, "state_conflict"))
     with pytest.raises(StateConflictError):
         client(transport).licenses.resume("0190", reason_code="x", reason="y")
@@ -141,14 +91,14 @@ def test_a_refused_action_raises_its_own_error_at_once() -> None:
 
 
 @pytest.mark.parametrize("action", ["suspend", "resume", "revoke", "cancel"])
-def test_each_action_has_its_path(action: str) -> None:
+def test_each_action_has_its_path(client: MakeClient, action: str) -> None:
     transport = FakeTransport(json_answer(LICENSE))
     getattr(client(transport).licenses, action)("0190", reason_code="x", reason="y")
     assert transport.requests[0].url == f"https://license.example/v1/licenses/0190/{action}"
     assert body_of(transport.requests[0]) == {"reason_code": "x", "reason": "y"}
 
 
-def test_a_bad_license_is_an_answer_and_not_an_error() -> None:
+def test_a_bad_license_is_an_answer_and_not_an_error(client: MakeClient) -> None:
     transport = FakeTransport(json_answer(VERIFICATION))
     answer = client(transport).verifications.create(
         license={"holder_code": "H", "type_code": "T"}, elements={"holder_name": "n"}, reference="shop-8812"
@@ -162,7 +112,7 @@ def test_a_bad_license_is_an_answer_and_not_an_error() -> None:
     }
 
 
-def test_a_key_binding_is_asked_with_a_fresh_nonce() -> None:
+def test_a_key_binding_is_asked_with_a_fresh_nonce(client: MakeClient) -> None:
     transport = FakeTransport(json_answer({"nonce": "n-1"}), json_answer(VERIFICATION), json_answer({}))
     made = client(transport).verifications
     nonce = made.new_nonce()
@@ -177,7 +127,7 @@ def test_a_key_binding_is_asked_with_a_fresh_nonce() -> None:
         made.new_nonce()
 
 
-def test_a_batch_keeps_the_order_and_tells_wrong_items_apart() -> None:
+def test_a_batch_keeps_the_order_and_tells_wrong_items_apart(client: MakeClient) -> None:
     wrong = {
         "verdict": "invalid",
         "reason": "malformed",
@@ -192,7 +142,7 @@ def test_a_batch_keeps_the_order_and_tells_wrong_items_apart() -> None:
     assert batch.receipt == "r"
 
 
-def test_all_pages_are_gone_through() -> None:
+def test_all_pages_are_gone_through(client: MakeClient) -> None:
     transport = FakeTransport(
         json_answer({"data": [LICENSE], "next_cursor": "c2"}), json_answer({"data": [], "next_cursor": None})
     )
@@ -200,19 +150,19 @@ def test_all_pages_are_gone_through() -> None:
     assert transport.requests[1].url.endswith("?status=active&cursor=c2")
 
 
-def test_an_answer_that_is_no_json_is_named_as_such() -> None:
+def test_an_answer_that_is_no_json_is_named_as_such(client: MakeClient) -> None:
     transport = FakeTransport(Response(status=200, headers={}, body=b"<html>"))
     with pytest.raises(APIResponseError):
         client(transport).licenses.get("0190")
 
 
-def test_public_documents_are_fetched_without_the_key() -> None:
+def test_public_documents_are_fetched_without_the_key(client: MakeClient) -> None:
     transport = FakeTransport(Response(status=200, headers={}, body=b"{}"))
     assert client(transport).trust.bundle() == b"{}"
     assert "Authorization" not in transport.requests[0].headers
 
 
-def test_a_receipt_is_not_checked_without_a_pinned_root() -> None:
+def test_a_receipt_is_not_checked_without_a_pinned_root(client: MakeClient) -> None:
     transport = FakeTransport()
     with pytest.raises(TrustError, match="no_trust_root"):
         client(transport).verify_receipt("a.b.c")
@@ -228,7 +178,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert transport.requests[0].headers["Authorization"] == "Bearer elk_live_env"
 
 
-def test_neither_key_nor_settings_show_in_the_representation() -> None:
+def test_neither_key_nor_settings_show_in_the_representation(client: MakeClient) -> None:
     assert "elk" not in repr(client(FakeTransport()))
 
 
@@ -295,7 +245,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
             Elicense(**({"transport": FakeTransport()} | settings))  # type: ignore[arg-type]
 
 
-def test_alarms_are_read_whole() -> None:
+def test_alarms_are_read_whole(client: MakeClient) -> None:
     alarm = {
         "id": "a",
         "kind": "guessing",

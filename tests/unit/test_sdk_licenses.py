@@ -7,7 +7,7 @@ import pytest
 
 from elicense import Holder
 from elicense.client.errors import InvalidSuccessionError, NoChangeError, VersionsExhaustedError
-from tests.unit.test_sdk_client import LICENSE, FakeTransport, body_of, client, json_answer, problem
+from tests.sdk_clients import LICENSE, FakeTransport, MakeClient, body_of, json_answer, problem
 
 WHY = {"reason_code": "change_of_address", "reason": "住所变更"}
 HOLDER = Holder(code="H", code_type="001", name="新名称")
@@ -28,7 +28,7 @@ HOLDER = Holder(code="H", code_type="001", name="新名称")
     ],
 )
 def test_an_amendment_sends_what_is_to_be_different_and_nothing_else(
-    given: dict[str, Any], sent: dict[str, Any]
+    client: MakeClient, given: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     transport = FakeTransport(json_answer({**LICENSE, "version": "002"}))
     assert client(transport).licenses.amend("0190", **WHY, **given).version == "002"
@@ -36,7 +36,7 @@ def test_an_amendment_sends_what_is_to_be_different_and_nothing_else(
     assert body_of(transport.requests[0]) == {**WHY, **sent}
 
 
-def test_a_renewal_says_its_end_and_what_else_was_given() -> None:
+def test_a_renewal_says_its_end_and_what_else_was_given(client: MakeClient) -> None:
     transport = FakeTransport(json_answer(LICENSE), json_answer(LICENSE))
     licenses = client(transport).licenses
     licenses.renew("0190", valid_until=None, **WHY)
@@ -50,7 +50,7 @@ def test_a_renewal_says_its_end_and_what_else_was_given() -> None:
     assert transport.requests[0].url.endswith("/v1/licenses/0190/renew")
 
 
-def test_a_succession_names_relation_and_successors() -> None:
+def test_a_succession_names_relation_and_successors(client: MakeClient) -> None:
     transport = FakeTransport(json_answer({**LICENSE, "status": "superseded"}))
     ended = client(transport).licenses.succession(
         "0190", relation="split_to", successors=("a", "b"), reason_code="division", reason="分立"
@@ -64,7 +64,7 @@ def test_a_succession_names_relation_and_successors() -> None:
     }
 
 
-def test_a_revocation_says_its_kind_if_it_is_given() -> None:
+def test_a_revocation_says_its_kind_if_it_is_given(client: MakeClient) -> None:
     transport = FakeTransport(json_answer(LICENSE), json_answer(LICENSE))
     client(transport).licenses.revoke("0190", kind="annulled", **WHY)
     client(transport).licenses.revoke("0190", **WHY)
@@ -79,12 +79,14 @@ def test_a_revocation_says_its_kind_if_it_is_given() -> None:
         (422, "invalid_succession", InvalidSuccessionError),
     ],
 )
-def test_refusals_have_errors_of_their_own(status: int, code: str, error: type[Exception]) -> None:
+def test_refusals_have_errors_of_their_own(
+    client: MakeClient, status: int, code: str, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         client(FakeTransport(problem(status, code))).licenses.amend("0190", area_code="320500", **WHY)
 
 
-def test_the_history_tells_details_and_a_verification_what_took_the_place() -> None:
+def test_the_history_tells_details_and_a_verification_what_took_the_place(client: MakeClient) -> None:
     entry = {
         "version": "002",
         "action": "amend",

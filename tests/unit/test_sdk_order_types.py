@@ -21,6 +21,28 @@ assert_type(either, License | ScheduledChange | Proposal)
 assert_type(client.proposals.approve("id"), Proposal)
 """
 
+AWAITED = """
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import assert_type
+from elicense import AsyncElicense, License, Page, Proposal, ScheduledChange, Verification
+
+async def work() -> None:
+    async with AsyncElicense() as client:
+        assert_type(client, AsyncElicense)
+        assert_type(await client.verifications.create(code="x"), Verification)
+        assert_type(await client.licenses.list(), Page[License])
+        assert_type(client.licenses.iterate(), AsyncIterator[License])
+        async for license in client.licenses.iterate():
+            assert_type(license, License)
+        assert_type(await client.licenses.revoke("id", reason_code="x", reason="y"), License)
+        later = await client.licenses.suspend("id", reason_code="x", reason="y", effective_at=date(2027, 1, 1))
+        assert_type(later, ScheduledChange | Proposal)
+        either = await client.licenses.cancel("id", reason_code="x", reason="y", allow_proposal=True)
+        assert_type(either, License | ScheduledChange | Proposal)
+        assert_type(await client.trust.bundle(), bytes)
+"""
+
 
 def test_the_types_tell_a_changed_license_from_what_was_accepted(tmp_path: Path) -> None:
     program = tmp_path / "department.py"
@@ -33,3 +55,16 @@ def test_the_types_tell_a_changed_license_from_what_was_accepted(tmp_path: Path)
     found, _, status = api.run([*config, str(wrong)])
     assert status == 1
     assert "identifier" in found
+
+
+def test_the_types_of_what_is_awaited_are_the_same(tmp_path: Path) -> None:
+    program = tmp_path / "platform.py"
+    program.write_text(AWAITED, encoding="utf-8")
+    wrong = tmp_path / "careless.py"
+    wrong.write_text(AWAITED.replace("await client.trust", "client.trust"), encoding="utf-8")
+    config = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path)]
+    found, errors, status = api.run([*config, str(program)])
+    assert (status, errors) == (0, ""), found
+    found, _, status = api.run([*config, str(wrong)])
+    assert status == 1
+    assert "Coroutine" in found

@@ -19,7 +19,7 @@ from elicense.client.errors import (
     ProposalExpiredError,
     ProposalOutdatedError,
 )
-from tests.unit.test_sdk_client import LICENSE, FakeTransport, body_of, client, json_answer, problem
+from tests.sdk_clients import LICENSE, FakeTransport, MakeClient, body_of, json_answer, problem
 
 ORDER = {"license_id": "0190", "action": "revoke", "reason_code": "x", "reason": "y", "arguments": {}}
 CHANGE = {
@@ -78,7 +78,7 @@ ACTIONS = ("suspend", "resume", "revoke", "cancel")
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_answers_the_changed_license_as_ever(action: str) -> None:
+def test_an_action_answers_the_changed_license_as_ever(client: MakeClient, action: str) -> None:
     transport = FakeTransport(json_answer(LICENSE), json_answer(LICENSE))
     licenses = client(transport).licenses
     assert isinstance(getattr(licenses, action)("0190", reason_code="x", reason="y"), License)
@@ -88,7 +88,7 @@ def test_an_action_answers_the_changed_license_as_ever(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_proposal_is_not_taken_for_a_change_of_the_license(action: str) -> None:
+def test_a_proposal_is_not_taken_for_a_change_of_the_license(client: MakeClient, action: str) -> None:
     transport = FakeTransport(json_answer(PROPOSAL, 202), json_answer(PROPOSAL, 202))
     licenses = client(transport).licenses
     with pytest.raises(ApprovalPendingError) as pending:
@@ -107,7 +107,9 @@ def test_a_proposal_is_not_taken_for_a_change_of_the_license(action: str) -> Non
         ("2027-01-01T08:00:00+08:00", "2027-01-01T08:00:00+08:00"),
     ],
 )
-def test_an_order_for_later_answers_what_was_scheduled(given: datetime | date | str, sent: str) -> None:
+def test_an_order_for_later_answers_what_was_scheduled(
+    client: MakeClient, given: datetime | date | str, sent: str
+) -> None:
     transport = FakeTransport(json_answer(CHANGE, 202))
     change = client(transport).licenses.revoke("0190", reason_code="x", reason="y", effective_at=given)
     assert isinstance(change, ScheduledChange)
@@ -115,7 +117,7 @@ def test_an_order_for_later_answers_what_was_scheduled(given: datetime | date | 
     assert body_of(transport.requests[0]) == {"reason_code": "x", "reason": "y", "effective_at": sent}
 
 
-def test_an_order_for_later_may_need_a_second_person_too() -> None:
+def test_an_order_for_later_may_need_a_second_person_too(client: MakeClient) -> None:
     later = {**PROPOSAL, "effective_at": "2026-12-31T16:00:00Z"}
     transport = FakeTransport(json_answer(later, 202))
     proposal = client(transport).licenses.cancel(
@@ -125,7 +127,7 @@ def test_an_order_for_later_may_need_a_second_person_too() -> None:
     assert proposal.effective_at == datetime(2026, 12, 31, 16, tzinfo=UTC)
 
 
-def test_a_moment_without_its_zone_is_refused_before_anything_is_sent() -> None:
+def test_a_moment_without_its_zone_is_refused_before_anything_is_sent(client: MakeClient) -> None:
     transport = FakeTransport()
     with pytest.raises(ConfigurationError, match="zone"):
         client(transport).licenses.revoke(
@@ -138,19 +140,19 @@ def test_a_moment_without_its_zone_is_refused_before_anything_is_sent() -> None:
 
 
 @pytest.mark.parametrize("answer", [CHANGE, {**CHANGE, "kind": "something newer"}])
-def test_an_answer_of_another_kind_is_named_as_such(answer: dict[str, object]) -> None:
+def test_an_answer_of_another_kind_is_named_as_such(client: MakeClient, answer: dict[str, object]) -> None:
     transport = FakeTransport(json_answer(answer, 202))
     with pytest.raises(APIResponseError, match="kind"):
         client(transport).licenses.revoke("0190", reason_code="x", reason="y")
 
 
-def test_a_license_in_force_is_no_answer_to_an_order_for_later() -> None:
+def test_a_license_in_force_is_no_answer_to_an_order_for_later(client: MakeClient) -> None:
     transport = FakeTransport(json_answer(LICENSE))
     with pytest.raises(APIResponseError, match="kind"):
         client(transport).licenses.revoke("0190", reason_code="x", reason="y", effective_at="2027-01-01")
 
 
-def test_a_preview_is_read_whole() -> None:
+def test_a_preview_is_read_whole(client: MakeClient) -> None:
     transport = FakeTransport(json_answer(PREVIEW))
     preview = client(transport).licenses.preview("0190", action="revoke")
     assert transport.requests[0].url == "https://license.example/v1/licenses/0190/preview?action=revoke"
@@ -161,12 +163,12 @@ def test_a_preview_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize("broken", [{"two_person": "yes"}, {"dependants": [{"kind": "x", "count": True}]}])
-def test_a_preview_of_another_shape_is_an_error(broken: dict[str, object]) -> None:
+def test_a_preview_of_another_shape_is_an_error(client: MakeClient, broken: dict[str, object]) -> None:
     with pytest.raises(APIResponseError):
         client(FakeTransport(json_answer(PREVIEW | broken))).licenses.preview("0190", action="revoke")
 
 
-def test_scheduled_changes_are_listed_read_and_cancelled() -> None:
+def test_scheduled_changes_are_listed_read_and_cancelled(client: MakeClient) -> None:
     page = {"data": [CHANGE], "next_cursor": None}
     cancelled = {**CHANGE, "status": "cancelled", "ended_by": "client-1", "ended_at": "2026-11-24T01:00:00Z"}
     transport = FakeTransport(
@@ -186,7 +188,7 @@ def test_scheduled_changes_are_listed_read_and_cancelled() -> None:
     assert body_of(transport.requests[-1]) == {"reason": "不再需要"}
 
 
-def test_proposals_are_listed_read_and_decided() -> None:
+def test_proposals_are_listed_read_and_decided(client: MakeClient) -> None:
     pages = ({"data": [PROPOSAL], "next_cursor": "c2"}, {"data": [], "next_cursor": None})
     approved = {**PROPOSAL, "status": "approved", "decided_by": "client-2"}
     transport = FakeTransport(
@@ -222,6 +224,8 @@ def test_proposals_are_listed_read_and_decided() -> None:
         (422, "invalid_effective_at", InvalidEffectiveAtError),
     ],
 )
-def test_each_refusal_has_its_error(status: int, code: str, error: type[Exception]) -> None:
+def test_each_refusal_has_its_error(
+    client: MakeClient, status: int, code: str, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         client(FakeTransport(problem(status, code))).proposals.approve("p-1")
