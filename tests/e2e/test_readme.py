@@ -18,11 +18,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
         yield running
 
 
-def run(command: list[str], demo: RunningDemo) -> str:
+def run(command: list[str], demo: RunningDemo, **settings: str) -> str:
     done = subprocess.run(
         command,
         cwd=demo.folder.parent,
-        env=environment(),
+        env=environment(**settings),
         capture_output=True,
         text=True,
         timeout=60,
@@ -52,7 +52,7 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     run(["bash", "-euc", as_typed(update, demo)], demo)
     assert run(["bash", "-euc", as_typed(checkpoint, demo)], demo).startswith("demo.elicense.example/log\n")
 
-    platform, batch, sandbox, bank, department = (
+    platform, batch, tasks, sandbox, bank, department = (
         run([sys.executable, "-c", example.text], demo) for example in examples(name, "python")
     )
     assert platform.startswith("valid ok ")
@@ -61,6 +61,7 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
         "shop-8813 invalid mismatch",
         "shop-8814 invalid revoked",
     ]
+    assert {"valid valid ok", "revoked invalid revoked", "expired invalid expired"} <= set(tasks.splitlines())
     assert sandbox.split() == ["ok", "expired"]
     assert bank.startswith("valid ok ")
     assert "failed" not in bank
@@ -71,6 +72,18 @@ def test_the_examples_work_as_printed(name: str, demo: RunningDemo) -> None:
     kept = run(["bash", "-euc", as_typed(audit, demo)], demo)
     assert "回执成立" in kept
     assert "与当时保存的结论一致" in kept
+
+
+def test_the_example_for_asyncio_of_the_sdk_works_as_printed(demo: RunningDemo) -> None:
+    (example,) = (one.text for one in examples("clients/python/README.md", "python") if "asyncio" in one.text)
+    settings = {
+        "ELICENSE_BASE_URL": demo.facts["base_url"],
+        "ELICENSE_API_KEY": demo.facts["keys"]["platform"],
+    }
+    samples = demo.facts["samples"]
+    files = [str(demo.folder / samples[name]["credential"]) for name in ("valid", "revoked")]
+    printed = run([sys.executable, "-c", example, *files], demo, **settings).splitlines()
+    assert printed == [f"{files[0]} valid ok", f"{files[1]} invalid revoked"]
 
 
 def test_the_shown_output_is_what_the_demonstration_prints(demo: RunningDemo) -> None:

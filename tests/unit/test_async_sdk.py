@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from elicense import APIConnectionError, APIStatusError, AsyncElicense, HolderSigner, Timeout
+from elicense import APIStatusError, AsyncElicense, ElicenseError, HolderSigner, Timeout
 from elicense.client._protocol import Request, Response
 from tests.sdk_clients import (
     BASE_URL,
@@ -179,7 +179,7 @@ async def test_closing_ends_a_renewal_and_says_so_to_those_who_wait() -> None:
     waiting = asyncio.create_task(client.verifications.get("v"))
     await service.asked.wait()
     await client.aclose()
-    with pytest.raises(APIConnectionError, match="closed"):
+    with pytest.raises(ElicenseError, match="closed"):
         await waiting
     assert service.closed
     assert asyncio.all_tasks() == before

@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from elicense import APIConnectionError, APIStatusError, APITimeoutError, AsyncElicense, License, Timeout
+from elicense import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncElicense,
+    ElicenseError,
+    License,
+    Timeout,
+)
 from tests.sdk_clients import LICENSE
 
 pytestmark = pytest.mark.anyio
@@ -124,3 +132,13 @@ async def test_cancelled_calls_give_their_connections_back(service: LocalService
         assert all(call.cancelled() for call in held)
         found = await asyncio.gather(*(opened.licenses.get("0190") for _ in range(CONNECTIONS)))
     assert len(found) == CONNECTIONS
+
+
+async def test_closing_ends_the_calls_under_way_and_refuses_later_ones(service: LocalService) -> None:
+    opened = client(service, max_retries=2)
+    held = await hold_every_connection(opened, service)
+    await opened.aclose()
+    ended = await asyncio.gather(*held, return_exceptions=True)
+    assert all(isinstance(one, ElicenseError) for one in ended)
+    with pytest.raises(ElicenseError, match="closed"):
+        await opened.licenses.get("0190")

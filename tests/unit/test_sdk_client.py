@@ -14,6 +14,7 @@ from elicense import (
     APITimeoutError,
     ConfigurationError,
     Elicense,
+    ElicenseError,
     Timeout,
     TrustError,
 )
@@ -236,6 +237,13 @@ def test_nobody_listening_is_a_connection_error(local_service: str) -> None:
         Elicense(api_key="k", base_url="http://127.0.0.1:1", max_retries=0) as service,
         pytest.raises(APIConnectionError),
     ):
+        service.licenses.get("0190")
+
+
+def test_a_closed_client_says_so(local_service: str) -> None:
+    service = Elicense(api_key="k", base_url=local_service)
+    service.close()
+    with pytest.raises(ElicenseError, match="closed"):
         service.licenses.get("0190")
 
 

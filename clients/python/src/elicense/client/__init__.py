@@ -1,4 +1,4 @@
-"""The client: online through the API (`Elicense`), offline with a bundle (`OfflineVerifier`); errors in `errors`.
+"""The client: online through the API (`Elicense`, `AsyncElicense`), offline with a bundle (`OfflineVerifier`).
 
-Import the public names from `elicense`.
+Errors are in `errors`. Import the public names from `elicense`.
 """

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from elicense.client._oauth import TokenSteps
 from elicense.client._protocol import Request, Response
-from elicense.client.errors import APIConnectionError
+from elicense.client.errors import ElicenseError
 
 AsyncMakeRequest: TypeAlias = Callable[[], Awaitable[Request]]
 
@@ -22,7 +22,9 @@ class AsyncAccessTokens:
         self._renewal: asyncio.Task[str] | None = None
 
     async def current(self) -> str:
-        """Return a token that is good for a while yet. Raises APIStatusError when the server gives none."""
+        """Return a token that is good for a while yet. Raises APIStatusError when the server gives none,
+        ElicenseError when the client is closed meanwhile.
+        """
         return self._steps.usable() or await self._renewed()
 
     def forget(self, text: str) -> None:
@@ -45,7 +47,7 @@ class AsyncAccessTokens:
         renewal = self._renewal
         await asyncio.wait({renewal})
         if renewal.cancelled():
-            raise APIConnectionError("the client was closed")
+            raise ElicenseError("the client was closed")
         return renewal.result()
 
     def _ended(self, renewal: asyncio.Task[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 
 from elicense.client._protocol import Request, Response, Timeout
-from elicense.client.errors import APIConnectionError, APITimeoutError
+from elicense.client.errors import APIConnectionError, APITimeoutError, ElicenseError
 
 MOST_BYTES: Final = 64 << 20
 
@@ -20,7 +20,10 @@ class HttpTransport:
         self._client = httpx.Client(follow_redirects=False)
 
     def send(self, request: Request, *, timeout: Timeout) -> Response:
-        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB)."""
+        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), ElicenseError once
+        it is closed.
+        """
+        _require_open(self._client)
         limits = httpx.Timeout(
             connect=timeout.connect, read=timeout.read, write=timeout.read, pool=timeout.connect
         )
@@ -51,7 +54,10 @@ class AsyncHttpTransport:
         self._client = httpx.AsyncClient(follow_redirects=False)
 
     async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
-        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB)."""
+        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), ElicenseError once
+        it is closed.
+        """
+        _require_open(self._client)
         # Nothing bounds the wait for a free connection: of a thousand tasks most wait for the others, and that says
         # nothing about the service. Each attempt of those before them is bounded, so it ends.
         limits = httpx.Timeout(connect=timeout.connect, read=timeout.read, write=timeout.read, pool=None)
@@ -71,6 +77,12 @@ class AsyncHttpTransport:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+def _require_open(client: httpx.Client | httpx.AsyncClient) -> None:
+    # No lost connection: to try again would be in vain.
+    if client.is_closed:
+        raise ElicenseError("the client was closed")
 
 
 class _Body:
