@@ -45,8 +45,12 @@ def parameters(method: Callable[..., object]) -> list[tuple[object, ...]]:
 
 
 def answer(method: Callable[..., object]) -> str:
-    text = inspect.formatannotation(inspect.signature(method).return_annotation)
-    return text.replace("AsyncIterator", "Iterator").replace("AsyncElicense", "Elicense")
+    return inspect.formatannotation(inspect.signature(method).return_annotation)
+
+
+def awaited_answer(method: Callable[..., object]) -> str:
+    """Return what the twin of a blocking method has to answer."""
+    return answer(method).replace("Iterator", "AsyncIterator").replace("Elicense", "AsyncElicense")
 
 
 def test_nothing_is_offered_by_one_client_alone() -> None:
@@ -54,28 +58,57 @@ def test_nothing_is_offered_by_one_client_alone() -> None:
     assert {"verifications.batch", "licenses.iterate", "trust.bundle", "holdings"} <= set(BLOCKING)
 
 
-@pytest.mark.parametrize(("blocking", "awaited"), PAIRS)
-def test_a_method_takes_answers_and_promises_the_same(
-    blocking: Callable[..., object], awaited: Callable[..., object]
-) -> None:
-    assert parameters(awaited) == parameters(blocking)
-    assert answer(awaited) == answer(blocking)
-    assert inspect.getdoc(awaited) == inspect.getdoc(blocking)
-    kinds = [
-        [(parameters(one), answer(one)) for one in typing.get_overloads(method)]
-        for method in (awaited, blocking)
-    ]
-    assert kinds[0] == kinds[1]
+def differences(blocking: Callable[..., object], awaited: Callable[..., object]) -> list[str]:
+    """Name what a method of one client does not have in common with its twin."""
+    overloads = [(parameters(one), awaited_answer(one)) for one in typing.get_overloads(blocking)]
+    alike = {
+        "parameters": parameters(awaited) == parameters(blocking),
+        "answer": answer(awaited) == awaited_answer(blocking),
+        "docstring": inspect.getdoc(awaited) == inspect.getdoc(blocking),
+        "overloads": [(parameters(one), answer(one)) for one in typing.get_overloads(awaited)] == overloads,
+        "awaited": inspect.iscoroutinefunction(awaited) != inspect.isgeneratorfunction(blocking),
+    }
+    return [name for name, holds in alike.items() if not holds]
 
 
 @pytest.mark.parametrize(("blocking", "awaited"), PAIRS)
-def test_a_method_is_awaited_or_iterated(
+def test_a_method_takes_promises_and_answers_the_same(
     blocking: Callable[..., object], awaited: Callable[..., object]
 ) -> None:
-    if inspect.isgeneratorfunction(blocking):
-        assert "AsyncIterator" in str(inspect.signature(awaited).return_annotation)
-    else:
-        assert inspect.iscoroutinefunction(awaited)
+    assert differences(blocking, awaited) == []
+
+
+class Planted:
+    """Methods that are not what `one` is."""
+
+    def one(self, name: str, *, cursor: str | None = None) -> int:
+        """Fetch one."""
+        return 1
+
+    async def same(self, name: str, *, cursor: str | None = None) -> int:
+        """Fetch one."""
+        return 1
+
+    async def parameters(self, name: str, *, cursor: str | None = "") -> int:
+        """Fetch one."""
+        return 1
+
+    async def answer(self, name: str, *, cursor: str | None = None) -> str:
+        """Fetch one."""
+        return ""
+
+    async def docstring(self, name: str, *, cursor: str | None = None) -> int:
+        """Fetch another."""
+        return 1
+
+    def awaited(self, name: str, *, cursor: str | None = None) -> int:
+        """Fetch one."""
+        return 1
+
+
+@pytest.mark.parametrize("name", ["same", "parameters", "answer", "docstring", "awaited"])
+def test_the_comparison_catches_what_is_planted(name: str) -> None:
+    assert differences(Planted.one, getattr(Planted, name)) == ([] if name == "same" else [name])
 
 
 def test_the_settings_are_the_same() -> None:

@@ -38,7 +38,7 @@ class _Token:
 
 
 class TokenSteps:
-    """Hold the current access token of one client; say what is sent for another and read what comes. No I/O.
+    """Hold the current access token of one client; say what is sent for another, and read what comes.
 
     An assertion is made for `issuer` alone, by default the address the service is reached at (RFC 8414 §3.3): who
     stands in between could else have one made for somebody else and use it there.
