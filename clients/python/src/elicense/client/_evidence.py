@@ -90,8 +90,8 @@ class OfflineVerifier:
         `audience`, given together, ask the presenter to prove to be the holder: the nonce you gave this presenter, and
         your own name as you gave it. A nonce counts once, and remembering the used ones is the caller's business: make
         a new one for each presenter. A bad credential is a report that is false, never an exception.
-        Raises OSError for a path that cannot be read (a text that names no file is a bad credential: give a `Path` to be
-        told), ValueError for one of nonce and audience alone, for what is asked that UTF-8 cannot write (a lone
+        Raises OSError for a path that cannot be read (a text that names no file is a bad credential: give a `Path` to
+        be told), ValueError for one of nonce and audience alone, for what is asked that UTF-8 cannot write (a lone
         surrogate: no evidence could hold it), for an `at` of another form, and for one (or a time of an own clock)
         without its zone, or that UTC does not have.
         """
