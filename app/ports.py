@@ -497,7 +497,10 @@ class GuessingRepository(Protocol):
     async def add(
         self, client_id: str, subject: str, *, times: int, at: datetime, before: datetime
     ) -> Guesses:
-        """Count wrong guesses (negative: give back) in one statement; a window begun by `before` begins anew."""
+        """Count wrong guesses (negative: give back) in one statement.
+
+        A window begun by `before`, or ahead of `at` by more than clocks may differ, begins anew.
+        """
         ...
 
     async def total(self, subject: str, *, since: datetime) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain.errors import TooManyCalls
+from app.domain.good_time import TOLERANCE
 from app.domain.verification import LicenseReference
 from elicense.cn import normalize_code
 from elicense.encoding import canonical_json, sha256_hex
@@ -40,12 +41,13 @@ class Guesses:
 
     def budget(self, terms: GuessingTerms, *, now: datetime) -> int:
         """Return how many wrong guesses this caller has on this license."""
-        is_lowered = self.lowered_until is not None and now < self.lowered_until
+        until = self.lowered_until
+        is_lowered = until is not None and now < until <= now + terms.lowered_for + TOLERANCE
         return min(terms.lowered, terms.budget) if is_lowered else terms.budget
 
     def counted(self, terms: GuessingTerms, *, now: datetime) -> int:
-        """Return the wrong guesses that still count: none once the window is over."""
-        return self.wrong if now < self.started_at + terms.window else 0
+        """Return the wrong guesses that still count: none once the window is over, or where a wrong clock began it."""
+        return self.wrong if self.started_at - TOLERANCE <= now < self.started_at + terms.window else 0
 
     def seconds_left(self, terms: GuessingTerms, *, now: datetime) -> int:
         """Return after how many seconds guessing may begin anew, in whole minutes."""

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 
 from app.domain.api_client import ApiClient
 from app.domain.errors import DomainError, FieldError
+from app.domain.good_time import TOLERANCE
 from elicense.encoding import civil_day_start
 
 CUSTOM_PLAN = "custom"
@@ -48,6 +49,10 @@ class QuotaState:
     full_at: datetime
     day: date
     day_used: int
+
+    def lies_ahead_of(self, other: "QuotaState") -> bool:
+        """Tell whether this state was left by a clock that stood ahead of the one by which `other` followed it."""
+        return self.full_at > other.full_at or self.day > other.day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +99,16 @@ def lease_calls(
 ) -> tuple[Lease, QuotaState]:
     """Grant up to `wanted` calls and return the client's state after that.
 
-    A clock set back cannot lock a client out: no bucket is taken to be emptier than empty.
+    A clock that was ahead, or is set back, cannot lock a client out: no bucket is taken to be emptier than empty, and
+    what was used on another day counts for none; but near midnight clocks may differ on the day.
     """
     interval, burst, today = _MINUTE / client.calls_per_minute, burst_of(client), civil_day(now)
     debt = 0.0
     day_used = 0
     if state is not None:
         debt = min(max(0.0, (state.full_at - now) / timedelta(microseconds=1)), burst * interval)
-        day_used = state.day_used if state.day >= today else 0
-        today = max(state.day, today)
+        if state.day in (today, civil_day(now + TOLERANCE)):
+            today, day_used = state.day, state.day_used
     room = burst - debt / interval
     available = math.floor(room + 1e-6)
     day_left = None if client.calls_per_day is None else max(0, client.calls_per_day - day_used)

@@ -67,6 +67,11 @@ class _Account:
         self.calls -= 1
         return True
 
+    def counts_alone(self, now: datetime) -> bool:
+        """Tell whether the database failed a moment ago. A clock set back ends that: it is asked again."""
+        until = self.shared_again_at
+        return until is not None and until - PAUSE_AFTER_FAILURE <= now < until
+
     def is_refused(self, now: datetime) -> bool:
         """Tell whether it was refused a moment ago. A clock set back ends that: the database is asked again."""
         until = self.refused_until
@@ -118,7 +123,7 @@ class QuotaService:
 
     async def _lease(self, account: _Account, now: datetime) -> None:
         client = account.client
-        if account.shared_again_at is None or now >= account.shared_again_at:
+        if not account.counts_alone(now):
             try:
                 account.lease = await self._store.write(lambda unit: _lease_shared(unit, client, now))
                 account.shared_again_at = None
@@ -127,7 +132,7 @@ class QuotaService:
                     raise
                 account.shared_again_at = now + PAUSE_AFTER_FAILURE
                 log.warning("quota_counted_alone", code=error.code)
-        if account.shared_again_at is not None:
+        if account.counts_alone(now):
             account.lease, account.local = lease_calls(client, account.local, now=now, wanted=1)
         assert account.lease is not None
         account.calls, account.leased_at = account.lease.calls, now
@@ -136,8 +141,10 @@ class QuotaService:
 
 
 async def _lease_shared(unit: UnitOfWork, client: ApiClient, now: datetime) -> Lease:
-    lease, state = lease_calls(client, await unit.plans.spent(client.id), now=now, wanted=lot_of(client))
-    if lease.calls:
+    before = await unit.plans.spent(client.id)
+    lease, state = lease_calls(client, before, now=now, wanted=lot_of(client))
+    # A state from a clock that was ahead is put right though nothing was granted: else it would be empty until then.
+    if lease.calls or (before is not None and before.lies_ahead_of(state)):
         await unit.plans.keep_spent(state)
     return lease
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -390,6 +390,22 @@ async def test_what_has_run_out_is_forgotten_by_the_worker(service: HttpService)
     assert await guessing.sweep() == 0
     service.installation.clock.advance(seconds=3601)
     assert await guessing.sweep() == 1
+
+
+async def test_a_window_that_a_wrong_clock_began_ahead_of_now_begins_anew(store: Store) -> None:
+    now = datetime(2026, 11, 24, 4, tzinfo=UTC)
+
+    async def add(at: datetime) -> Guesses:
+        hour = timedelta(hours=1)
+        return await store.write(
+            lambda unit: unit.guessing.add("c", "subject", times=2, at=at, before=at - hour)
+        )
+
+    await add(now + timedelta(days=30))
+    begun = await add(now)
+    assert (begun.wrong, begun.started_at) == (2, now)
+    slower = await add(now - timedelta(minutes=1))
+    assert (slower.wrong, slower.started_at) == (4, now), "clocks may differ a little"
 
 
 @once

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,7 @@ from app.domain.api_client import ApiClient, ClientKind
 from app.domain.errors import TooManyCalls
 from app.domain.plan import Plan
 from app.main import create_app
-from app.services.quotas import QuotaService
+from app.services.quotas import PAUSE_AFTER_FAILURE, QuotaService
 from app.settings import load_settings
 from tests.installation import ROLLED_BACK, idempotent, open_again
 from tests.integration.http_service import HttpService, assert_problem, open_http
@@ -69,7 +68,7 @@ async def test_two_processes_that_count_alone_would_be_caught(service: HttpServi
         """The broken twin: it forgets what others have spent."""
 
         async def _lease(self, account, now):  # type: ignore[no-untyped-def]
-            account.shared_again_at = now + timedelta(days=1)
+            account.shared_again_at = now + PAUSE_AFTER_FAILURE
             await super()._lease(account, now)
 
     services = service.installation.services

@@ -36,6 +36,14 @@ def test_guesses_count_for_an_hour_from_the_first() -> None:
     assert HELD.seconds_left(TERMS, now=NOON - timedelta(days=1)) == 3600
 
 
+def test_what_a_clock_wrote_that_was_ahead_counts_for_nothing_once_it_is_set_right() -> None:
+    held = replace(HELD, lowered_until=NOON + timedelta(hours=24))
+    assert held.counted(TERMS, now=NOON - timedelta(minutes=2)) == 20, "within what clocks may differ"
+    assert held.budget(TERMS, now=NOON - timedelta(minutes=2)) == 5
+    assert held.counted(TERMS, now=NOON - timedelta(minutes=3)) == 0
+    assert held.budget(TERMS, now=NOON - timedelta(minutes=3)) == 20
+
+
 def test_a_lowered_budget_ends_by_itself_and_never_raises_one() -> None:
     lowered = replace(HELD, lowered_until=NOON + timedelta(hours=24))
     assert lowered.budget(TERMS, now=NOON) == 5

@@ -68,7 +68,7 @@ def test_a_day_is_never_exceeded_and_ends_at_midnight_in_china() -> None:
     assert spend(one, state, NOON + timedelta(hours=12), 100)[0] == 100
 
 
-def test_a_clock_set_back_neither_locks_out_nor_gives_a_second_day() -> None:
+def test_a_clock_set_back_neither_locks_out_nor_gives_a_second_burst() -> None:
     one = client(calls_per_minute=60, burst=10, calls_per_day=100)
     _, state = spend(one, None, NOON, 10)
     got, _ = spend(one, state, NOON - timedelta(hours=2), 10)
@@ -79,6 +79,24 @@ def test_a_clock_set_back_neither_locks_out_nor_gives_a_second_day() -> None:
     _, full = spend(client(calls_per_day=60), None, NOON, 60)
     lease, _ = lease_calls(client(calls_per_day=60), full, now=NOON - timedelta(days=1), wanted=1)
     assert lease.calls == 0
+
+
+def test_what_was_used_on_a_day_that_a_wrong_clock_showed_is_not_held_against_any_other() -> None:
+    one = client(calls_per_minute=1000, calls_per_day=10)
+    _, ahead = lease_calls(one, None, now=NOON + timedelta(days=3), wanted=10)
+    for days in range(3):
+        now = NOON + timedelta(days=days, hours=1)
+        first, after = lease_calls(one, ahead, now=now, wanted=1)
+        assert first.calls == 0 and ahead.lies_ahead_of(after), "an empty bucket, and a state to be stored"
+        assert spend(one, after, now + timedelta(minutes=1), 20)[0] == 10
+
+
+def test_clocks_that_differ_a_little_at_midnight_give_no_day_twice() -> None:
+    one, midnight = client(calls_per_minute=1000, calls_per_day=10), NOON + timedelta(hours=12)
+    _, state = lease_calls(one, None, now=midnight + timedelta(seconds=1), wanted=10)
+    lease, state = lease_calls(one, state, now=midnight - timedelta(seconds=59), wanted=10)
+    assert (lease.calls, lease.day_left) == (0, 0)
+    assert spend(one, state, midnight + timedelta(seconds=2), 10)[0] == 0
 
 
 def test_lots_are_small_beside_the_quota() -> None:

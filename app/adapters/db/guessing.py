@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, case, delete, func, literal, or_, select
 from app.adapters.db.cursors import decode_cursor, encode_cursor
 from app.adapters.db.session import DIALECTS, Session, among, flat_values
 from app.adapters.db.tables import guesses, guessing_alarms
+from app.domain.good_time import TOLERANCE
 from app.domain.guessing import Guesses, GuessingAlarm
 
 _LISTING: Final = "alarms"
@@ -45,11 +46,14 @@ class SqlGuessing:
     async def add(
         self, client_id: str, subject: str, *, times: int, at: datetime, before: datetime
     ) -> Guesses:
-        """Count wrong guesses in one statement and return the row; a window begun by `before` is over."""
+        """Count wrong guesses in one statement and return the row.
+
+        A window begun by `before` is over, and one that begins ahead of `at` was begun by a wrong clock.
+        """
         statement = self._session.insert(guesses).values(
             client_id=client_id, subject=subject, started_at=at, wrong=times, lowered_until=None
         )
-        is_over = _guess.started_at <= before
+        is_over = or_(_guess.started_at <= before, _guess.started_at > at + TOLERANCE)
         statement = statement.on_conflict_do_update(
             index_elements=["client_id", "subject"],
             set_={

@@ -1,0 +1,105 @@
+"""Quotas over a store that hangs, fails or was written by a wrong clock: who waits, who is let in, and how soon."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.domain.api_client import DEFAULT_SCOPES, ApiClient, ClientKind
+from app.domain.errors import DomainError, TooManyCalls
+from app.domain.ids import ClientId
+from app.domain.plan import QuotaState
+from app.services.quotas import QuotaService
+from tests.installation import MovableClock
+
+pytestmark = pytest.mark.anyio
+
+
+class Kept:
+    """A store, its unit of work and the plans in it: it keeps what one client has spent, and may be out of order."""
+
+    def __init__(self) -> None:
+        self.state: QuotaState | None = None
+        self.fault: Callable[[], Awaitable[None]] | None = None
+        self.writes = 0
+
+    @property
+    def plans(self) -> "Kept":
+        return self
+
+    async def spent(self, client_id: str) -> QuotaState | None:
+        return self.state
+
+    async def keep_spent(self, state: QuotaState) -> None:
+        self.state = state
+
+    async def write(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        self.writes += 1
+        if self.fault is not None:
+            await self.fault()
+        return await work(self)
+
+
+async def away() -> None:
+    raise DomainError("unavailable", "away")
+
+
+def client(*, calls_per_minute: int = 600, calls_per_day: int | None = None) -> ApiClient:
+    return ApiClient(
+        id=ClientId("c"),
+        name="c",
+        kind=ClientKind.PLATFORM,
+        authority_code=None,
+        holder_code=None,
+        scopes=DEFAULT_SCOPES[ClientKind.PLATFORM],
+        purposes=(),
+        default_purpose="",
+        calls_per_minute=calls_per_minute,
+        burst=None,
+        calls_per_day=calls_per_day,
+        batch_limit=1,
+        created_at=datetime(2026, 11, 24, tzinfo=UTC),
+    )
+
+
+def service(kept: Kept, clock: MovableClock) -> QuotaService:
+    return QuotaService(kept, clock)  # type: ignore[arg-type]
+
+
+async def admitted(quotas: QuotaService, one: ApiClient, calls: int) -> int:
+    count = 0
+    for _ in range(calls):
+        try:
+            await quotas.take(one)
+        except TooManyCalls:
+            continue
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=90), timedelta(hours=8), timedelta(days=400)])
+async def test_a_clock_that_was_ahead_for_one_call_keeps_nobody_out_once_it_is_set_right(
+    ahead: timedelta,
+) -> None:
+    kept, clock = Kept(), MovableClock()
+    one = client(calls_per_day=100)
+    clock.step(seconds=ahead.total_seconds())
+    assert await admitted(service(kept, clock), one, 1) == 1
+    clock.step(seconds=-ahead.total_seconds())
+    restarted = service(kept, clock)
+    await admitted(restarted, one, 1)
+    clock.advance(seconds=2)
+    assert await admitted(restarted, one, 5) == 5
+
+
+async def test_a_database_that_failed_while_the_clock_was_ahead_is_asked_again_once_it_is_set_right() -> None:
+    kept, clock = Kept(), MovableClock()
+    quotas, one = service(kept, clock), client()
+    clock.step(seconds=8 * 3600)
+    kept.fault = away
+    assert await admitted(quotas, one, 1) == 1
+    kept.fault = None
+    clock.step(seconds=-8 * 3600)
+    await admitted(quotas, one, 2)
+    assert kept.state is not None
