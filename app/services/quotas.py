@@ -22,6 +22,9 @@ log = structlog.get_logger()
 
 LEASE_AGE = timedelta(seconds=60)
 PAUSE_AFTER_FAILURE = timedelta(seconds=1)
+LONGEST_WAIT_SECONDS = 2.0
+"""How long the database may take for a lease: one that hangs must not keep reading waiting as it does writing."""
+
 PAUSE_AFTER_REFUSAL = timedelta(seconds=1)
 """The shortest time that Retry-After names: until then a caller that goes on is refused without a transaction."""
 
@@ -86,9 +89,12 @@ class _Account:
 class QuotaService:
     """Admits calls within their clients' quotas."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, longest_wait_seconds: float = LONGEST_WAIT_SECONDS
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._longest_wait_seconds = longest_wait_seconds
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     async def take(self, client: ApiClient) -> Fields:
@@ -97,9 +103,10 @@ class QuotaService:
         if not account.spend(now):
             # One call leases for all that wait here; they find calls when it lets them in.
             async with account.lock:
+                now = self._clock.now()  # whoever was let in before may have waited for the database
                 if not account.spend(now):
                     if not account.is_refused(now):
-                        await self._lease(account, now)
+                        now = await self._lease(account, now)
                     if not account.spend(now):
                         assert account.lease is not None
                         raise TooManyCalls(max(1, account.lease.wait))
@@ -121,32 +128,54 @@ class QuotaService:
         self._accounts.move_to_end(client.id)
         return account
 
-    async def _lease(self, account: _Account, now: datetime) -> None:
+    async def _lease(self, account: _Account, now: datetime) -> datetime:
+        """Lease calls and return the moment they are of: that at which the database, or this process, counted."""
         client = account.client
         if not account.counts_alone(now):
             try:
-                account.lease = await self._store.write(lambda unit: _lease_shared(unit, client, now))
+                account.lease, now = await self._ask(client)
                 account.shared_again_at = None
             except DomainError as error:
                 if error.code not in _OUT_OF_ORDER:
                     raise
+                now = self._clock.now()  # the pause begins now, however long it took to fail
                 account.shared_again_at = now + PAUSE_AFTER_FAILURE
                 log.warning("quota_counted_alone", code=error.code)
         if account.counts_alone(now):
             account.lease, account.local = lease_calls(client, account.local, now=now, wanted=1)
         assert account.lease is not None
         account.calls, account.leased_at = account.lease.calls, now
-        account.refused_until = None if account.calls else now + PAUSE_AFTER_REFUSAL
+        account.refused_until = None if account.calls else self._clock.now() + PAUSE_AFTER_REFUSAL
         account.ends_at = now + min(LEASE_AGE, timedelta(seconds=account.lease.day_ends_in))
+        return now
+
+    async def _ask(self, client: ApiClient) -> tuple[Lease, datetime]:
+        """Lease in the database. Raises DomainError, `unavailable` too where it takes longer than it may."""
+        asked = asyncio.create_task(self._store.write(lambda unit: _lease_shared(unit, client, self._clock)))
+        asked.add_done_callback(_see)
+        try:
+            await asyncio.wait({asked}, timeout=self._longest_wait_seconds)
+            if asked.done():
+                return asked.result()
+        finally:
+            # It ends by itself, when its connection can be given back or thrown away; nobody waits for that.
+            asked.cancel()
+        raise DomainError("unavailable", "the database takes too long")
 
 
-async def _lease_shared(unit: UnitOfWork, client: ApiClient, now: datetime) -> Lease:
+def _see(asked: "asyncio.Task[tuple[Lease, datetime]]") -> None:
+    if not asked.cancelled():
+        asked.exception()  # raised by `_ask`, unless it came too late to matter
+
+
+async def _lease_shared(unit: UnitOfWork, client: ApiClient, clock: Clock) -> tuple[Lease, datetime]:
+    now = clock.now()  # not earlier: to begin a transaction can take long
     before = await unit.plans.spent(client.id)
     lease, state = lease_calls(client, before, now=now, wanted=lot_of(client))
     # A state from a clock that was ahead is put right though nothing was granted: else it would be empty until then.
     if lease.calls or (before is not None and before.lies_ahead_of(state)):
         await unit.plans.keep_spent(state)
-    return lease
+    return lease, now
 
 
 def _figures(client: ApiClient) -> tuple[int, int | None, int | None]:

@@ -10,8 +10,9 @@ import pytest
 from app.api.schemas.callers import ClientDetail, LoggedRequestPage, NewKeyAnswer, PlanPage
 from app.domain.api_client import ApiClient, ClientKind
 from app.domain.errors import TooManyCalls
-from app.domain.plan import Plan
+from app.domain.plan import Plan, lot_of
 from app.main import create_app
+from app.ports import Store, UnitOfWork
 from app.services.quotas import PAUSE_AFTER_FAILURE, QuotaService
 from app.settings import load_settings
 from tests.installation import ROLLED_BACK, idempotent, open_again
@@ -63,13 +64,50 @@ async def test_a_days_quota_holds_over_two_processes_that_call_at_once(service: 
         assert await _count(other.services.quotas, client, 3) == 3
 
 
+async def test_a_quota_whose_row_is_held_elsewhere_is_counted_alone_and_then_in_the_database_again(
+    service: HttpService,
+) -> None:
+    services, let_go, held = service.installation.services, asyncio.Event(), asyncio.Event()
+    client = await _named(service, "platform")
+    await services.quotas.take(client)
+    quotas = QuotaService(services.store, services.clock, longest_wait_seconds=0.1)
+
+    async def hold(unit: UnitOfWork) -> None:
+        state = await unit.plans.spent(client.id)
+        assert state is not None
+        await unit.plans.keep_spent(state)
+        held.set()
+        await let_go.wait()
+
+    async with open_again(service.installation) as other:
+        holding = asyncio.create_task(other.services.store.write(hold))
+        await held.wait()
+        await quotas.take(client)
+        assert await _counted(services.store, client) == lot_of(client), "only the first process's lot"
+        let_go.set()
+        await holding
+    service.installation.clock.advance(seconds=61)
+    for _ in range(50):  # on SQLite the one given up first comes to its end
+        await quotas.take(client)
+        if await _counted(services.store, client) > lot_of(client):
+            break
+        service.installation.clock.advance(seconds=61)
+        await asyncio.sleep(0.1)
+    assert await _counted(services.store, client) > lot_of(client)
+
+
+async def _counted(store: Store, client: ApiClient) -> int:
+    state = await store.read(lambda unit: unit.plans.spent(client.id))
+    return 0 if state is None else state.day_used
+
+
 async def test_two_processes_that_count_alone_would_be_caught(service: HttpService) -> None:
     class CountsAlone(QuotaService):
         """The broken twin: it forgets what others have spent."""
 
         async def _lease(self, account, now):  # type: ignore[no-untyped-def]
             account.shared_again_at = now + PAUSE_AFTER_FAILURE
-            await super()._lease(account, now)
+            return await super()._lease(account, now)
 
     services = service.installation.services
     await service.add_client("busy", kind=ClientKind.PLATFORM, calls_per_minute=10)

@@ -1,5 +1,6 @@
 """Quotas over a store that hangs, fails or was written by a wrong clock: who waits, who is let in, and how soon."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -103,3 +104,55 @@ async def test_a_database_that_failed_while_the_clock_was_ahead_is_asked_again_o
     clock.step(seconds=-8 * 3600)
     await admitted(quotas, one, 2)
     assert kept.state is not None
+
+
+async def test_who_comes_while_a_database_is_long_in_failing_does_not_wait_for_it_as_long_again() -> None:
+    kept, clock = Kept(), MovableClock()
+    quotas, one = service(kept, clock), client()
+    late: list[asyncio.Task[object]] = []
+
+    async def long_in_failing() -> None:
+        clock.advance(seconds=5)
+        late.append(asyncio.create_task(quotas.take(one)))
+        await asyncio.sleep(0)
+        clock.advance(seconds=10)
+        raise DomainError("unavailable", "too busy")
+
+    kept.fault = long_in_failing
+    await quotas.take(one)
+    await asyncio.gather(*late)
+    assert kept.writes == 1
+    clock.advance(seconds=1)
+    await quotas.take(one)
+    assert kept.writes == 2, "asked again after the pause"
+
+
+async def test_a_database_that_hangs_is_waited_for_a_moment_only_and_by_one_call() -> None:
+    kept, clock = Kept(), MovableClock()
+    ended = asyncio.Event()
+
+    async def hangs() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.01)  # as a connection takes its time to be given back
+            ended.set()
+
+    kept.fault = hangs
+    quotas = QuotaService(kept, clock, longest_wait_seconds=0.05)  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(quotas.take(client()) for _ in range(5)))
+        assert kept.writes == 1 and not ended.is_set(), "nobody waits for the end of it"
+        await ended.wait()
+
+
+async def test_a_lease_that_was_long_in_coming_lasts_from_when_it_was_counted() -> None:
+    kept, clock = Kept(), MovableClock()
+
+    async def slow() -> None:
+        clock.advance(seconds=90)
+
+    kept.fault = slow
+    quotas, one = service(kept, clock), client()
+    assert await admitted(quotas, one, 3) == 3
+    assert kept.writes == 1
