@@ -21,6 +21,7 @@ from app.services.grouped import Grouped
 from app.services.guessing import GuessingService
 from app.services.journal_rows import make_audit
 from app.services.log_leaves import make_receipt_leaf
+from app.services.moments import Moments
 from app.services.policies import PolicyService
 from app.services.presentation_nonces import PresentationNonceService
 from app.services.question_judge import Moment, QuestionJudge
@@ -114,14 +115,17 @@ class VerificationService:
     ) -> None:
         """Answer from these; only a sandbox has a `rehearsal`."""
         self._store = store
-        self._signing_clock = signing_clock
-        self._trust_list = trust_list
-        self._directory = directory
+        self._moments = Moments(
+            signing_clock=signing_clock,
+            trust_list=trust_list,
+            directory=directory,
+            guard=guard,
+            rehearsal=rehearsal,
+        )
         self._receipts = receipts
         self._judge = judge
         self._nonces = nonces
         self._policies = policies
-        self._guard = guard
         self._env = env
         self._rehearsal = rehearsal
         self._answering = Grouped(self._answer_group)
@@ -136,7 +140,7 @@ class VerificationService:
         idempotency_mismatch, idempotency_in_progress, unavailable (no trust list, no receipt key, clock, database),
         read_only; GuessingLimited when too many wrong values were asked about this license.
         """
-        moment = await self._moment(caller.client)
+        moment = await self._moments.take_for(caller.client.id)
         policies = await self._policies_of([question], caller.client)
         asked = accept(question, caller.client, now=moment.now, policies=policies)
         if self._rehearsal is not None:
@@ -160,9 +164,9 @@ class VerificationService:
         if call is None and asking.asked.at is None:
             written = await self._answering.add(asking)
         else:  # archived lists, and answers to repeat, take their time: nobody else waits for them
-            pen = await self._receipts.pen(now=asking.moment.true_time)
-            (judged,) = await self._judge_group([(asking.asked, asking.moment)])
-            written = self._write(judged, asking, pen)
+            (judged,), moment = await self._judge_group([(asking.asked, asking.moment)], asking.moment)
+            pen = await self._receipts.pen(now=moment.true_time)
+            written = self._write(judged, asking, moment, pen)
         if isinstance(written, Exception):
             raise written
         if not written.is_kept:
@@ -172,7 +176,7 @@ class VerificationService:
                 body=written.body,
                 lang=asking.lang,
                 call=call,
-                at=asking.moment.true_time,
+                at=written.kept.audit.at,
             )
             if replayed is not None:
                 return VerificationAnswer(replayed=replayed)
@@ -182,29 +186,43 @@ class VerificationService:
     async def _answer_group(self, group: Sequence[_Asking]) -> Sequence[_Written | Exception]:
         """Judge questions and keep their answers in one transaction: what is answered is what it reads and commits.
 
+        However long they waited for it, they are judged at the moment it begins, unless a rehearsal has moved theirs.
         Answers that count as a wrong guess are left to be kept by themselves: they can meet the guesses of others and
         have to be counted again, for which no other question waits.
         """
-        pen = await self._receipts.pen(now=group[0].moment.true_time)
+        taken = await self._moments.take()
+        pen_then = await self._receipts.pen(now=taken.true_time)
 
         async def work(unit: UnitOfWork) -> Sequence[_Written | Exception]:
-            outcomes = await self._judge.judge(unit, [(one.asked, one.moment) for one in group])
+            now, pen = taken, pen_then
+            if not self._moments.is_current(taken):
+                # Read on other connections, which only one group at a time does from inside a transaction.
+                now = await self._moments.take()
+                pen = await self._receipts.pen(now=now.true_time)
+            moments = [one.moment if self._rehearsal is not None else now for one in group]
+            posed = [(one.asked, moment) for one, moment in zip(group, moments, strict=True)]
+            outcomes = await self._judge.judge(unit, posed)
             answers = [
-                self._write_apart(judged, asking, pen) for judged, asking in zip(outcomes, group, strict=True)
+                self._write_apart(judged, asking, moment, pen)
+                for judged, asking, moment in zip(outcomes, group, moments, strict=True)
             ]
             await add_rows(unit, [one.kept for one in answers if isinstance(one, _Written) and one.is_kept])
             return answers
 
         return await self._store.write(work)
 
-    def _write_apart(self, judged: Judged, asking: _Asking, pen: ReceiptPen) -> _Written | Exception:
+    def _write_apart(
+        self, judged: Judged, asking: _Asking, moment: Moment, pen: ReceiptPen
+    ) -> _Written | Exception:
         """Write one answer of a group; what goes wrong with it is raised to its own caller, and stops no other."""
         try:
-            return self._write(judged, asking, pen, in_group=True)
+            return self._write(judged, asking, moment, pen, in_group=True)
         except Exception as error:  # noqa: BLE001  # raised by `_verify`
             return error
 
-    def _write(self, judged: Judged, asking: _Asking, pen: ReceiptPen, *, in_group: bool = False) -> _Written:
+    def _write(
+        self, judged: Judged, asking: _Asking, moment: Moment, pen: ReceiptPen, *, in_group: bool = False
+    ) -> _Written:
         """Write the answer, its receipt and its rows. Raises GuessingLimited where the budget is spent.
 
         Where `in_group`, the rows are kept with those of the others, but for wrong guesses.
@@ -212,7 +230,7 @@ class VerificationService:
         spent = _spent(judged)
         if spent is not None:
             raise GuessingLimited(spent)
-        client, at = asking.caller.client, asking.moment.true_time
+        client, at = asking.caller.client, moment.true_time
         receipt = pen.sign(statement_of(judged), receipt_id=judged.id, audience=client.id, now=at)
         kept = {**body_of(judged, token_env=self._env, lang=asking.lang), "receipt": receipt}
         record = record_of(judged, client=client, answer=kept, batch_id=None, at=at)
@@ -252,7 +270,7 @@ class VerificationService:
             raise DomainError("too_large", f"a batch of this client holds at most {limit} questions")
         if not items:
             raise DomainError("invalid_request", "a batch holds at least one question")
-        moment = await self._moment(caller.client)
+        moment = await self._moments.take_for(caller.client.id)
         questions = [item for item in items if isinstance(item, Question)]
         policies = await self._policies_of(questions, caller.client)
         accepted = [_accept_item(item, caller.client, now=moment.now, policies=policies) for item in items]
@@ -279,7 +297,7 @@ class VerificationService:
         call: IdempotentCall | None,
         lang: Lang,
     ) -> BatchAnswer:
-        outcomes = await self._judge_all(items)
+        outcomes, moment = await self._judge_all(items, moment)
         batch_id = new_id()
         summary = _summary(outcomes)
         statements = [
@@ -362,16 +380,6 @@ class VerificationService:
             )
         )
 
-    async def _moment(self, client: ApiClient) -> Moment:
-        # No audit, no answer; and a register that lost changes could call a revoked license valid.
-        self._guard.require_writable()
-        # Trust first, then the time, then the register: nothing judged is older than the time it is judged at.
-        trust = await self._trust_list.evidence()
-        directory = await self._directory.snapshot()
-        now = self._signing_clock.signing_time()
-        moment = Moment(now=now, trust=trust, directory=directory, true_time=now)
-        return moment if self._rehearsal is None else await self._rehearsal.moved(moment, client_id=client.id)
-
     async def _policies_of(self, questions: Sequence[Question], client: ApiClient) -> Mapping[str, Policy]:
         named = {question.policy for question in questions if question.policy is not None}
         return await self._policies.resolve(named, client_id=client.id) if named else {}
@@ -383,16 +391,32 @@ class VerificationService:
             return [(item, moment) for item in items]
         return await self._rehearsal.stage(items, moment, client_id=client.id)
 
-    async def _judge_all(self, items: Sequence[_Posed]) -> Sequence[Judged | MalformedQuestion]:
-        questions = [(item, moment) for item, moment in items if isinstance(item, AskedQuestion)]
-        judged = iter(await self._judge_group(questions))
-        return [item if isinstance(item, MalformedQuestion) else next(judged) for item, _ in items]
+    async def _judge_all(
+        self, items: Sequence[_Posed], moment: Moment
+    ) -> tuple[Sequence[Judged | MalformedQuestion], Moment]:
+        questions = [(item, posed_at) for item, posed_at in items if isinstance(item, AskedQuestion)]
+        outcomes, moment = await self._judge_group(questions, moment)
+        judged = iter(outcomes)
+        return [item if isinstance(item, MalformedQuestion) else next(judged) for item, _ in items], moment
 
-    async def _judge_group(self, group: Sequence[tuple[AskedQuestion, Moment]]) -> Sequence[Judged]:
-        async def work(unit: UnitOfWork) -> Sequence[Judged]:
-            return await self._judge.judge(unit, group)
+    async def _judge_group(
+        self, group: Sequence[tuple[AskedQuestion, Moment]], taken: Moment
+    ) -> tuple[Sequence[Judged], Moment]:
+        """Judge questions in one snapshot, at a moment taken before or, if that took long, anew; return which it was.
 
-        return await self._store.read(work)
+        Raises DomainError `unavailable` when it takes long every time.
+        """
+
+        async def work(unit: UnitOfWork) -> Sequence[Judged] | None:
+            return await self._judge.judge(unit, group) if self._moments.is_current(taken) else None
+
+        for _ in range(_ATTEMPTS):
+            judged = await self._store.read(work)
+            if judged is not None:
+                return judged, taken
+            taken = await self._moments.take()
+            group = [(asked, taken) for asked, _ in group]
+        raise DomainError("unavailable", "the database is too busy to answer this now")
 
 
 def _accept_item(
