@@ -13,6 +13,33 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+async def together_or_apart(
+    run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+    items: Sequence[Item],
+    *,
+    concerns_all: Callable[[Exception], bool],
+) -> Sequence[Result | Exception]:
+    """Carry items out together, or each by itself where that fails through one of them, which gets its own failure.
+
+    Raises what fails for a single item, and failures that concern all, such as a database that is away; where those
+    come when some have been carried out, the rest get them.
+    """
+    try:
+        return await run(items)
+    except Exception as error:
+        if len(items) == 1 or concerns_all(error):
+            raise
+    outcomes: list[Result | Exception] = []
+    for item in items:
+        try:
+            outcomes += await run([item])
+        except Exception as error:  # noqa: BLE001  # told to whom it belongs
+            if concerns_all(error):
+                return [*outcomes, *[error] * (len(items) - len(outcomes))]
+            outcomes.append(error)
+    return outcomes
+
+
 class _Group(Generic[Item, Result]):
     """Items that go together, where each caller waits for its own, and the task that carries them out."""
 

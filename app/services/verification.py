@@ -4,7 +4,7 @@ A refused license is a successful answer; only a bad request raises. No audit, n
 committed together with its audit entry and with the leaf that its receipt is logged by.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,7 +17,7 @@ from app.domain.ids import new_id
 from app.domain.verification import MalformedQuestion, Question, VerificationRecord
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services.directory import DirectoryService
-from app.services.grouped import Grouped
+from app.services.grouped import Grouped, together_or_apart
 from app.services.guessing import GuessingService
 from app.services.journal_rows import make_audit
 from app.services.log_leaves import make_receipt_leaf
@@ -34,20 +34,24 @@ from app.services.verification_answers import (
     AskedQuestion,
     Judged,
     accept,
+    accept_item,
     body_of,
     malformed_body,
+    proof_of,
     record_of,
     salt_text,
     statement_of,
+    summary_of,
 )
 from app.services.verification_keeping import AnswerKeeper, AnswerRows, add_rows, guesses_of
 from app.services.write_guard import WriteGuard
-from elicense.encoding import JsonValue, b64url_encode
+from elicense.encoding import b64url_encode
 from elicense.policy import Policy
 from elicense.records import quick_constructor
 from elicense.report import Lang
 
 _ATTEMPTS = 5
+_OF_ONE_QUESTION = frozenset({"internal", "invalid_request"})
 
 _Posed: TypeAlias = tuple[AskedQuestion | MalformedQuestion, Moment]
 
@@ -184,6 +188,10 @@ class VerificationService:
         return VerificationAnswer(record=record, body=written.body)
 
     async def _answer_group(self, group: Sequence[_Asking]) -> Sequence[_Written | Exception]:
+        """Answer questions together, or each by itself where one of them meets a row that cannot be read."""
+        return await together_or_apart(self._answer_together, group, concerns_all=_concerns_all)
+
+    async def _answer_together(self, group: Sequence[_Asking]) -> Sequence[_Written | Exception]:
         """Judge questions and keep their answers in one transaction: what is answered is what it reads and commits.
 
         However long they waited for it, they are judged at the moment it begins, unless a rehearsal has moved theirs.
@@ -273,7 +281,7 @@ class VerificationService:
         moment = await self._moments.take_for(caller.client.id)
         questions = [item for item in items if isinstance(item, Question)]
         policies = await self._policies_of(questions, caller.client)
-        accepted = [_accept_item(item, caller.client, now=moment.now, policies=policies) for item in items]
+        accepted = [accept_item(item, caller.client, now=moment.now, policies=policies) for item in items]
         posed = await self._stage(accepted, moment, client=caller.client)
         accepted = await self._nonces.use_up(
             [item for item, _ in posed], client_id=caller.client.id, call=call, now=moment.true_time
@@ -299,7 +307,7 @@ class VerificationService:
     ) -> BatchAnswer:
         outcomes, moment = await self._judge_all(items, moment)
         batch_id = new_id()
-        summary = _summary(outcomes)
+        summary = summary_of(outcomes)
         statements = [
             statement_of(outcome) if isinstance(outcome, Judged) else MALFORMED_STATEMENT
             for outcome in outcomes
@@ -314,7 +322,7 @@ class VerificationService:
         for index, (outcome, statement, path) in enumerate(
             zip(outcomes, statements, receipt.paths, strict=True)
         ):
-            proof = _proof(index, statement, path, encode)
+            proof = proof_of(index, statement, path, encode)
             if isinstance(outcome, MalformedQuestion):
                 results.append({**malformed_body(outcome, lang=lang), **proof})
                 continue
@@ -419,15 +427,8 @@ class VerificationService:
         raise DomainError("unavailable", "the database is too busy to answer this now")
 
 
-def _accept_item(
-    item: Question | MalformedQuestion, client: ApiClient, *, now: datetime, policies: Mapping[str, Policy]
-) -> AskedQuestion | MalformedQuestion:
-    if isinstance(item, MalformedQuestion):
-        return item
-    try:
-        return accept(item, client, now=now, policies=policies)
-    except DomainError as error:
-        return MalformedQuestion(errors=error.errors)
+def _concerns_all(error: Exception) -> bool:
+    return isinstance(error, DomainError) and error.code not in _OF_ONE_QUESTION
 
 
 def _spent(judged: Judged) -> int | None:
@@ -437,17 +438,3 @@ def _spent(judged: Judged) -> int | None:
     """
     guess = judged.guess
     return None if guess is None or guess.by_credential else guess.seconds_left
-
-
-def _summary(outcomes: Sequence[Judged | MalformedQuestion]) -> dict[str, int]:
-    summary = {"total": len(outcomes), "valid": 0, "invalid": 0, "indeterminate": 0}
-    for outcome in outcomes:
-        verdict = outcome.report.verdict.value if isinstance(outcome, Judged) else "invalid"
-        summary[verdict] += 1
-    return summary
-
-
-def _proof(
-    index: int, statement: dict[str, JsonValue], path: Sequence[bytes], encode: Callable[[bytes], str]
-) -> dict[str, object]:
-    return {"index": index, "path": [encode(node) for node in path], "statement": statement}

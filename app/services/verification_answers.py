@@ -1,7 +1,7 @@
 """From a judged question to what is answered, signed and kept."""
 
 from calendar import monthrange
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -270,6 +270,34 @@ def malformed_body(item: MalformedQuestion, *, lang: Lang) -> dict[str, object]:
         "file_result_code": None,
         "errors": [{"pointer": error.pointer, "detail": error.in_language(lang)} for error in item.errors],
     }
+
+
+def accept_item(
+    item: Question | MalformedQuestion, client: ApiClient, *, now: datetime, policies: Mapping[str, Policy]
+) -> AskedQuestion | MalformedQuestion:
+    """Decide the terms of a batch item; refused terms make it malformed."""
+    if isinstance(item, MalformedQuestion):
+        return item
+    try:
+        return accept(item, client, now=now, policies=policies)
+    except DomainError as error:
+        return MalformedQuestion(errors=error.errors)
+
+
+def summary_of(outcomes: Sequence[Judged | MalformedQuestion]) -> dict[str, int]:
+    """Count the verdicts of a batch; an item that is no question counts as invalid."""
+    summary = {"total": len(outcomes), "valid": 0, "invalid": 0, "indeterminate": 0}
+    for outcome in outcomes:
+        verdict = outcome.report.verdict.value if isinstance(outcome, Judged) else "invalid"
+        summary[verdict] += 1
+    return summary
+
+
+def proof_of(
+    index: int, statement: dict[str, JsonValue], path: Sequence[bytes], encode: Callable[[bytes], str]
+) -> dict[str, object]:
+    """Return what joins the result of a batch item to the receipt."""
+    return {"index": index, "path": [encode(node) for node in path], "statement": statement}
 
 
 MALFORMED_STATEMENT: dict[str, JsonValue] = {"question": None, "verdict": "invalid", "reason": "malformed"}

@@ -1,15 +1,19 @@
 """Questions that wait for the database: judged by what holds when their transaction begins, and each for itself."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
-from app.domain.verification import Question
+from app.domain.license import License
+from app.domain.verification import LicenseReference, Question
 from app.ports import Store, UnitOfWork
 from app.services.container import Services
 from tests.installation import AUTHORITY, Installation, idempotent, open_installation, services_over
@@ -94,3 +98,28 @@ async def test_a_question_that_waited_is_judged_by_the_trust_and_the_time_of_whe
     body = await ask(services, installation, token)
     assert body["reason"] == "key_compromised"
     assert datetime.fromisoformat(body["verified_at"]) >= begun.replace(microsecond=0) + timedelta(seconds=60)
+
+
+async def test_a_row_that_cannot_be_read_fails_the_question_about_it_and_none_of_those_asked_with_it(
+    installation: Installation,
+) -> None:
+    licenses = [await installation.issue() for _ in range(5)]
+    engine = create_async_engine(installation.settings.database_url)
+    async with engine.begin() as connection:
+        spoil = text("UPDATE licenses SET elements = '{oops' WHERE id = :id")
+        await connection.execute(spoil, {"id": licenses[2].id})
+    await engine.dispose()
+    services, caller = installation.services, await installation.caller("platform")
+
+    async def ask(license: License) -> object:
+        question = Question(license=LicenseReference(identifier=license.identifier))
+        answer = await services.verification.verify(question, caller=caller, call=None)
+        return None if answer.record is None else answer.record.reason
+
+    outcomes = await asyncio.gather(*(ask(license) for license in licenses), return_exceptions=True)
+    assert isinstance(outcomes[2], Exception)
+    assert [*outcomes[:2], *outcomes[3:]] == ["ok"] * 4
+    kept, _ = await services.verification.list(
+        caller=caller, reference=None, due_before=None, cursor=None, limit=10
+    )
+    assert len(kept) == 4

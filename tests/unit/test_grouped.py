@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.services.grouped import Grouped
+from app.domain.errors import DomainError
+from app.services.grouped import Grouped, together_or_apart
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +96,35 @@ async def test_a_run_that_is_stopped_stops_those_who_wait_for_it() -> None:
     async with asyncio.timeout(5):
         outcomes = await asyncio.gather(grouped.add(1), grouped.add(2), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+
+
+def is_domain_error(error: Exception) -> bool:
+    return isinstance(error, DomainError)
+
+
+async def test_what_fails_together_through_one_item_is_carried_out_apart_and_that_one_alone_fails() -> None:
+    runs = Runs()
+    runs.let_go.set()
+    outcomes = await together_or_apart(runs, [12, 13, 14], concerns_all=is_domain_error)
+    assert [outcomes[0], outcomes[2]] == [120, 140]
+    assert isinstance(outcomes[1], ValueError)
+    assert runs.groups == [[12, 13, 14], [12], [13], [14]]
+
+
+async def test_a_failure_that_concerns_all_is_met_once() -> None:
+    runs: list[list[int]] = []
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        runs.append(list(items))
+        if len(items) == 3:
+            raise ValueError("one of these")
+        if items == [2]:
+            raise DomainError("unavailable", "the database has gone")
+        return items
+
+    outcomes = await together_or_apart(run, [1, 2, 3], concerns_all=is_domain_error)
+    assert outcomes[0] == 1
+    assert [type(outcome) for outcome in outcomes[1:]] == [DomainError, DomainError]
+    assert runs == [[1, 2, 3], [1], [2]]
+    with pytest.raises(DomainError):
+        await together_or_apart(run, [2], concerns_all=is_domain_error)
