@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.arrival import TAKE_BODY, Arrival
 from app.api.http_exchange import Exchange
+from app.api.http_upgrade import head_again, parser_behind_head
 from app.api.problems import PROBLEM_TYPE, problem_response
 from app.domain.ids import new_id
 
@@ -59,7 +60,24 @@ class StrictHttpProtocol(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse("too_large", "the head of a request is limited")
                 return
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("")
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                head = head_again(self.parser, self.headers)
+                self.parser = parser_behind_head(self)
+                self.parser.feed_data(head)
+                data = memoryview(data)[stop.args[0] :]
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """Begin to wait for the head of this request, however many came before on the connection."""
@@ -84,6 +102,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
         scope["raw_path"] = target.path
         scope["query_string"] = target.query or b""
         self._exchange(keep_alive=version != "1.0" and self.parser.should_keep_alive())
+
+    def on_message_complete(self) -> None:
+        """Hand the end of the body on. It has not come where another protocol is asked for: see `_parse`."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def _exchange(self, *, keep_alive: bool) -> None:
         """Begin the exchange of a request, or let it wait for the answer of the one before on this connection."""

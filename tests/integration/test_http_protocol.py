@@ -41,6 +41,16 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b"hello"})
 
 
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    headers = [(b"content-length", str(len(body) + 2).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"<" + body + b">"})
+
+
 LARGE = 20_000_000
 
 
@@ -95,6 +105,37 @@ async def test_a_head_in_pieces_is_served_when_it_is_in_time() -> None:
     async with serving() as port:
         answer = await exchange(port, HEAD, b"Connection: ", b"close\r\n\r\n", pause=0.05)
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+H2C = b"Connection: Upgrade, HTTP2-Settings%s\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+"""What clients send on http:// that would rather speak HTTP/2: Java's with every request, curl with --http2."""
+SIZED = HEAD.replace(b"GET", b"POST") + H2C + b"Content-Length: 11\r\n\r\n"
+CHUNKED = HEAD.replace(b"GET", b"POST") + H2C + b"Transfer-Encoding: chunked\r\n\r\n"
+BARE = HEAD + H2C + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_pieces", "body"),
+    [
+        ((SIZED + b"hello world",), b"hello world"),
+        ((SIZED, b"hello ", b"world"), b"hello world"),
+        ((SIZED[:50], SIZED[50:] + b"he", b"llo world"), b"hello world"),
+        ((CHUNKED + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",), b"hello world"),
+        ((CHUNKED, b"5\r\nhello\r\n6\r\n wo", b"rld\r\n0\r\n\r\n"), b"hello world"),
+        ((BARE,), b""),
+    ],
+)
+async def test_a_request_that_asks_for_another_protocol_is_served_with_its_body_and_so_is_the_next(
+    request_pieces: tuple[bytes, ...], body: bytes
+) -> None:
+    first = [piece.replace(b"%s", b"") for piece in request_pieces]
+    last = [piece.replace(b"%s", b", close") for piece in request_pieces]
+    told = b"\r\n\r\n<" + body + b">"
+    async with serving(echo) as port:
+        apart = await exchange(port, *first, *first, *last, pause=0.05)
+        at_once = await exchange(port, b"".join([*first, *first, *last]))
+    assert (apart.count(b"HTTP/1.1 200"), apart.count(told)) == (3, 3)
+    assert (at_once.count(b"HTTP/1.1 200"), at_once.count(told)) == (3, 3)
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", HEAD, HEAD + b"A: b\r\n" * 50])
