@@ -41,6 +41,16 @@ def guesses_of(judged: Sequence[Judged]) -> Sequence[Guess]:
     return [item.guess for item in judged if item.guess is not None and item.guess.counts]
 
 
+def _in_one_order(group: Sequence[AnswerRows]) -> Sequence[int]:
+    """Return the places of answers with guesses by what they count first: processes must not wait for each other."""
+    first = {
+        place: min((guess.client_id, guess.subject) for guess in kept.guesses)
+        for place, kept in enumerate(group)
+        if kept.guesses
+    }
+    return sorted(first, key=first.__getitem__)
+
+
 class AnswerKeeper:
     """Keeps answers that were judged in a transaction before: in groups, but for those of calls with a key."""
 
@@ -105,10 +115,10 @@ class AnswerKeeper:
         """Keep answers together; those that would be a wrong guess too many are not kept, and not given."""
 
         async def work(unit: UnitOfWork) -> Sequence[int | None]:
-            refused = [
-                await self._guessing.count(unit, kept.guesses, at=kept.audit.at) if kept.guesses else None
-                for kept in group
-            ]
+            refused: list[int | None] = [None] * len(group)
+            for place in _in_one_order(group):
+                kept = group[place]
+                refused[place] = await self._guessing.count(unit, kept.guesses, at=kept.audit.at)
             good = [kept for kept, seconds in zip(group, refused, strict=True) if seconds is None]
             await add_rows(unit, good)
             return refused
