@@ -1,7 +1,11 @@
 """A commit whose outcome nobody knows: the call ends, and the next start finds what exists and adds what lacks."""
 
+import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +13,12 @@ from sqlite3 import OperationalError
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from app.adapters.db import SqlStore
 from app.adapters.db.engine import open_transactions
+from app.adapters.db.sqlite import SqliteConnection
 from app.adapters.db.transactions import Link
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
@@ -276,3 +282,56 @@ async def test_a_full_disk_is_no_failed_sync_and_passes(database_url: str) -> No
     disk.code = None
     await store.write(lambda unit: unit.directory.put_area(Area(code="1", name="x")))
     await store.close()
+
+
+class _SickConnection:
+    """SQLAlchemy's connection, whose first commit takes a moment in the writer's thread and then fails to sync."""
+
+    def __init__(self, begun: threading.Event) -> None:
+        self._begun = begun
+
+    def execute(self, statement: Any, parameters: Any) -> None:
+        """Take any statement."""
+
+    @property
+    def dialect(self) -> Any:
+        return sqlite.dialect()
+
+    def commit(self) -> None:
+        if self._begun.is_set():
+            return  # the next sync would succeed, and prove nothing
+        self._begun.set()
+        time.sleep(0.1)
+        error = OperationalError("disk I/O error")
+        error.sqlite_errorcode = 1034
+        raise DBAPIError("COMMIT", None, error)
+
+
+class _OnThatConnection:
+    """Transactions that all run on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._link = SqliteConnection(connection, ThreadPoolExecutor(max_workers=1))
+
+    @asynccontextmanager
+    async def transaction(self, *, write: bool) -> AsyncIterator[Link]:
+        yield self._link
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_sync_that_fails_while_its_write_is_being_cancelled_is_not_forgotten() -> None:
+    begun = threading.Event()
+    store = SqlStore(_OnThatConnection(_SickConnection(begun)))
+
+    async def nothing(unit: UnitOfWork) -> None:
+        """Leave it to the commit."""
+
+    writing = asyncio.create_task(store.write(nothing))
+    await asyncio.to_thread(begun.wait)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    with pytest.raises(ServiceRefusal, match="storage_failed"):
+        await store.write(nothing)

@@ -39,7 +39,7 @@ def storage_failed() -> DomainError:
     )
 
 
-def is_sync_failure(error: Exception) -> bool:
+def is_sync_failure(error: BaseException) -> bool:
     """Tell whether a driver's error says that a file could not be synced.
 
     PostgreSQL never says so: its server stops by itself and recovers from its log, and the connection is lost.

@@ -134,7 +134,7 @@ class SqliteConnection:
 async def _in_thread(thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
     """Run a call in the thread and wait for its end, whatever happens: the connection must not be used meanwhile.
 
-    A cancellation is passed on once the call has ended.
+    A cancellation is passed on once the call has ended; what the call failed with is its cause.
     """
     running = asyncio.get_running_loop().run_in_executor(thread, call)
     cancelled: asyncio.CancelledError | None = None
@@ -144,8 +144,7 @@ async def _in_thread(thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        running.exception()  # seen, and less important than the cancellation
-        raise cancelled
+        raise cancelled from running.exception()
     return running.result()
 
 

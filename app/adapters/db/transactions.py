@@ -48,7 +48,10 @@ class Link(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Commit durably. Raises DRIVER_FAULTS, or what `errors.translate` makes of them."""
+        """Commit durably. Raises DRIVER_FAULTS, or what `errors.translate` makes of them.
+
+        A CancelledError has as its cause what the commit failed with, where it came to its end all the same.
+        """
         ...
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:

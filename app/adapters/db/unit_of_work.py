@@ -136,15 +136,25 @@ class SqlStore:
     async def _commit(self, link: Link) -> None:
         try:
             await link.commit()
+        except asyncio.CancelledError as cancelled:
+            # Cancelled while the commit was on its way: the disk has failed all the same.
+            self._note_failure(cancelled.__cause__)
+            raise
         except (TryAgain, *DRIVER_FAULTS) as error:
-            if is_sync_failure(error):
-                self._failed = True
-                log.critical("storage_failed")
+            if self._note_failure(error):
                 raise storage_failed() from error
             fault = error if isinstance(error, TryAgain) else translate(error)
             if isinstance(fault, TryAgain) and fault.lost_connection:
                 raise unavailable("the connection broke while a change was being stored") from error
             raise fault from error
+
+    def _note_failure(self, error: BaseException | None) -> bool:
+        """Remember a failed sync; tell whether this is one."""
+        if error is None or not is_sync_failure(error):
+            return False
+        self._failed = True
+        log.critical("storage_failed")
+        return True
 
 
 async def _with_retries(attempt: Callable[[], Awaitable[T]]) -> T:
