@@ -214,7 +214,11 @@ class VerificationService:
                 self._write_apart(judged, asking, moment, pen)
                 for judged, asking, moment in zip(outcomes, group, moments, strict=True)
             ]
-            await add_rows(unit, [one.kept for one in answers if isinstance(one, _Written) and one.is_kept])
+            try:
+                await add_rows(unit, [one.kept for one in answers if isinstance(one, _Written) and one.is_kept])
+            except BaseException:
+                self._keeper.drop(guesses_of(outcomes))  # they are judged again, and guess again
+                raise
             return answers
 
         return await self._store.write(work)

@@ -111,6 +111,10 @@ class AnswerKeeper:
             self._guessing.settle(kept.guesses, stored=stored)
         raise DomainError("idempotency_in_progress", "calls with this key follow each other too fast")
 
+    def drop(self, guesses: Sequence[Guess]) -> None:
+        """Say that the answers these guesses belong to are not given."""
+        self._guessing.settle(guesses, stored=False)
+
     async def _keep_group(self, group: Sequence[AnswerRows]) -> Sequence[int | None]:
         """Keep answers together; those that would be a wrong guess too many are not kept, and not given."""
 
