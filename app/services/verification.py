@@ -215,7 +215,9 @@ class VerificationService:
                 for judged, asking, moment in zip(outcomes, group, moments, strict=True)
             ]
             try:
-                await add_rows(unit, [one.kept for one in answers if isinstance(one, _Written) and one.is_kept])
+                await add_rows(
+                    unit, [one.kept for one in answers if isinstance(one, _Written) and one.is_kept]
+                )
             except BaseException:
                 self._keeper.drop(guesses_of(outcomes))  # they are judged again, and guess again
                 raise
