@@ -13,6 +13,7 @@ from app.services.diagnosis import Finding
 from app.services.directory import DirectoryService
 from app.services.key_register import CREDENTIAL, FRESHNESS, RECEIPT, STATUS, KeyRegister
 from app.services.resigning import ResigningService
+from elicense.problems import FormatError
 
 _MOST: Final = 1000
 
@@ -45,7 +46,10 @@ async def diagnose_private_keys(
         return await unit.transparency_log.heads()
 
     heads = await store.read(read)
-    signing = await _signing_now(keys, await directory.snapshot(), heads, clock.now())
+    try:
+        signing = await _signing_now(keys, await directory.snapshot(), heads, clock.now())
+    except FormatError as error:
+        return [_unreadable(error.detail)]
     troubles = [(key, _trouble(keys, key)) for key in signing]
     bad = [_unusable(key, trouble) for key, trouble in troubles if trouble is not None]
     good = len(signing) - len(bad)
@@ -77,6 +81,15 @@ def _trouble(keys: KeyRegister, key: ServiceKey) -> str | None:
         # The cause names the file and its fault: for the operator, never for a caller, who is told the error alone.
         return str(error.__cause__ or error.detail)
     return None
+
+
+def _unreadable(detail: str) -> Finding:
+    return Finding(
+        False,
+        f"库中的信任文件无法读取({detail}),无法得知由哪些密钥签名:数据库可能被改动,请运行 elicense log audit。",
+        f"the stored trust documents cannot be read ({detail}), so nothing tells which keys sign: the database may "
+        "have been altered, run elicense log audit.",
+    )
 
 
 def _unusable(key: ServiceKey, trouble: str) -> Finding:

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.domain.errors import DomainError
 from app.services.key_register import RECEIPT, KeyRegister
 from app.services.transparency_log import TransparencyLogService
 from elicense.encoding import JsonValue
 from elicense.jws import sign_compact
 from elicense.keys import Signer
 from elicense.merkle import MerkleTree
+from elicense.problems import FormatError
 from elicense.receipt import (
     RECEIPT_TYP,
     build_batch_receipt_payload,
@@ -87,7 +89,10 @@ class ReceiptService:
 
     async def require_usable(self, *, now: datetime) -> None:
         """Raise DomainError `unavailable` without a usable key: then no verification can be answered."""
-        self._keys.signer(await self._keys.current(RECEIPT, now=now))
+        try:
+            self._keys.signer(await self._keys.current(RECEIPT, now=now))
+        except FormatError as error:
+            raise DomainError("unavailable", "the stored trust list cannot be read") from error
 
     async def pen(self, *, now: datetime) -> ReceiptPen:
         """Return what signs receipts now. Raises DomainError `unavailable` without a usable key."""

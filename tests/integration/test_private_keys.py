@@ -1,5 +1,6 @@
 """Private keys that cannot be used, as an operator sees them: `doctor` names each, `/readyz` refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -7,7 +8,9 @@ import pytest
 
 from app.bootstrap import open_root_keys
 from app.cli.processes import diagnose_services
+from app.domain.publication import DocumentKind
 from app.main import create_app
+from app.ports import UnitOfWork
 from app.services.container import Services
 from app.services.key_register import RECEIPT
 from tests.installation import AUTHORITY, ISSUER_URL, Installation, open_again, open_installation
@@ -101,3 +104,22 @@ async def test_readiness_is_refused_while_the_receipt_key_cannot_be_used(
             assert str(tmp_path) not in response.text
             aside.rename(file) if fault == "missing" else file.chmod(0o600)
             assert (await readyz(again)).json() == {"status": "ready"}, "what was mended is seen at once"
+
+
+async def test_altered_trust_documents_are_told_and_never_the_fault_of_who_asks(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+
+        async def alter(unit: UnitOfWork) -> None:
+            held = await unit.documents.latest(DocumentKind.TRUST_LIST)
+            assert held is not None
+            await unit.documents.add(
+                replace(held, sequence=held.sequence + 1, content=b"{}", sha256="0" * 64)
+            )
+
+        await installation.services.store.write(alter)
+        async with open_again(installation) as again:
+            found = await diagnose_services(again.services)
+            assert any("trust documents cannot be read" in one.en for one in found if not one.good)
+            assert_problem(await readyz(again), "unavailable")
