@@ -7,6 +7,7 @@ service nobody waits for company.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -75,10 +76,19 @@ class Grouped(Generic[Item, Result]):
         group.answers.append(answer)
         if group.task is None:
             group.task = asyncio.create_task(self._carry_out(group))
+            group.task.add_done_callback(partial(self._end, group))
         if len(group.items) >= self._largest:
             self._open = _Group()
         # A caller that goes away takes its own future along, and stops nobody's work.
         return await answer
+
+    def _end(self, group: _Group[Item, Result], task: "asyncio.Task[None]") -> None:
+        """Leave nobody waiting for a task that was stopped, even before its first step, and open the next group."""
+        if task.cancelled():
+            for answer in group.answers:
+                answer.cancel()
+            if self._open is group:
+                self._open = _Group()
 
     async def _carry_out(self, group: _Group[Item, Result]) -> None:
         try:

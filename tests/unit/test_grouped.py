@@ -102,6 +102,24 @@ def is_domain_error(error: Exception) -> bool:
     return isinstance(error, DomainError)
 
 
+async def test_a_group_stopped_before_its_first_step_leaves_nobody_waiting_and_the_next_one_is_carried_out() -> (
+    None
+):
+    runs = Runs()
+    runs.let_go.set()
+    grouped: Grouped[int, int] = Grouped(runs)
+    before = asyncio.all_tasks()
+    waiting = [asyncio.create_task(grouped.add(item)) for item in (1, 2)]
+    await asyncio.sleep(0)
+    (group,) = asyncio.all_tasks() - before - set(waiting)
+    group.cancel()
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+        assert await grouped.add(3) == 30
+    assert runs.groups == [[3]]
+
+
 async def test_what_fails_together_through_one_item_is_carried_out_apart_and_that_one_alone_fails() -> None:
     runs = Runs()
     runs.let_go.set()
