@@ -116,9 +116,9 @@ class HighWaterService:
             await self._clear_trouble()
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    async def watching(self, *, every: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Compare every few seconds beside other work, and keep the mark at a clean end."""
-        watch = asyncio.create_task(self._watch(), name="watch_clock_and_anchor")
+        watch = asyncio.create_task(self._watch(every), name="watch_clock_and_anchor")
         try:
             yield
         finally:
@@ -220,13 +220,16 @@ class HighWaterService:
         if kept is not None and kept.trouble is not None:
             await self._anchor.change(lambda kept: replace(_held(kept), trouble=None))
 
-    async def _watch(self) -> None:
+    async def _watch(self, every: float) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(every)
             try:
                 await self.review()
             except DomainError as error:
                 log.info("look_failed", error=str(error))  # the database is away: /readyz says so
+            except Exception:
+                # The outermost edge of this task: it would end unseen, and a database set back would be written to.
+                log.exception("look_broke")
 
     def _is_count_due(self) -> bool:
         now = self._signing_clock.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from app.domain.errors import DomainError, ServiceRefusal
 from app.domain.high_water import KeptOutside
 from app.domain.license import Action, LicenseFilter
 from app.main import create_app
+from app.ports import Store, UnitOfWork
 from app.services.container import Services
 from app.services.diagnosis import diagnose
 from app.services.status_indices import BLOCK
@@ -31,6 +33,7 @@ from tests.installation import (
 )
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
 
 
 def kept(installation: Installation) -> KeptOutside:
@@ -360,3 +363,31 @@ async def test_a_running_api_process_watches_by_itself_and_keeps_the_mark_at_its
         assert kept(installation).mark.rows == {"licenses": 0, "license_history": 0}
         content = json.loads((tmp_path / "keys" / "high-water.json").read_text())
         assert content["fmt"] == 2
+
+
+class BreaksOnce:
+    """A store that breaks at its first read in a way that nobody has foreseen."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reads = 0
+        self.read_again = asyncio.Event()
+
+    async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        self.reads += 1
+        if self.reads == 1:
+            raise RuntimeError("a fault of ours")
+        self.read_again.set()
+        return await self._store.read(work)
+
+    async def write(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        return await self._store.write(work)
+
+
+async def test_a_comparison_that_breaks_is_not_the_last_one(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        store = BreaksOnce(installation.services.store)
+        signers = FileSigners(KeyFolder(path=installation.settings.keys_dir, development=True))
+        services = services_over(installation, store, signers)  # type: ignore[arg-type]
+        async with asyncio.timeout(10), services.high_water.watching(every=0.01):
+            await store.read_again.wait()
