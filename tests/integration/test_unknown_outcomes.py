@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import OperationalError
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ from app.domain.license import Action
 from app.domain.publication import DocumentKind
 from app.ports import Store, UnitOfWork
 from app.services.container import Services
+from app.services.journal_rows import make_audit
 from tests.faults.checker import check_register
 from tests.installation import (
     BUSINESS_LICENSE,
@@ -335,3 +337,22 @@ async def test_a_sync_that_fails_while_its_write_is_being_cancelled_is_not_forgo
         await writing
     with pytest.raises(ServiceRefusal, match="storage_failed"):
         await store.write(nothing)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_what_the_server_rolled_back_at_the_commit_is_not_called_kept(database_url: str) -> None:
+    store = SqlStore(open_transactions(database_url, pool_size=1))
+    entry = make_audit(
+        action="test", subject="s", actor="a", at=datetime(2026, 11, 24, tzinfo=UTC), outcome="ok"
+    )
+
+    async def careless(unit: UnitOfWork) -> None:
+        await unit.journal.add_audit([entry])
+        with contextlib.suppress(DomainError):
+            await unit.journal.add_audit([entry])  # the same id: the transaction is lost
+
+    with pytest.raises(DomainError) as refusal:
+        await store.write(careless)
+    assert refusal.value.code == "internal"
+    await store.write(lambda unit: unit.journal.add_audit([entry]))  # on the same connection
+    await store.close()

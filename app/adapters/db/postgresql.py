@@ -20,8 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.adapters.db.direct import FAULTS, DriverStatements
 from app.adapters.db.errors import translate, unavailable
 from app.adapters.db.transactions import DRIVER_FAULTS, ask
+from app.domain.errors import DomainError
 
 T = TypeVar("T")
+
+_BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+_BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ;"
 
 # `remote_apply` promises more than `on`; `local`, `remote_write` and `off` promise less to somebody.
 _DURABLE_COMMITS: Final = frozenset({"on", "remote_apply"})
@@ -81,18 +85,18 @@ class PostgresqlTransactions:
 class PostgresqlConnection:
     """A connection inside a transaction (implements `transactions.Link`).
 
-    The transaction is the driver's: SQLAlchemy, told to begin none, runs its statements inside of it.
+    The transaction is begun and ended on the driver: SQLAlchemy, told to begin none, runs its statements inside of it.
     """
 
-    __slots__ = ("_connection", "_driver", "_is_committed", "_transaction", "direct")
+    __slots__ = ("_connection", "_driver", "_is_known", "_is_open", "direct")
 
     def __init__(self, connection: AsyncConnection) -> None:
         sync = connection.sync_connection
         assert sync is not None  # it was started
         self._driver: Any = sync.connection.driver_connection
         self._connection = connection
-        self._transaction: Any = None
-        self._is_committed = False
+        self._is_open = False
+        self._is_known = True
         self.direct = DriverStatements(connection, self._driver)
 
     @property
@@ -102,19 +106,17 @@ class PostgresqlConnection:
 
     async def begin(self, *, write: bool) -> None:
         """Begin; the snapshot is that of the first statement. A pooled connection may turn out to be gone."""
-        try:
-            self._transaction = self._driver.transaction(isolation="repeatable_read", readonly=not write)
-            await self._transaction.start()
-        except FAULTS as error:
-            raise await self.direct.translated(error) from error
+        await self._tell(_BEGIN_WRITE if write else _BEGIN_READ)
+        self._is_open = True
 
     async def give_back(self, *, usable: bool) -> None:
         """Roll back what was not committed and return the connection; one that is not `usable` is thrown away."""
         try:
-            if usable and self._transaction is not None and not self._is_committed:
-                await self._transaction.rollback()
+            # Cut off in a beginning or a commit: what became of it only the server knows.
+            usable = usable and self._is_known
+            if usable and self._is_open:
+                await self._driver.execute("ROLLBACK;")
         except FAULTS:
-            # Broken, or cut off in a beginning or a commit: what became of it only the server knows.
             usable = False
         finally:
             await self._leave(usable=usable)
@@ -142,12 +144,22 @@ class PostgresqlConnection:
                 yield row
 
     async def commit(self) -> None:
-        """Commit durably."""
+        """Commit durably. Raises DomainError `internal` where a statement had failed before: then nothing was kept."""
+        done = await self._tell("COMMIT;")
+        self._is_open = False
+        if done != "COMMIT":
+            # PostgreSQL rolls back what cannot be committed any more, and does not call that a fault.
+            raise DomainError("internal", "a transaction that had failed was to be committed")
+
+    async def _tell(self, command: str) -> str:
+        """Give the server a command about the transaction and return its word for what it did."""
+        self._is_known = False
         try:
-            await self._transaction.commit()
+            done: str = await self._driver.execute(command)
         except FAULTS as error:
             raise await self.direct.translated(error) from error
-        self._is_committed = True
+        self._is_known = True
+        return done
 
     async def run_sync(self, work: Callable[[Connection], T]) -> T:
         """Run a plain function on the connection."""
