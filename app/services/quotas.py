@@ -2,14 +2,16 @@
 
 A lease is one small transaction for many calls (`domain/plan.py` says how many), so a quota holds over all processes
 and machines, while most calls cost a subtraction. What a process leased and does not spend within a minute is lost to
-the client: at most a twentieth of its burst. While the database takes no writes the process counts by itself with the
-same figures: nothing but reading is answered then, and reading goes on.
+the client: at most a twentieth of its burst. While the database takes no writes, or takes long, the process counts by
+itself with the same figures: nothing but reading is answered then, and reading goes on.
 """
 
 import asyncio
 import math
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 import structlog
 
@@ -33,6 +35,10 @@ _OUT_OF_ORDER = frozenset({"unavailable", "read_only", "overloaded"})
 
 Fields = tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
 """The response fields RateLimit and RateLimit-Policy."""
+
+
+_Leased: TypeAlias = tuple[Lease, QuotaState, datetime]
+"""Leased calls, the state of the bucket after that, and the moment by which it was counted."""
 
 
 class _Account:
@@ -133,7 +139,7 @@ class QuotaService:
         client = account.client
         if not account.counts_alone(now):
             try:
-                account.lease, now = await self._ask(client)
+                account.lease, account.local, now = await self._ask(client, account.local)
                 account.shared_again_at = None
             except DomainError as error:
                 if error.code not in _OUT_OF_ORDER:
@@ -149,9 +155,11 @@ class QuotaService:
         account.ends_at = now + min(LEASE_AGE, timedelta(seconds=account.lease.day_ends_in))
         return now
 
-    async def _ask(self, client: ApiClient) -> tuple[Lease, datetime]:
+    async def _ask(self, client: ApiClient, own: QuotaState | None) -> _Leased:
         """Lease in the database. Raises DomainError, `unavailable` too where it takes longer than it may."""
-        asked = asyncio.create_task(self._store.write(lambda unit: _lease_shared(unit, client, self._clock)))
+        asked = asyncio.create_task(
+            self._store.write(lambda unit: _lease_shared(unit, client, own, self._clock))
+        )
         asked.add_done_callback(_see)
         try:
             await asyncio.wait({asked}, timeout=self._longest_wait_seconds)
@@ -163,19 +171,24 @@ class QuotaService:
         raise DomainError("unavailable", "the database takes too long")
 
 
-def _see(asked: "asyncio.Task[tuple[Lease, datetime]]") -> None:
+def _see(asked: asyncio.Task[_Leased]) -> None:
     if not asked.cancelled():
         asked.exception()  # raised by `_ask`, unless it came too late to matter
 
 
-async def _lease_shared(unit: UnitOfWork, client: ApiClient, clock: Clock) -> tuple[Lease, datetime]:
+async def _lease_shared(unit: UnitOfWork, client: ApiClient, own: QuotaState | None, clock: Clock) -> _Leased:
+    """Lease a lot of calls; `own` is what this process knows of the bucket by its own clock."""
     now = clock.now()  # not earlier: to begin a transaction can take long
-    before = await unit.plans.spent(client.id)
-    lease, state = lease_calls(client, before, now=now, wanted=lot_of(client))
-    # A state from a clock that was ahead is put right though nothing was granted: else it would be empty until then.
-    if lease.calls or (before is not None and before.lies_ahead_of(state)):
+    before, wanted = await unit.plans.spent(client.id), lot_of(client)
+    lease, state = lease_calls(client, before, now=now, wanted=wanted)
+    is_ahead = before is not None and before.lies_ahead_of(state)
+    if before is not None and own is not None and before.full_at > state.full_at and not lease.calls:
+        # Another machine's clock is ahead by more than the bucket is deep, and always would leave it empty here.
+        lease, state = lease_calls(client, replace(state, full_at=own.full_at), now=now, wanted=wanted)
+    # What a clock wrote that was ahead is put right though nothing was granted: else it would stay until then.
+    if lease.calls or is_ahead:
         await unit.plans.keep_spent(state)
-    return lease, now
+    return lease, state, now
 
 
 def _figures(client: ApiClient) -> tuple[int, int | None, int | None]:

@@ -46,7 +46,9 @@ async def away() -> None:
     raise DomainError("unavailable", "away")
 
 
-def client(*, calls_per_minute: int = 600, calls_per_day: int | None = None) -> ApiClient:
+def client(
+    *, calls_per_minute: int = 600, burst: int | None = None, calls_per_day: int | None = None
+) -> ApiClient:
     return ApiClient(
         id=ClientId("c"),
         name="c",
@@ -57,7 +59,7 @@ def client(*, calls_per_minute: int = 600, calls_per_day: int | None = None) -> 
         purposes=(),
         default_purpose="",
         calls_per_minute=calls_per_minute,
-        burst=None,
+        burst=burst,
         calls_per_day=calls_per_day,
         batch_limit=1,
         created_at=datetime(2026, 11, 24, tzinfo=UTC),
@@ -104,6 +106,21 @@ async def test_a_database_that_failed_while_the_clock_was_ahead_is_asked_again_o
     clock.step(seconds=-8 * 3600)
     await admitted(quotas, one, 2)
     assert kept.state is not None
+
+
+async def test_of_two_machines_the_one_whose_clock_is_behind_gets_calls_and_both_share_the_day() -> None:
+    kept, ahead, behind = Kept(), MovableClock(), MovableClock()
+    ahead.step(seconds=4)
+    machines = [service(kept, clock) for clock in (ahead, behind)]
+    one = client(calls_per_minute=2000, burst=100, calls_per_day=150)
+    counts = [0, 0]
+    for _ in range(100):
+        for index, quotas in enumerate(machines):
+            counts[index] += await admitted(quotas, one, 1)
+        ahead.advance(seconds=0.1)
+        behind.advance(seconds=0.1)
+    assert min(counts) >= 40
+    assert sum(counts) <= 150
 
 
 async def test_who_comes_while_a_database_is_long_in_failing_does_not_wait_for_it_as_long_again() -> None:
