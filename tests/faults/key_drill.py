@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import httpx
+
 from app.adapters.signers.key_files import KeyFolder
 from elicense import Elicense, OfflineVerifier
 from elicense.client._updating import fetch_update
@@ -198,7 +200,7 @@ class Drill:
             newest, origin = int(place["index"]), str(place["origin"])
 
             def seen() -> bool:
-                note = client.trust._fetch(["log", "checkpoint"], witnessed="1").body.decode()
+                note = httpx.get(f"{self.base_url}/log/checkpoint", params={"witnessed": "1"}).text
                 lines = note.splitlines()
                 return lines[0] == origin and int(lines[1]) > newest
 
