@@ -5,33 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.address import caller_address, may_call_from, parse_networks
-from app.domain.api_client import DEFAULT_SCOPES, ApiClient, ClientKind
+from app.domain.api_client import ApiClient
 from app.domain.errors import DomainError
-from app.domain.ids import ClientId
 from app.domain.plan import QuotaState, lease_calls, lot_of, require_sound_quotas
 from app.services.quotas import limit_field, policy_field
+from tests.quota_clients import client
 
 NOON = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)  # 12:00 at +08:00
-
-
-def client(
-    *, calls_per_minute: int = 60, burst: int | None = None, calls_per_day: int | None = None
-) -> ApiClient:
-    return ApiClient(
-        id=ClientId("c"),
-        name="c",
-        kind=ClientKind.PLATFORM,
-        authority_code=None,
-        holder_code=None,
-        scopes=DEFAULT_SCOPES[ClientKind.PLATFORM],
-        purposes=(),
-        default_purpose="",
-        calls_per_minute=calls_per_minute,
-        burst=burst,
-        calls_per_day=calls_per_day,
-        batch_limit=1,
-        created_at=NOON,
-    )
 
 
 def spend(one: ApiClient, state: QuotaState | None, now: datetime, wanted: int) -> tuple[int, QuotaState]:

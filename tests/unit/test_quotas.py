@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.domain.api_client import DEFAULT_SCOPES, ApiClient, ClientKind
+from app.domain.api_client import ApiClient
 from app.domain.errors import DomainError, TooManyCalls
-from app.domain.ids import ClientId
 from app.domain.plan import QuotaState
 from app.services.quotas import QuotaService
 from tests.installation import MovableClock
+from tests.quota_clients import client
 
 pytestmark = pytest.mark.anyio
 
@@ -46,26 +46,6 @@ async def away() -> None:
     raise DomainError("unavailable", "away")
 
 
-def client(
-    *, calls_per_minute: int = 600, burst: int | None = None, calls_per_day: int | None = None
-) -> ApiClient:
-    return ApiClient(
-        id=ClientId("c"),
-        name="c",
-        kind=ClientKind.PLATFORM,
-        authority_code=None,
-        holder_code=None,
-        scopes=DEFAULT_SCOPES[ClientKind.PLATFORM],
-        purposes=(),
-        default_purpose="",
-        calls_per_minute=calls_per_minute,
-        burst=burst,
-        calls_per_day=calls_per_day,
-        batch_limit=1,
-        created_at=datetime(2026, 11, 24, tzinfo=UTC),
-    )
-
-
 def service(kept: Kept, clock: MovableClock) -> QuotaService:
     return QuotaService(kept, clock)  # type: ignore[arg-type]
 
@@ -86,7 +66,7 @@ async def test_a_clock_that_was_ahead_for_one_call_keeps_nobody_out_once_it_is_s
     ahead: timedelta,
 ) -> None:
     kept, clock = Kept(), MovableClock()
-    one = client(calls_per_day=100)
+    one = client(calls_per_minute=600, calls_per_day=100)
     clock.step(seconds=ahead.total_seconds())
     assert await admitted(service(kept, clock), one, 1) == 1
     clock.step(seconds=-ahead.total_seconds())
@@ -98,7 +78,7 @@ async def test_a_clock_that_was_ahead_for_one_call_keeps_nobody_out_once_it_is_s
 
 async def test_a_database_that_failed_while_the_clock_was_ahead_is_asked_again_once_it_is_set_right() -> None:
     kept, clock = Kept(), MovableClock()
-    quotas, one = service(kept, clock), client()
+    quotas, one = service(kept, clock), client(calls_per_minute=600)
     clock.step(seconds=8 * 3600)
     kept.fault = away
     assert await admitted(quotas, one, 1) == 1
@@ -125,7 +105,7 @@ async def test_of_two_machines_the_one_whose_clock_is_behind_gets_calls_and_both
 
 async def test_who_comes_while_a_database_is_long_in_failing_does_not_wait_for_it_as_long_again() -> None:
     kept, clock = Kept(), MovableClock()
-    quotas, one = service(kept, clock), client()
+    quotas, one = service(kept, clock), client(calls_per_minute=600)
     late: list[asyncio.Task[object]] = []
 
     async def long_in_failing() -> None:
@@ -158,7 +138,7 @@ async def test_a_database_that_hangs_is_waited_for_a_moment_only_and_by_one_call
     kept.fault = hangs
     quotas = QuotaService(kept, clock, longest_wait_seconds=0.05)  # type: ignore[arg-type]
     async with asyncio.timeout(5):
-        await asyncio.gather(*(quotas.take(client()) for _ in range(5)))
+        await asyncio.gather(*(quotas.take(client(calls_per_minute=600)) for _ in range(5)))
         assert kept.writes == 1 and not ended.is_set(), "nobody waits for the end of it"
         await ended.wait()
 
@@ -170,6 +150,6 @@ async def test_a_lease_that_was_long_in_coming_lasts_from_when_it_was_counted() 
         clock.advance(seconds=90)
 
     kept.fault = slow
-    quotas, one = service(kept, clock), client()
+    quotas, one = service(kept, clock), client(calls_per_minute=600)
     assert await admitted(quotas, one, 3) == 3
     assert kept.writes == 1

@@ -34,7 +34,8 @@ def fold_scope(text: str) -> str:
 
     Two scopes fold to one text only when they have the same items, each as often, under the same headings.
     """
-    return _fold(fold_han(text), _certain_items)
+    folded = fold_han(text)
+    return _fold(folded, _read(folded), _certain_items)
 
 
 def same_scope(one: str, other: str) -> bool:
@@ -43,15 +44,15 @@ def same_scope(one: str, other: str) -> bool:
     Where one of them parts its items by `;` and `。` alone, it tells which there are, however the other parts them.
     """
     first, second = fold_han(one), fold_han(other)
-    if is_same_text(_fold(first, _certain_items), _fold(second, _certain_items)):
+    items, other_items = _read(first), _read(second)
+    if is_same_text(_fold(first, items, _certain_items), _fold(second, other_items, _certain_items)):
         return True
-    if not (_is_certain(first) or _is_certain(second)):
+    if not (_are_certain(items) or _are_certain(other_items)):
         return False
-    return is_same_text(_fold(first, _all_items), _fold(second, _all_items))
+    return is_same_text(_fold(first, items, _all_items), _fold(second, other_items, _all_items))
 
 
-def _fold(folded: str, part: Callable[[list[_Item]], Iterable[str]]) -> str:
-    items = _read(folded)
+def _fold(folded: str, items: list[_Item] | None, part: Callable[[list[_Item]], Iterable[str]]) -> str:
     if items is None:
         return folded.translate(_INNER)
     told: list[tuple[str, str]] = []
@@ -69,8 +70,7 @@ def _read(folded: str) -> list[_Item] | None:
     return None if any(_COLON.search(item) for _, item, _ in items) else items
 
 
-def _is_certain(folded: str) -> bool:
-    items = _read(folded)
+def _are_certain(items: list[_Item] | None) -> bool:
     return items is not None and all(separator not in _COMMAS for _, _, separator in items)
 
 
