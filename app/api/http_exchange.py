@@ -9,6 +9,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from app.api.arrival import TAKE_BODY
+
 _NO_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -17,6 +19,16 @@ class Exchange(RequestResponseCycle):
     """Keep the head of an answer back until its first part is there, and write both together."""
 
     _head: bytes = b""
+
+    async def run_asgi(self, app: Any) -> None:
+        """Let the application answer."""
+        try:
+            await super().run_asgi(app)
+        finally:
+            # The scope leads to this exchange and back: left so, all that a call has made would stay in memory, and
+            # out of the processor's caches, until the next search for such circles.
+            scope: Any = self.scope
+            scope.pop(TAKE_BODY, None)
 
     def take_body(self) -> bytes | None:
         """Return the whole body when all of it has come, else None: then it is to be received."""

@@ -1,12 +1,15 @@
 """One answer on a connection: written at once, never against its own length, and never out of its fields."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from app.api.arrival import TAKE_BODY
 from app.api.http_exchange import Exchange
 
 pytestmark = pytest.mark.anyio
@@ -144,3 +147,20 @@ async def test_nothing_is_written_to_a_caller_that_went_away() -> None:
     await exchange.send(_part(b"ok"))
     assert transport.writes == []
     assert exchange.take_body() is None
+
+
+async def test_nothing_of_a_call_is_left_for_the_search_of_unreachable_circles() -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await send(_start((b"content-length", b"2")))
+        await send(_part(b"ok"))
+
+    exchange = _exchange(_Transport())
+    exchange.scope[TAKE_BODY] = exchange.take_body  # type: ignore[typeddict-unknown-key]
+    gone = weakref.ref(exchange)
+    gc.disable()
+    try:
+        await exchange.run_asgi(answer)
+        del exchange
+        assert gone() is None
+    finally:
+        gc.enable()
