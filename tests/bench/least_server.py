@@ -1,9 +1,10 @@
 """What a verification over HTTP costs at least: a server that does only what cannot be left out.
 
 On the same uvicorn, event loop and HTTP protocol as `elicense serve` it reads the body, looks the license up, checks a
-credential's signature or compares two elements as they are written, signs a receipt and stores the rows of a
-verification: on the driver itself, and in one transaction for all calls that meet. It knows no key, quota, policy,
-budget, check, report, log of requests or metrics; its answer is one that the service gave, with another id and receipt.
+credential's signature (once: it remembers every credential it has read) or compares two elements as they are written,
+signs a receipt and stores the rows of a verification: on the driver itself, and in one transaction for all calls that
+meet. It knows no key, quota, policy, budget, check, report, log of requests or metrics; its answer is one that the
+service gave, with another id and receipt.
 What the service takes beyond this is what the product costs, and a floor below it cannot be reached on this stack.
 """
 
@@ -60,6 +61,7 @@ class Least:
         self._answer = needs["answer"]
         self._key = PublicKey.from_jwk(needs["jwk"], profile=needs["profile"])
         self._signer = PrivateKeySigner(ec.generate_private_key(ec.SECP256R1()))
+        self._seen: dict[str, tuple[Credential, bool]] = {}
         self._connection: Any = None
         self._answering = Grouped(self._answer_group)
 
@@ -82,7 +84,7 @@ class Least:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer_group(self, questions: Sequence[Any]) -> Sequence[bytes]:
-        shown = [parse_credential(one["credential"]) if "credential" in one else None for one in questions]
+        shown = [self._read(one["credential"]) if "credential" in one else None for one in questions]
         contents: list[bytes] = []
         rows: list[Any] = []
         async with self._connection.transaction(isolation="repeatable_read"):
@@ -96,7 +98,19 @@ class Least:
                 await self._connection.executemany(statement, table)
         return contents
 
-    async def _look_up(self, questions: Sequence[Any], shown: Sequence[Credential | None]) -> dict[str, Any]:
+    def _read(self, token: str) -> tuple[Credential, bool]:
+        known = self._seen.get(token)
+        if known is None:
+            credential = parse_credential(token)
+            good = self._key.verify(
+                credential.signature, credential.signing_input, digest=credential.signed_digest
+            )
+            known = self._seen[token] = credential, good
+        return known
+
+    async def _look_up(
+        self, questions: Sequence[Any], shown: Sequence[tuple[Credential, bool] | None]
+    ) -> dict[str, Any]:
         named = [_identifier(one) for one in shown if one is not None]
         if named:
             return {row["identifier"]: row for row in await self._connection.fetch(_BY_IDENTIFIER, named)}
@@ -105,13 +119,12 @@ class Least:
         return {row["number"]: row for row in await self._connection.fetch(_BY_NUMBER, type_code, numbers)}
 
     def _answer_one(
-        self, question: Any, credential: Credential | None, row: Any
+        self, question: Any, shown: tuple[Credential, bool] | None, row: Any
     ) -> tuple[bytes, tuple[Any, ...]]:
         good = row["state"] == "active"
-        if credential is not None:
-            digest = credential.signed_digest
-            good &= row["signing_input_sha256"] == digest.hex()
-            good &= self._key.verify(credential.signature, credential.signing_input, digest=digest)
+        if shown is not None:
+            credential, signed = shown
+            good &= signed and row["signing_input_sha256"] == credential.signed_digest.hex()
         else:
             held, asked = read_own_json(row["elements"]), question["elements"]
             good &= (row["holder_name"], held["address"]) == (asked["holder_name"], asked["address"])
@@ -136,8 +149,8 @@ class Least:
         return sign_compact(typ=RECEIPT_TYP, payload=payload, signer=self._signer)
 
 
-def _identifier(credential: Credential) -> str:
-    return credential.claims.license.identifier
+def _identifier(shown: tuple[Credential, bool]) -> str:
+    return shown[0].claims.license.identifier
 
 
 async def _whole(receive: Receive) -> bytes:

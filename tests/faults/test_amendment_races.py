@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
@@ -82,21 +83,18 @@ def _race(register: Register, *, count: int, twin: str, round_: int = 0) -> tupl
     ]
     for amender in amenders:
         amender.wait_ready()
-        assert amender.process.stdin is not None
-        amender.process.stdin.write(ids)
-        amender.process.stdin.close()
-        amender.process.stdin = None
-    lines = register.start("revoke", "--pause", 0.05).finish(ids)
+    with ThreadPoolExecutor(AMENDERS) as readers:
+        # All are read as they speak: one that waits until its line is taken keeps its promise, and the others wait too.
+        amending = [readers.submit(amender.finish, ids) for amender in amenders]
+        lines = register.start("revoke", "--pause", 0.05).finish(ids)
+        amended = [line for ended in amending for line in ended.result() if line.startswith("amended")]
     revoked = [line.split()[1] for line in lines if line.startswith("revoked")]
     assert len(revoked) == count
     newest: dict[str, str] = {}
-    made = 0
-    for amender in amenders:
-        for line in amender.finish():
-            if line.startswith("amended"):
-                _, license_id, identifier = line.split()
-                made += 1
-                newest[numbers[license_id]] = identifier
+    for line in amended:
+        _, license_id, identifier = line.split()
+        newest[numbers[license_id]] = identifier
+    made = len(amended)
     faults = check_register_now(register.database_url, newest, [numbers[id_] for id_ in revoked])
     return faults + _in_force(register, revoked), made
 
