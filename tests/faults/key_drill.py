@@ -117,15 +117,7 @@ class Drill:
 
     def command(self, *words: object, code: int = 0) -> dict[str, Any]:
         """Run one `elicense` command with `--json` to its end and return what it printed."""
-        done = subprocess.run(
-            [str(COMMAND), *map(str, words), "--data-dir", str(self.register.folder), "--json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env=self.environment,
-            cwd=ROOT,
-        )
+        done = self.register.run_elicense(*words, "--json", env=self.environment)
         assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         return found

@@ -3,15 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
 from app.bootstrap import open_root_keys, open_services
 from tests.databases import run_apart
+from tests.faults.forked import Forked, Program
 from tests.installation import (
     AREA,
     AUTHORITY,
@@ -47,25 +48,49 @@ class Register:
             "ELICENSE_LOG_LEVEL": "error",
         }
 
+    @property
+    def _errors(self) -> Path:
+        return self.folder / "stderr.txt"
+
     def start(self, mode: str, *options: object) -> "Work":
         """Start `tests.faults.process` in one of its modes."""
-        command = [sys.executable, "-m", "tests.faults.process", mode, "--data-dir", str(self.folder)]
-        command += ["--authority", AUTHORITY, "--type", BUSINESS_LICENSE, "--area", AREA]
-        return self.start_command([*command, *map(str, options)])
+        words = [mode, "--data-dir", str(self.folder)]
+        words += ["--authority", AUTHORITY, "--type", BUSINESS_LICENSE, "--area", AREA, *map(str, options)]
+        return self._fork(Program.WORK, words)
+
+    def start_elicense(self, *words: object) -> "Work":
+        """Start an `elicense` command on this installation."""
+        return self._fork(Program.ELICENSE, [*map(str, words), "--data-dir", str(self.folder)])
+
+    def run_elicense(
+        self, *words: object, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run an `elicense` command on this installation to its end."""
+        with NamedTemporaryFile(dir=self.folder, suffix=".stderr") as errors:
+            work = [*map(str, words), "--data-dir", str(self.folder)]
+            process = Forked(
+                Program.ELICENSE, work, cwd=ROOT, env=env or self.environment, errors=Path(errors.name)
+            )
+            said, _ = process.communicate(timeout=120)
+            complained = Path(errors.name).read_text(encoding="utf-8")
+        return subprocess.CompletedProcess(work, process.wait(), said, complained)
+
+    def _fork(self, program: Program, words: Sequence[str]) -> "Work":
+        process = Forked(program, words, cwd=ROOT, env=self.environment, errors=self._errors)
+        return Work(process, self._errors)
 
     def start_command(self, command: list[str]) -> "Work":
         """Start any command on this installation."""
-        errors = self.folder / "stderr.txt"
         process = subprocess.Popen(
             command,
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors.open("ab"),
+            stderr=self._errors.open("ab"),
             text=True,
         )
-        return Work(process, errors)
+        return Work(process, self._errors)
 
     def recover(self) -> None:
         """Let another process finish what a killed one left, as soon as its leases have run out."""
@@ -77,7 +102,7 @@ class Register:
 class Work:
     """One running process."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Forked
     errors: Path
 
     def wait_ready(self) -> None:

@@ -1,13 +1,11 @@
 """Servers under attack: `elicense serve` as it is run in production, or a broken twin of it, and their busy callers."""
 
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import httpx
 
@@ -23,7 +21,6 @@ from tests.installation import (
     test_settings,
 )
 
-COMMAND = Path(sys.executable).with_name("elicense")
 SECONDS_TO_SERVE = 60.0
 MANY = 1_000_000
 
@@ -65,8 +62,7 @@ def start_server(register: Register, *, twin: str | None = None) -> Server:
     port = free_port()
     if twin is not None:
         return Server(port, register.start("serve", "--port", port, "--twin", twin))
-    command = [str(COMMAND), "serve", "--data-dir", str(register.folder)]
-    return Server(port, register.start_command([*command, "--host", "127.0.0.1", "--port", str(port)]))
+    return Server(port, register.start_elicense("serve", "--host", "127.0.0.1", "--port", port))
 
 
 def wait_until_it_serves(server: Server) -> None:

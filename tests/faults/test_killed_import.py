@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -26,9 +24,7 @@ SHORT_MAPPING = "".join(
 
 
 def _command(csv: Path, mapping: Path) -> list[str]:
-    elicense = shutil.which("elicense", path=str(Path(sys.executable).parent))
-    assert elicense is not None
-    command = [elicense, "import", str(csv), "--authority", AUTHORITY, "--type", BUSINESS_LICENSE]
+    command = ["import", str(csv), "--authority", AUTHORITY, "--type", BUSINESS_LICENSE]
     return [*command, "--map", str(mapping), "--json"]
 
 
@@ -47,13 +43,13 @@ def _kill_one_import(register: Register, *, round_: int) -> None:
     csv.write_text(file.text, encoding="utf-8")
     mapping.write_text(SHORT_MAPPING, encoding="utf-8")
     before = asyncio.run(_numbers_held(register.database_url))
-    killed = register.start_command(_command(csv, mapping))
+    killed = register.start_elicense(*_command(csv, mapping))
     while asyncio.run(_numbers_held(register.database_url)) == before and killed.process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.4 * (jitter() - 0.5))  # somewhere between the first promise and the last license
     killed.kill()
     register.recover()
-    again = register.start_command(_command(csv, mapping))
+    again = register.start_elicense(*_command(csv, mapping))
     output, _ = again.process.communicate(timeout=300)
     assert again.process.returncode == 1, again.said_wrong()  # some rows of such a register are refused
     summary = json.loads(output.splitlines()[-1])
@@ -77,17 +73,17 @@ def test_a_killed_import_of_changed_rows_amends_each_license_once(register: Regi
     csv, mapping = register.folder / "register.csv", register.folder / "map.toml"
     mapping.write_text(SHORT_MAPPING, encoding="utf-8")
     csv.write_text(file.text, encoding="utf-8")
-    first = register.start_command(_command(csv, mapping))
+    first = register.start_elicense(*_command(csv, mapping))
     first.process.communicate(timeout=300)
     csv.write_text(file.text.replace("(演示)有限公司", "(更名)有限公司"), encoding="utf-8")
     before = asyncio.run(_versions_held(register.database_url))
-    killed = register.start_command(_command(csv, mapping))
+    killed = register.start_elicense(*_command(csv, mapping))
     while asyncio.run(_versions_held(register.database_url)) == before and killed.process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.4 * (jitter() - 0.5))
     killed.kill()
     register.recover()
-    again = register.start_command(_command(csv, mapping))
+    again = register.start_elicense(*_command(csv, mapping))
     output, _ = again.process.communicate(timeout=300)
     assert again.process.returncode == 1, again.said_wrong()
     summary = json.loads(output.splitlines()[-1])

@@ -1,7 +1,5 @@
 """A clock that is wrong at the start or moved while running: separate processes, and nothing signed under it."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -9,24 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.register import ROOT, Register, Work
+from tests.faults.register import Register, Work
 from tests.faults.signed import Signed, signed_rows
 
 HOUR, YEAR = 3600, 365 * 86400
 TOLERANCE = timedelta(seconds=120)
-
-
-def elicense(register: Register, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command on a register."""
-    return subprocess.run(
-        [sys.executable, "-m", "elicense.cli", *words, "--data-dir", str(register.folder)],
-        cwd=ROOT,
-        env=register.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def outside_tolerance(rows: Iterable[Signed]) -> list[Signed]:
@@ -110,12 +95,12 @@ def test_a_clock_set_right_is_accepted_by_command_and_a_running_process_goes_on(
     work.wait_for("signed")
     ahead.unlink()  # it began ten minutes ahead, and now somebody sets the clock right
     work.wait_for("refused unavailable clock_unreliable")
-    found = elicense(register, "doctor")
+    found = register.run_elicense("doctor")
     assert found.returncode == 1
     assert "clock_behind" in found.stdout and "--accept-time" in found.stdout
-    accepted = elicense(register, "doctor", "--accept-time")
+    accepted = register.run_elicense("doctor", "--accept-time")
     assert "已接受时间 time accepted" in accepted.stdout, accepted.stderr
     assert "clock_behind" not in accepted.stdout
     work.wait_for("signed")
     stopped(work, stop)
-    assert "[clock_" not in elicense(register, "doctor").stdout
+    assert "[clock_" not in register.run_elicense("doctor").stdout

@@ -1,8 +1,6 @@
 """A killed service, an older backup put back: nothing is signed until the loss is accepted, nothing is used twice."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from typing import NamedTuple
 
@@ -11,7 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.backups import Backups
 from tests.faults.checker import check_register_now
-from tests.faults.register import ROOT, Register
+from tests.faults.register import Register
 from tests.faults.signed import Signed, signed_rows
 
 
@@ -47,18 +45,6 @@ def given_out(database_url: str) -> Given:
             await engine.dispose()
 
     return asyncio.run(read())
-
-
-def elicense(register: Register, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "elicense.cli", *words, "--data-dir", str(register.folder)],
-        cwd=ROOT,
-        env=register.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def _work_then_kill(register: Register, *, prefix: str, licenses: int) -> None:
@@ -116,12 +102,12 @@ def test_a_restored_backup_signs_nothing_until_the_loss_is_accepted_and_then_use
     _, lost = _lose(register, backups)
     assert _signed_by_a_restored_service(register) == set()
 
-    doctor = elicense(register, "doctor")
+    doctor = register.run_elicense("doctor")
     assert (doctor.returncode, "rollback_detected" in doctor.stdout) == (1, True)
-    shown = elicense(register, "recover")
+    shown = register.run_elicense("recover")
     assert shown.returncode == 1
     assert "freshness statement: is " in shown.stdout and "状态列表版本" in shown.stdout
-    refused = elicense(register, "clients", "create", "x", "--kind", "bank")
+    refused = register.run_elicense("clients", "create", "x", "--kind", "bank")
     assert (refused.returncode, "rollback_detected" in refused.stderr) == (4, True)
 
     # A process that is already up goes on by itself once the loss is accepted.
@@ -129,13 +115,13 @@ def test_a_restored_backup_signs_nothing_until_the_loss_is_accepted_and_then_use
     work = register.start("work", "--stop", stop, "--prefix", "D-")
     work.wait_ready()
     work.wait_for("refused read_only rollback_detected")
-    accepted = elicense(register, "recover", "--accept-loss")
+    accepted = register.run_elicense("recover", "--accept-loss")
     assert accepted.returncode == 1, accepted.stdout + accepted.stderr
     assert "keys publish-trust-list" in accepted.stdout, (
         "the log that was signed longer needs its next origin"
     )
     work.wait_for("signed")
-    published = elicense(register, "keys", "publish-trust-list")
+    published = register.run_elicense("keys", "publish-trust-list")
     assert published.returncode == 0, published.stdout + published.stderr
     work.wait_for("signed")
     _wait_for_checkpoint(register, of="/log/2:")
@@ -146,7 +132,7 @@ def test_a_restored_backup_signs_nothing_until_the_loss_is_accepted_and_then_use
     given = given_out(register.database_url)
     for new, old in zip(given, lost, strict=True):
         assert new.isdisjoint(old)
-    assert elicense(register, "recover").returncode == 0
+    assert register.run_elicense("recover").returncode == 0
     register.recover()
     assert check_register_now(register.database_url) == []
 
