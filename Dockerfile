@@ -21,7 +21,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 FROM python:3.11-slim
 RUN groupadd --gid 10001 elicense \
     && useradd --uid 10001 --gid elicense --no-create-home --home-dir /var/lib/elicense --shell /usr/sbin/nologin elicense \
-    && install --directory --owner=elicense --group=elicense --mode=0700 /var/lib/elicense /var/lib/elicense/keys /var/lib/elicense/root
+    && install --directory --owner=elicense --group=elicense --mode=0700 /var/lib/elicense /var/lib/elicense/data /var/lib/elicense/keys /var/lib/elicense/root
 COPY --from=build /opt/elicense /opt/elicense
 ENV PATH=/opt/elicense/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -1,13 +1,24 @@
-"""Measurements of one process, in Prometheus' text form."""
+"""Measurements of the serving processes, in Prometheus' text form.
 
-from collections.abc import MutableMapping
+Several processes behind one port are asked in turns. They keep their measurements in files of one folder, so that
+whichever is asked answers for all: a counter that went back with every second look would make each rate wrong.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Metrics", "measured_together"]
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that tells the library to keep measurements in files; it reads it once, when it is imported."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -45,5 +56,22 @@ class Metrics:
         cell[1].observe(seconds)
 
     def render(self) -> bytes:
-        """Return all series as text."""
-        return generate_latest(self._registry)
+        """Return all series as text: those of all processes that are measured together."""
+        folder = os.environ.get(_FOLDER)
+        if folder is None:
+            return generate_latest(self._registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)
+
+
+@contextmanager
+def measured_together() -> Iterator[None]:
+    """Let the processes started within this block be measured together; their measurements end with it."""
+    folder = tempfile.mkdtemp(prefix="elicense-metrics-")
+    os.environ[_FOLDER] = folder
+    try:
+        yield
+    finally:
+        del os.environ[_FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)

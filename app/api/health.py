@@ -36,7 +36,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def get_metrics(request: Request) -> Response:
-    """Answer this process's measurements to whoever has the metrics token; without one set, nothing is here."""
+    """Answer the measurements of all processes to whoever has the metrics token; without one set, nothing is here."""
     token: str | None = request.app.state.metrics_token
     if token is None:
         raise NotFound
@@ -66,7 +66,10 @@ routes.add(
     "/metrics",
     get_metrics,
     summary="运行指标 · Metrics",
-    description="Prometheus text of this process. Needs the metrics token of the settings; 404 without one set.",
+    description=(
+        "Prometheus text, of all processes of one `serve` together. Needs the metrics token of the settings; 404 "
+        "without one set."
+    ),
     answer="text/plain",
     problems=("not_found", "unauthenticated"),
 )

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import signal
+from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
@@ -25,6 +26,7 @@ from app.cli.common import (
 from app.domain.errors import DomainError
 from app.listening import listening
 from app.main import create_application
+from app.metrics import measured_together
 from app.services.container import Services
 from app.services.diagnosis import Finding, diagnose
 from app.services.key_diagnosis import diagnose_keys, diagnose_private_keys
@@ -62,7 +64,9 @@ def serve(arguments: argparse.Namespace) -> int:
         # Worker processes are started anew and read their settings from the environment.
         os.environ["ELICENSE_DATA_DIR"] = str(settings.data_dir)
         os.environ["ELICENSE_ENV"] = settings.environment
-        uvicorn.run("app.cli.processes:application", factory=True, **server_options(settings))
+        several = settings.workers > 1 and settings.metrics_token is not None
+        with measured_together() if several else nullcontext():
+            uvicorn.run("app.cli.processes:application", factory=True, **server_options(settings))
         return DONE
 
     return guarded(command)
