@@ -12,6 +12,7 @@ from tests.databases import (
     postgresql_server,
     postgresql_template,
     sqlite_template,
+    statements,
     store,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "postgresql_server",
     "postgresql_template",
     "sqlite_template",
+    "statements",
     "store",
 ]
 

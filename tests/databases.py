@@ -17,7 +17,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -168,3 +168,21 @@ async def another_store(database_url: str) -> AsyncIterator[SqlStore]:
     opened = open_store(database_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, object]]]:
+    """Record every statement that reaches a driver through SQLAlchemy, with its parameters.
+
+    Those that `adapters/db/direct.py` hands to PostgreSQL's driver itself are not among them.
+    """
+    seen: list[tuple[str, object]] = []
+
+    def record(
+        _connection: object, _cursor: object, statement: str, parameters: object, *_rest: object
+    ) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", record)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", record)

@@ -1,11 +1,10 @@
 """Questions asked at every verification are answered from an index, whatever the number of licenses."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
 
 from app.adapters.db import SqlStore
 from app.domain.events import LogName
@@ -116,21 +115,6 @@ QUESTIONS: dict[str, Question] = {
     "leaf of a receipt": lambda unit: unit.transparency_log.leaf("x"),
     "idempotency sweep": lambda unit: unit.idempotency.sweep(now=NOON),
 }
-
-
-@pytest.fixture
-def statements() -> Iterator[list[tuple[str, object]]]:
-    """Record every statement that reaches a driver, with its parameters."""
-    seen: list[tuple[str, object]] = []
-
-    def record(
-        _connection: object, _cursor: object, statement: str, parameters: object, *_rest: object
-    ) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", record)
-    yield seen
-    event.remove(Engine, "before_cursor_execute", record)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -1,6 +1,7 @@
 """Further versions, what their promises hold, and successions, as both databases keep them."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -96,6 +97,27 @@ async def test_a_further_version_is_current_and_the_one_before_superseded(store:
         assert (await unit.licenses.snapshots([before.id, "unknown"])).keys() == {before.id}
 
     await store.read(read)
+
+
+async def test_earlier_versions_are_found_at_once_and_without_their_files(
+    store: SqlStore, statements: list[tuple[str, object]]
+) -> None:
+    before = [await stored(store, f"N-{n}", index=2 * n) for n in range(20)]
+    for n, license_ in enumerate(before):
+        assert await add_version(store, license_, index=2 * n + 1)
+    names = [license_.identifier for license_ in before]
+
+    async def asked(some: Sequence[str]) -> Sequence[str]:
+        del statements[:]
+        found = await store.read(lambda unit: unit.licenses.by_identifiers(some))
+        assert {name: (found[name][0].license, found[name][1].version) for name in some} == {
+            license_.identifier: (next_of(license_), "001") for license_ in before[: len(some)]
+        }
+        return [sql for sql, _ in statements]
+
+    one, all_ = await asked(names[:1]), await asked(names)
+    assert len(all_) == len(one)
+    assert not any("credential" in sql for sql in all_)
 
 
 @pytest.mark.parametrize("expected", [{"row_version": 2}, {"state": State.SUSPENDED}])

@@ -57,6 +57,7 @@ _GET_ALL_NAMED: Final = {
     dialect: _FOUND_NAMED.where(among(license_versions.c.identifier, "wanted", dialect))
     for dialect in DIALECTS
 }
+_FOUND_ALL: Final = {dialect: _FOUND.where(among(licenses.c.id, "wanted", dialect)) for dialect in DIALECTS}
 _ENDED_LAST: Final = case((licenses.c.state.in_([state.value for state in ENDED]), 1), else_=0)
 _LIVE_FIRST: Final = (
     _SNAPSHOT.where(licenses.c.type_code == bindparam("wanted_type"))
@@ -124,15 +125,19 @@ class SqlLicenses:
     ) -> Mapping[str, tuple[FoundLicense, IssuedVersion]]:
         """Answer many as `by_identifier` does, without credentials; those that name nothing are left out."""
         found: dict[str, tuple[FoundLicense, IssuedVersion]] = {}
+        earlier: list[IssuedVersion] = []
         for start in range(0, len(identifiers), _KEYS_PER_QUERY):
             some = {"wanted": identifiers[start : start + _KEYS_PER_QUERY]}
             for row in await self._session.named_rows(_GET_ALL_NAMED[self._session.dialect], some):
                 license, version = license_from_row(row), issued_version_from_row(row)
-                current: FoundLicense | None = _new_found(license=license, version=version)
-                if license.version != version.version:
-                    current = await self.snapshot(license.id)
-                if current is not None:
-                    found[version.identifier] = (current, version)
+                if license.version == version.version:
+                    found[version.identifier] = (_new_found(license=license, version=version), version)
+                else:
+                    earlier.append(version)
+        current = await self._found(sorted({version.license_id for version in earlier}))
+        for version in earlier:
+            if version.license_id in current:
+                found[version.identifier] = (current[version.license_id], version)
         return found
 
     async def find(
@@ -358,6 +363,17 @@ class SqlLicenses:
             license_history.insert(), history_values(entry, row_version=license.row_version)
         )
         return True
+
+    async def _found(self, license_ids: Sequence[str]) -> Mapping[str, FoundLicense]:
+        """Return many as `snapshots` does, without credentials."""
+        found: dict[str, FoundLicense] = {}
+        for start in range(0, len(license_ids), _KEYS_PER_QUERY):
+            some = {"wanted": license_ids[start : start + _KEYS_PER_QUERY]}
+            for row in await self._session.named_rows(_FOUND_ALL[self._session.dialect], some):
+                found[row.id] = _new_found(
+                    license=license_from_row(row), version=issued_version_from_row(row)
+                )
+        return found
 
     async def _page(
         self, statement: Select[Any], where: LicenseFilter, *, cursor: str | None, limit: int
