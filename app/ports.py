@@ -39,6 +39,7 @@ from app.domain.publication import (
     ServiceKey,
     SignedDocument,
     StatusListRow,
+    StatusListVersion,
 )
 from app.domain.scheduled_change import ChangeStatus, ScheduledChange
 from app.domain.succession import Succession
@@ -312,7 +313,10 @@ class StatusRepository(Protocol):
         """Return the digest (hex) of the served version without reading it, None before the first."""
         ...
 
-    async def all_served(self) -> Sequence[PublishedStatusList]: ...
+    async def all_served(self) -> Sequence[StatusListVersion]:
+        """Return which version of every list is served, by list id, without reading the tokens."""
+        ...
+
     async def versions(self, wanted: Mapping[str, int]) -> Sequence[PublishedStatusList]:
         """Return one published version of each list, by URI and `seq`, in the order of `all_served`; none unknown."""
         ...

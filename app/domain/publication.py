@@ -45,17 +45,23 @@ class StatusListRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedStatusList:
-    """One published version: the token as served and what readers check."""
+class StatusListVersion:
+    """What names one published version and says how old it is, without its token, which has up to megabytes."""
 
     list_id: str
     uri: str
     seq: int
     event_seq: int
-    token: str
     sha256: str
     issued_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedStatusList(StatusListVersion):
+    """One published version: the token as served and what readers check."""
+
+    token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Final
 from app.domain.directory import Directory
 from app.domain.publication import (
     DocumentKind,
-    PublishedStatusList,
     ServiceKey,
     SignedDocument,
     StatusListRow,
+    StatusListVersion,
 )
 from app.domain.standing import Standing
 from app.ports import Clock, Store, UnitOfWork
@@ -42,7 +42,7 @@ class _Facts:
     trust_list: SignedDocument | None
     freshness: SignedDocument | None
     lists: Sequence[StatusListRow]
-    served: Sequence[PublishedStatusList]
+    served: Sequence[StatusListVersion]
     overdue: bool
 
 

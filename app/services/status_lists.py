@@ -155,7 +155,7 @@ class StatusListService:
         ]
 
     async def _find_old(self, unit: UnitOfWork) -> frozenset[str]:
-        """Look for lists to be signed again, once a minute: that reads whole lists, and nothing is urgent about it."""
+        """Look for lists to be signed again, once a minute: nothing is urgent about it."""
         now = self._signing_clock.signing_time()
         if self._looked_at is not None and abs(now - self._looked_at) < LOOK_FOR_OLD_EVERY:
             return frozenset()

@@ -11,7 +11,7 @@ from app.adapters.db.session import Session, flat_values
 from app.adapters.db.tables import status_entries, status_list_versions, status_lists, status_marks
 from app.domain.errors import ConcurrentChange
 from app.domain.ids import new_id
-from app.domain.publication import ListSpan, PublishedStatusList, StatusListRow
+from app.domain.publication import ListSpan, PublishedStatusList, StatusListRow, StatusListVersion
 
 _VALID: Final = 0
 _KEYS_PER_STATEMENT: Final = 1000
@@ -31,6 +31,10 @@ _SERVED: Final[Select[Any]] = select(*status_list_versions.columns).join(
         status_lists.c.id == status_list_versions.c.list_id, status_lists.c.seq == status_list_versions.c.seq
     ),
 )
+# Read with every publication, under the lock of the lists it swaps: their tokens are nearly all of the rows.
+_ALL_SERVED: Final = _SERVED.with_only_columns(
+    *(column for column in status_list_versions.columns if column.name != "token"), maintain_column_froms=True
+).order_by(status_lists.c.id)
 
 
 class SqlStatusLists:
@@ -157,10 +161,10 @@ class SqlStatusLists:
         found: str | None = await self._session.scalar(statement.where(status_lists.c.id == list_id))
         return found
 
-    async def all_served(self) -> Sequence[PublishedStatusList]:
-        """Return the served version of every list that has one, by list id."""
-        rows = await self._session.rows(_SERVED.order_by(status_lists.c.id))
-        return [PublishedStatusList(**row._mapping) for row in rows]
+    async def all_served(self) -> Sequence[StatusListVersion]:
+        """Return which version is served of every list that has one, by list id, without reading the tokens."""
+        rows = await self._session.rows(_ALL_SERVED)
+        return [StatusListVersion(**row._mapping) for row in rows]
 
     async def versions(self, wanted: Mapping[str, int]) -> Sequence[PublishedStatusList]:
         """Return one published version of each list, by URI and `seq`, in the order of `all_served`; none unknown."""
