@@ -24,10 +24,10 @@ class CredentialService:
         async def work(unit: UnitOfWork) -> str:
             license = await read_own(unit, license_id, caller)
             wanted = version if version is not None else license.version
-            for held in await unit.licenses.versions(license_id):
-                if held.version == wanted:
-                    return held.credential
-            raise NotFound("version of this license")
+            held = await unit.licenses.version(license_id, wanted)
+            if held is None:
+                raise NotFound("version of this license")
+            return held.credential
 
         return await self._store.read(work)
 

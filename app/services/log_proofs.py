@@ -108,8 +108,7 @@ class LogProofService:
         async def work(unit: UnitOfWork) -> ProvenCredential:
             license = await read_own(unit, license_id, caller)
             wanted = version if version is not None else license.version
-            versions = await unit.licenses.versions(license_id)
-            held = next((one for one in versions if one.version == wanted), None)
+            held = await unit.licenses.version(license_id, wanted)
             if held is None:
                 raise NotFound("version of this license")
             leaf = await unit.transparency_log.leaf_of(held.identifier, kind=EntryKind.ISSUANCE)

@@ -276,6 +276,21 @@ async def test_versions_end_with_999_by_name(database_url: str, tmp_path: Path) 
         assert len(await versions_of(installation, license.id)) == 1
 
 
+async def test_a_file_is_handed_out_without_reading_those_of_other_versions(
+    database_url: str, tmp_path: Path, statements: list[tuple[str, object]]
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        await amend(installation, license.id)
+        await installation.services.log_sequencer.run()
+        caller = await installation.caller("authority")
+        del statements[:]
+        await installation.services.credentials.get(license.id, version="001", caller=caller)
+        await installation.services.log_proofs.of_credential(license.id, version="001", caller=caller)
+        reading = [values for sql, values in statements if "license_versions.credential" in sql]
+        assert reading and all(isinstance(values, tuple) and "001" in values for values in reading)
+
+
 async def test_a_holder_gets_the_new_file_and_keeps_the_old_one(database_url: str, tmp_path: Path) -> None:
     async with open_installation(database_url, tmp_path) as installation:
         license = await installation.issue()

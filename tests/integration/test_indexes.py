@@ -29,6 +29,7 @@ QUESTIONS: dict[str, Question] = {
     "license by holder": lambda unit: unit.licenses.find(holder_code="x", type_code=TYPE_CODE),
     "license by former holder": lambda unit: unit.licenses.find_by_former_holder("x", type_code=TYPE_CODE),
     "licenses by numbers": lambda unit: unit.licenses.by_numbers(type_code=TYPE_CODE, numbers=["x", "y"]),
+    "version": lambda unit: unit.licenses.version("x", "001"),
     "versions": lambda unit: unit.licenses.versions("x"),
     "history": lambda unit: unit.licenses.history("x"),
     "page of an authority": lambda unit: unit.licenses.page(

@@ -89,6 +89,9 @@ async def test_a_further_version_is_current_and_the_one_before_superseded(store:
         old, new = await unit.licenses.versions(before.id)
         assert old == replace(make_version(before, index=0), state=State.SUPERSEDED)
         assert new == make_version(after, index=1)
+        assert [await unit.licenses.version(before.id, one) for one in ("001", "002")] == [old, new]
+        assert await unit.licenses.version(before.id, "003") is None
+        assert await unit.licenses.version("unknown", "001") is None
         assert [entry.action for entry in await unit.licenses.history(before.id)] == ["issue", "amend"]
         for identifier, version in ((before.identifier, "001"), (after.identifier, "002")):
             found = await unit.licenses.by_identifier(identifier)

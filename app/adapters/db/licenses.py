@@ -49,6 +49,10 @@ _RECOGNIZED = [column for column in _VERSION if column.name != "v_credential"]
 _FOUND: Final[Select[Any]] = select(*licenses.columns, *_RECOGNIZED).join(license_versions, _IS_CURRENT)
 _GET: Final = select(licenses).where(licenses.c.id == bindparam("wanted"))
 _GET_SNAPSHOT: Final = _SNAPSHOT.where(licenses.c.id == bindparam("wanted"))
+_GET_VERSION: Final = select(*_VERSION).where(
+    license_versions.c.license_id == bindparam("wanted"),
+    license_versions.c.version == bindparam("wanted_version"),
+)
 _NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(license_versions, _OF_LICENSE)
 _FOUND_NAMED: Final[Select[Any]] = select(*licenses.columns, *_RECOGNIZED).join(license_versions, _OF_LICENSE)
 _GET_NAMED: Final = _NAMED.where(license_versions.c.identifier == bindparam("wanted"))
@@ -204,6 +208,11 @@ class SqlLicenses:
             .group_by(licenses.c.authority_code)
         )
         return {row.authority_code: row.live for row in await self._session.rows(statement)}
+
+    async def version(self, license_id: str, version: str) -> LicenseVersion | None:
+        """Return one version of a license, current or not."""
+        row = await self._session.row(_GET_VERSION, {"wanted": license_id, "wanted_version": version})
+        return None if row is None else version_from_row(row)
 
     async def versions(self, license_id: str) -> Sequence[LicenseVersion]:
         """Return every version of a license, the first first."""
