@@ -60,8 +60,8 @@ class OAuthRepository(Protocol):
         """Mark an assertion as used; False when it was used before."""
         ...
 
-    async def sweep(self, *, now: datetime) -> int:
-        """Delete tokens and used assertions past their end; return how many."""
+    async def sweep(self, *, now: datetime, limit: int) -> int:
+        """Delete up to `limit` tokens and used assertions past their end; return how many."""
         ...
 
 

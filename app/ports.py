@@ -440,8 +440,8 @@ class IdempotencyRepository(Protocol):
         ...
 
     async def remove(self, row_id: str) -> None: ...
-    async def sweep(self, *, now: datetime) -> int:
-        """Delete finished rows past their end; return how many."""
+    async def sweep(self, *, now: datetime, limit: int) -> int:
+        """Delete up to `limit` finished rows past their end; return how many."""
         ...
 
 
@@ -523,8 +523,11 @@ class GuessingRepository(Protocol):
     async def alarms(
         self, *, authority_code: str, cursor: str | None, limit: int
     ) -> tuple[Sequence[GuessingAlarm], str | None]: ...
-    async def sweep(self, *, now: datetime, before: datetime) -> int:
-        """Delete counts whose window began by `before` and whose budget is not lowered; return how many."""
+    async def sweep(self, *, now: datetime, before: datetime, limit: int) -> int:
+        """Delete up to `limit` counts whose window began by `before` and whose budget is not lowered.
+
+        Returns how many.
+        """
         ...
 
 
@@ -539,7 +542,9 @@ class PresentationNonceRepository(Protocol):
         """Return by whom a client's nonces (digests) were used; those nobody used are left out."""
         ...
 
-    async def sweep(self, *, before: datetime) -> int: ...
+    async def sweep(self, *, before: datetime, limit: int) -> int:
+        """Forget up to `limit` nonces used before a moment; return how many."""
+        ...
 
 
 class PolicyRepository(Protocol):

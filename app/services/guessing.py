@@ -16,6 +16,7 @@ from app.domain.ids import new_id
 from app.ports import Clock, Store, UnitOfWork
 from app.services.guesses_in_flight import GuessesInFlight
 from app.services.journal_rows import make_audit
+from app.services.sweeping import sweep_all
 
 log = structlog.get_logger()
 
@@ -130,12 +131,11 @@ class GuessingService:
 
     async def sweep(self) -> int:
         """Delete counts that say nothing any more; return how many."""
-
-        async def work(unit: UnitOfWork) -> int:
-            now = self._clock.now()
-            return await unit.guessing.sweep(now=now, before=now - self._terms.window)
-
-        return await self._store.write(work)
+        now = self._clock.now()
+        before = now - self._terms.window
+        return await sweep_all(
+            self._store, lambda unit, limit: unit.guessing.sweep(now=now, before=before, limit=limit)
+        )
 
     async def alarms(
         self, *, caller: Caller, cursor: str | None, limit: int

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.ids import new_id
 from app.ports import Clock, IdempotencyRow, IdempotentCall, Store, StoredAnswer, UnitOfWork
+from app.services.sweeping import sweep_all
 
 KEPT = timedelta(hours=24)
 KEPT_VERIFICATION = timedelta(minutes=10)
@@ -126,8 +127,5 @@ class IdempotencyService:
 
     async def sweep(self) -> int:
         """Delete answers past their end; return how many."""
-
-        async def work(unit: UnitOfWork) -> int:
-            return await unit.idempotency.sweep(now=self._clock.now())
-
-        return await self._store.write(work)
+        now = self._clock.now()
+        return await sweep_all(self._store, lambda unit, limit: unit.idempotency.sweep(now=now, limit=limit))

@@ -26,6 +26,7 @@ from app.ports import Clock, Store, UnitOfWork
 from app.services.api_clients import ACCESS_MARK, ApiClientService
 from app.services.journal_rows import make_audit
 from app.services.once import Once, write_once
+from app.services.sweeping import sweep_all
 from elicense.encoding import JsonValue, parse_json_object, sha256_hex
 from elicense.jws import CompactJws, parse_compact
 from elicense.keys import PublicKey
@@ -216,7 +217,8 @@ class OAuthService:
 
     async def sweep(self) -> int:
         """Delete tokens and used assertions past their end; return how many."""
-        return await self._store.write(lambda unit: unit.oauth.sweep(now=self._clock.now()))
+        now = self._clock.now()
+        return await sweep_all(self._store, lambda unit, limit: unit.oauth.sweep(now=now, limit=limit))
 
     def metadata(self) -> dict[str, object]:
         """Return the authorization server's metadata (RFC 8414 §2)."""

@@ -18,6 +18,7 @@ from app.domain.verification import MalformedQuestion
 from app.ports import Clock, IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services import idempotency
 from app.services.answers import JSON
+from app.services.sweeping import sweep_all
 from app.services.verification_answers import AskedQuestion
 from elicense.encoding import dump_json
 
@@ -96,11 +97,9 @@ class PresentationNonceService:
     async def sweep(self) -> int:
         """Forget nonces used longer ago than they are remembered; return how many."""
         before = self._clock.now() - KEPT
-
-        async def work(unit: UnitOfWork) -> int:
-            return await unit.presentation_nonces.sweep(before=before)
-
-        return await self._store.write(work)
+        return await sweep_all(
+            self._store, lambda unit, limit: unit.presentation_nonces.sweep(before=before, limit=limit)
+        )
 
 
 def _user(call: IdempotentCall | None) -> str:

@@ -19,13 +19,13 @@ from app.domain.errors import DomainError
 from app.domain.ids import new_id
 from app.domain.request_log import LoggedRequest
 from app.ports import Clock, Store, UnitOfWork
+from app.services.sweeping import sweep_all
 
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 1.0
 _MOST_WAITING = 20_000
 _GROUP = 500
-_SWEEP = 5_000
 _METHODS = frozenset({"GET", "POST"})
 
 
@@ -110,12 +110,10 @@ class RequestLogService:
 
     async def sweep(self) -> int:
         """Delete entries older than the settings' number of days; return how many."""
-        before, swept = self._clock.now() - timedelta(days=self._days), 0
-        while True:
-            count = await self._store.write(lambda unit: unit.request_log.sweep(before=before, limit=_SWEEP))
-            swept += count
-            if count < _SWEEP:
-                return swept
+        before = self._clock.now() - timedelta(days=self._days)
+        return await sweep_all(
+            self._store, lambda unit, limit: unit.request_log.sweep(before=before, limit=limit)
+        )
 
 
 async def _write(unit: UnitOfWork, group: Sequence[tuple[LoggedRequest, str, str | None]]) -> None:

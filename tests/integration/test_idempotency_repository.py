@@ -114,7 +114,7 @@ async def test_sweeping_takes_finished_rows_past_their_end_only(store: SqlStore)
     over = replace(_row(replace(CALL, key="over")), answer=ANSWER, expires_at=NOON)
     for row in (replace(running, expires_at=NOON), kept, over):
         await _add(store, row)
-    assert await store.write(lambda unit: unit.idempotency.sweep(now=NOON)) == 1
+    assert await store.write(lambda unit: unit.idempotency.sweep(now=NOON, limit=5)) == 1
     assert await store.read(lambda unit: unit.idempotency.get(over.id)) is None
     assert await store.read(lambda unit: unit.idempotency.get(kept.id)) == kept
     assert await store.read(lambda unit: unit.idempotency.get(running.id)) is not None

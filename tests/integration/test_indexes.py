@@ -114,7 +114,7 @@ QUESTIONS: dict[str, Question] = {
     "anchored checkpoint": lambda unit: unit.transparency_log.first_anchored("x", above=3),
     "leaf of a license": lambda unit: unit.transparency_log.leaf_of("x", kind="issuance"),
     "leaf of a receipt": lambda unit: unit.transparency_log.leaf("x"),
-    "idempotency sweep": lambda unit: unit.idempotency.sweep(now=NOON),
+    "idempotency sweep": lambda unit: unit.idempotency.sweep(now=NOON, limit=5),
 }
 
 

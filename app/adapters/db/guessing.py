@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, bindparam, case, delete, func, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, literal, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor
 from app.adapters.db.session import DIALECTS, Session, among, flat_values
@@ -98,7 +98,11 @@ class SqlGuessing:
         page = [GuessingAlarm(**row._mapping) for row in rows[:limit]]
         return page, encode_cursor(_LISTING, page[-1].id) if len(rows) > limit else None
 
-    async def sweep(self, *, now: datetime, before: datetime) -> int:
-        """Delete rows whose window began by `before` and whose budget is not lowered any more; return how many."""
+    async def sweep(self, *, now: datetime, before: datetime, limit: int) -> int:
+        """Delete up to `limit` rows whose window began by `before` and whose budget is not lowered any more.
+
+        Returns how many.
+        """
         still = or_(_guess.lowered_until.is_(None), _guess.lowered_until <= now)
-        return await self._session.changed(delete(guesses).where(_guess.started_at <= before, still))
+        over = and_(_guess.started_at <= before, still)
+        return await self._session.delete_some(guesses, over, limit=limit)

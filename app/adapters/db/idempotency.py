@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, select, update
 
 from app.adapters.db.session import Session
 from app.adapters.db.tables import idempotency
@@ -81,12 +81,10 @@ class SqlIdempotency:
         """Forget a call; nothing happens when it is gone already."""
         await self._session.run(delete(idempotency).where(idempotency.c.id == row_id))
 
-    async def sweep(self, *, now: datetime) -> int:
-        """Delete finished rows past their end; return how many."""
-        finished = idempotency.c.answer_status.is_not(None)
-        return await self._session.changed(
-            delete(idempotency).where(finished, idempotency.c.expires_at <= now)
-        )
+    async def sweep(self, *, now: datetime, limit: int) -> int:
+        """Delete up to `limit` finished rows past their end; return how many."""
+        over = and_(idempotency.c.answer_status.is_not(None), idempotency.c.expires_at <= now)
+        return await self._session.delete_some(idempotency, over, limit=limit)
 
     async def _change(self, row_id: str, still: ColumnElement[bool], values: dict[str, Any]) -> None:
         statement = update(idempotency).where(idempotency.c.id == row_id, still).values(values)

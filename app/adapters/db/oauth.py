@@ -88,11 +88,13 @@ class SqlOAuth:
         statement = self._session.insert(used_assertions).values(values).on_conflict_do_nothing()
         return await self._session.changed(statement) == 1
 
-    async def sweep(self, *, now: datetime) -> int:
-        """Delete tokens and used assertions past their end; return how many."""
-        tokens = await self._session.changed(delete(access_tokens).where(access_tokens.c.expires_at < now))
-        used = delete(used_assertions).where(used_assertions.c.expires_at < now)
-        return tokens + await self._session.changed(used)
+    async def sweep(self, *, now: datetime, limit: int) -> int:
+        """Delete up to `limit` tokens and used assertions past their end; return how many."""
+        swept = 0
+        for table in (access_tokens, used_assertions):
+            over = table.c.expires_at < now
+            swept += await self._session.delete_some(table, over, limit=limit - swept)
+        return swept
 
 
 def _jwk(row: Row[Any]) -> ClientJwk:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from app.adapters.db.session import Session, flat_values
 from app.adapters.db.tables import presentation_nonces
@@ -36,8 +36,7 @@ class SqlPresentationNonces:
         )
         return {row.nonce_sha256: row.used_by for row in await self._session.rows(statement)}
 
-    async def sweep(self, *, before: datetime) -> int:
-        """Forget what was used before a moment; return how many."""
-        return await self._session.changed(
-            delete(presentation_nonces).where(presentation_nonces.c.used_at < before)
-        )
+    async def sweep(self, *, before: datetime, limit: int) -> int:
+        """Forget up to `limit` nonces used before a moment; return how many."""
+        over = presentation_nonces.c.used_at < before
+        return await self._session.delete_some(presentation_nonces, over, limit=limit)

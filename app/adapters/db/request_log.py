@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor, moment_of
 from app.adapters.db.session import Session, flat_values
@@ -48,10 +48,8 @@ class SqlRequestLog:
         for row in await self._session.rows(select(api_clients.c.id)):
             if swept >= limit:
                 break
-            own = columns.client_id == row.id
-            old = select(columns.at, columns.id).where(own, columns.at < before).limit(limit - swept)
-            chosen = tuple_(columns.at, columns.id).in_(old)
-            swept += await self._session.changed(delete(request_log).where(own, chosen))
+            old = and_(columns.client_id == row.id, columns.at < before)
+            swept += await self._session.delete_some(request_log, old, limit=limit - swept)
         return swept
 
     async def mark_used(

@@ -16,6 +16,9 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    delete,
+    select,
+    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -93,6 +96,14 @@ class Session:
     async def changed(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Execute an update or delete and return how many rows it met."""
         return (await self.run(statement, values)).rowcount
+
+    async def delete_some(self, table: Table, where: ColumnElement[bool], *, limit: int) -> int:
+        """Delete up to `limit` of the rows that a condition holds for, by their primary key; return how many."""
+        if limit <= 0:
+            return 0
+        key = table.primary_key.columns
+        chosen = select(*key).where(where).limit(limit)
+        return await self.changed(delete(table).where(tuple_(*key).in_(chosen)))
 
     async def insert_many(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of the same columns with one prepared statement (the driver's executemany); none of none."""
