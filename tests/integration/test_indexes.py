@@ -9,16 +9,26 @@ import pytest
 from app.adapters.db import SqlStore
 from app.domain.events import LogName
 from app.domain.license import LicenseFilter
+from app.domain.oauth import ClientJwk
 from app.domain.proposal import ProposalStatus
 from app.domain.publication import DocumentKind
 from app.domain.scheduled_change import ChangeStatus
 from app.ports import UnitOfWork
 from tests.builders import AUTHORITY_CODE, LIST_ID, NOON, TODAY, TYPE_CODE, minutes
+from tests.quota_clients import client
 
 # SQLite tells its plan without statistics, and so without millions of rows; the indexes are the same on PostgreSQL.
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
 Question = Callable[[UnitOfWork], Awaitable[object]]
+
+
+async def _end_a_key(unit: UnitOfWork) -> None:
+    owner = client()
+    await unit.api_clients.add(owner)
+    await unit.oauth.add_jwk(ClientJwk(client_id=owner.id, kid="k", jwk={}, created_at=NOON))
+    assert await unit.oauth.end_jwk(owner.id, "k", at=NOON)
+
 
 QUESTIONS: dict[str, Question] = {
     "license by id": lambda unit: unit.licenses.snapshot("x"),
@@ -114,6 +124,10 @@ QUESTIONS: dict[str, Question] = {
     "anchored checkpoint": lambda unit: unit.transparency_log.first_anchored("x", above=3),
     "leaf of a license": lambda unit: unit.transparency_log.leaf_of("x", kind="issuance"),
     "leaf of a receipt": lambda unit: unit.transparency_log.leaf("x"),
+    "guesses sweep": lambda unit: unit.guessing.sweep(now=NOON, before=NOON, limit=5),
+    "access tokens sweep": lambda unit: unit.oauth.sweep(now=NOON, limit=5),
+    "used nonces sweep": lambda unit: unit.presentation_nonces.sweep(before=NOON, limit=5),
+    "tokens of an ended key": _end_a_key,
     "idempotency sweep": lambda unit: unit.idempotency.sweep(now=NOON, limit=5),
 }
 

@@ -63,6 +63,7 @@ access_tokens = Table(
     PrimaryKeyConstraint("handle", name="pk_access_tokens"),
     ForeignKeyConstraint(["client_id"], ["api_clients.id"], name="fk_access_tokens_client"),
     Index("ix_access_tokens_expires", "expires_at"),
+    Index("ix_access_tokens_client", "client_id", "kid"),
 )
 
 used_assertions = Table(

@@ -432,6 +432,7 @@ guesses = Table(
     PrimaryKeyConstraint("client_id", "subject", name="pk_guesses"),
     Index("ix_guesses_subject", "subject"),
     Index("ix_guesses_client_wrong", "client_id", "wrong"),
+    Index("ix_guesses_started", "started_at"),
 )
 
 guessing_alarms = Table(
