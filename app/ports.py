@@ -410,7 +410,6 @@ class IdempotencyRow:
     call: IdempotentCall
     started_at: datetime
     expires_at: datetime
-    lease_until: datetime
     answer: StoredAnswer | None
     bound_to: tuple[tuple[str, int], ...] = ()
 
@@ -422,7 +421,6 @@ class IdempotencyRepository(Protocol):
         """Find by client, method, path and key (whatever the body)."""
         ...
 
-    async def get(self, row_id: str) -> IdempotencyRow | None: ...
     async def add(self, row: IdempotencyRow) -> None:
         """Reserve. Raises ConcurrentChange when another call holds the key."""
         ...
@@ -435,10 +433,6 @@ class IdempotencyRepository(Protocol):
         expires_at: datetime,
         bound_to: Sequence[tuple[str, int]] = (),
     ) -> None: ...
-    async def extend(self, row_id: str, *, lease_until: datetime, expected_lease: datetime) -> None:
-        """Take over a call whose lease ran out. Raises ConcurrentChange when somebody else did."""
-        ...
-
     async def remove(self, row_id: str) -> None: ...
     async def sweep(self, *, now: datetime, limit: int) -> int:
         """Delete up to `limit` finished rows past their end; return how many."""

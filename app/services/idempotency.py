@@ -14,7 +14,6 @@ from app.services.sweeping import sweep_all
 
 KEPT = timedelta(hours=24)
 KEPT_VERIFICATION = timedelta(minutes=10)
-LEASE = timedelta(seconds=30)
 
 _VERIFICATIONS = "/v1/verifications"
 
@@ -57,7 +56,6 @@ async def begin(unit: UnitOfWork, call: IdempotentCall, *, now: datetime) -> str
         call=call,
         started_at=now,
         expires_at=now + kept_for(call),
-        lease_until=now + LEASE,
         answer=None,
     )
     await unit.idempotency.add(row)

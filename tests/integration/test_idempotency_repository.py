@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import SqlStore
 from app.domain.errors import ConcurrentChange
@@ -23,7 +25,6 @@ def _row(call: IdempotentCall = CALL) -> IdempotencyRow:
         call=call,
         started_at=NOON,
         expires_at=NOON + minutes(60),
-        lease_until=NOON + minutes(1),
         answer=None,
     )
 
@@ -35,7 +36,7 @@ async def _add(store: SqlStore, row: IdempotencyRow) -> None:
 async def test_a_running_call_is_found_whatever_its_body(store: SqlStore) -> None:
     row = _row()
     await _add(store, row)
-    assert await store.read(lambda unit: unit.idempotency.get(row.id)) == row
+    assert await store.read(lambda unit: unit.idempotency.find(row.call)) == row
     other_body = replace(CALL, body_sha256="cd" * 32)
     assert await store.read(lambda unit: unit.idempotency.find(other_body)) == row
     for other in (replace(CALL, key="k 2"), replace(CALL, client_id="d"), replace(CALL, path="/v1/x")):
@@ -45,7 +46,7 @@ async def test_a_running_call_is_found_whatever_its_body(store: SqlStore) -> Non
 async def test_a_row_stored_with_its_answer_comes_back_whole(store: SqlStore) -> None:
     row = replace(_row(), answer=ANSWER, bound_to=(("license-1", 3), ("license-2", 1)))
     await _add(store, row)
-    assert await store.read(lambda unit: unit.idempotency.get(row.id)) == row
+    assert await store.read(lambda unit: unit.idempotency.find(row.call)) == row
 
 
 async def test_a_held_key_is_refused_and_the_transaction_goes_on(store: SqlStore) -> None:
@@ -86,18 +87,21 @@ async def test_a_call_is_finished_once(store: SqlStore) -> None:
         await store.write(finish)
 
 
-async def test_a_lease_is_taken_over_by_one(store: SqlStore) -> None:
+async def test_a_call_of_the_version_before_is_found_with_the_lease_it_wrote(
+    store: SqlStore, database_url: str
+) -> None:
     row = _row()
     await _add(store, row)
-    until = NOON + minutes(5)
-
-    async def extend(unit: UnitOfWork) -> None:
-        await unit.idempotency.extend(row.id, lease_until=until, expected_lease=row.lease_until)
-
-    await store.write(extend)
-    with pytest.raises(ConcurrentChange):
-        await store.write(extend)
-    assert await store.read(lambda unit: unit.idempotency.get(row.id)) == replace(row, lease_until=until)
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        assert (await connection.execute(text("SELECT lease_until FROM idempotency"))).scalars().all() == [
+            None
+        ]
+        await connection.execute(
+            text("UPDATE idempotency SET lease_until = '2026-01-01T00:00:00.000000+00:00'")
+        )
+    await engine.dispose()
+    assert await store.read(lambda unit: unit.idempotency.find(CALL)) == row
 
 
 async def test_a_removed_call_may_be_made_again(store: SqlStore) -> None:
@@ -115,6 +119,6 @@ async def test_sweeping_takes_finished_rows_past_their_end_only(store: SqlStore)
     for row in (replace(running, expires_at=NOON), kept, over):
         await _add(store, row)
     assert await store.write(lambda unit: unit.idempotency.sweep(now=NOON, limit=5)) == 1
-    assert await store.read(lambda unit: unit.idempotency.get(over.id)) is None
-    assert await store.read(lambda unit: unit.idempotency.get(kept.id)) == kept
-    assert await store.read(lambda unit: unit.idempotency.get(running.id)) is not None
+    assert await store.read(lambda unit: unit.idempotency.find(over.call)) is None
+    assert await store.read(lambda unit: unit.idempotency.find(kept.call)) == kept
+    assert await store.read(lambda unit: unit.idempotency.find(running.call)) is not None

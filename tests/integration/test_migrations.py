@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from app.adapters.db.revisions import current_revision, expected_revision, scrip
 from app.adapters.db.tables import metadata
 from app.domain.authority import Area
 from app.domain.errors import DomainError
+from app.ports import IdempotentCall
 
 pytestmark = pytest.mark.anyio
 
@@ -123,13 +125,44 @@ def test_the_wheel_carries_the_scripts_where_the_program_looks_for_them(tmp_path
     assert scripts_folder(package) == package / "_migrations"
 
 
+def _upgrade_to_before(connection: Connection, revision: str) -> None:
+    """Bring an empty database to the revision that comes before another."""
+    config = _config()
+    config.attributes["connection"] = connection
+    before = ScriptDirectory.from_config(config).get_revision(revision).down_revision
+    assert isinstance(before, str)
+    command.upgrade(config, before)
+
+
+async def test_answers_of_before_are_repeated_after(empty_database_url: str) -> None:
+    def begin(connection: Connection) -> None:
+        _upgrade_to_before(connection, "0019")
+        connection.execute(
+            text(
+                "INSERT INTO idempotency (id, client_id, method, path, key, body_sha256, started_at, expires_at, "
+                "lease_until, answer_status, answer_headers, answer_body, bound_to) VALUES ('i', 'c', 'POST', '/x', "
+                "'k', 'ab', '2026-01-01T00:00:00.000000+00:00', '2026-01-02T00:00:00.000000+00:00', "
+                "'2026-01-01T00:00:30.000000+00:00', 201, '{}', :body, '[]')"
+            ),
+            {"body": b"\x00{}\xff"},
+        )
+
+    engine = create_async_engine(empty_database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(begin)
+    await engine.dispose()
+    await migrate(empty_database_url)
+    store = open_store(empty_database_url)
+    call = IdempotentCall(client_id="c", method="POST", path="/x", key="k", body_sha256="ab")
+    found = await store.read(lambda unit: unit.idempotency.find(call))
+    await store.close()
+    assert found is not None and found.answer is not None and found.answer.body == b"\x00{}\xff"
+    assert found.expires_at == datetime(2026, 1, 2, tzinfo=UTC)
+
+
 async def test_clients_of_before_are_on_a_plan_and_may_read_their_requests(empty_database_url: str) -> None:
     def begin(connection: Connection) -> None:
-        config = _config()
-        config.attributes["connection"] = connection
-        before = ScriptDirectory.from_config(config).get_revision("0013").down_revision
-        assert isinstance(before, str)
-        command.upgrade(config, before)
+        _upgrade_to_before(connection, "0013")
         for name, calls in (("usual", 2000), ("own", 77)):
             connection.execute(
                 text(

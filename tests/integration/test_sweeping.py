@@ -29,9 +29,7 @@ AFTER = LATER + minutes(60)
 def _answered(number: int) -> IdempotencyRow:
     call = IdempotentCall(client_id="c", method="POST", path="/x", key=f"k{number}", body_sha256="ab" * 32)
     answer = StoredAnswer(status=200, headers={}, body=b"")
-    return IdempotencyRow(
-        id=new_id(), call=call, started_at=NOON, expires_at=LATER, lease_until=NOON, answer=answer
-    )
+    return IdempotencyRow(id=new_id(), call=call, started_at=NOON, expires_at=LATER, answer=answer)
 
 
 def _token(number: int) -> AccessToken:

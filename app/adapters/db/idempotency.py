@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, select, update
+from sqlalchemy import Row, and_, delete, select, update
 
 from app.adapters.db.session import Session
 from app.adapters.db.tables import idempotency
 from app.domain.errors import ConcurrentChange
 from app.ports import IdempotencyRow, IdempotentCall, StoredAnswer
+
+# Without the lease, which nobody reads: the script that drops its column must not break this program while it runs.
+_COLUMNS = [column for column in idempotency.columns if column.name != "lease_until"]
 
 
 class SqlIdempotency:
@@ -22,18 +25,13 @@ class SqlIdempotency:
 
     async def find(self, call: IdempotentCall) -> IdempotencyRow | None:
         """Find by client, method, path and key, whatever the body, running or finished, expired or not."""
-        statement = select(idempotency).where(
+        statement = select(*_COLUMNS).where(
             idempotency.c.client_id == call.client_id,
             idempotency.c.method == call.method,
             idempotency.c.path == call.path,
             idempotency.c.key == call.key,
         )
         row = await self._session.row(statement)
-        return None if row is None else _row(row)
-
-    async def get(self, row_id: str) -> IdempotencyRow | None:
-        """Return one row by its id."""
-        row = await self._session.row(select(idempotency).where(idempotency.c.id == row_id))
         return None if row is None else _row(row)
 
     async def add(self, row: IdempotencyRow) -> None:
@@ -47,7 +45,6 @@ class SqlIdempotency:
             "body_sha256": row.call.body_sha256,
             "started_at": row.started_at,
             "expires_at": row.expires_at,
-            "lease_until": row.lease_until,
             "bound_to": [list(pair) for pair in row.bound_to],
             **_answer_values(row.answer),
         }
@@ -65,17 +62,11 @@ class SqlIdempotency:
         bound_to: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Keep the answer of a running call. Raises ConcurrentChange when the row is gone or has an answer."""
+        running = and_(idempotency.c.id == row_id, idempotency.c.answer_status.is_(None))
         bound = [list(pair) for pair in bound_to]
-        await self._change(
-            row_id,
-            idempotency.c.answer_status.is_(None),
-            {**_answer_values(answer), "expires_at": expires_at, "bound_to": bound},
-        )
-
-    async def extend(self, row_id: str, *, lease_until: datetime, expected_lease: datetime) -> None:
-        """Take over a call whose lease ran out. Raises ConcurrentChange when somebody else did or it is finished."""
-        still = (idempotency.c.lease_until == expected_lease) & idempotency.c.answer_status.is_(None)
-        await self._change(row_id, still, {"lease_until": lease_until})
+        values = {**_answer_values(answer), "expires_at": expires_at, "bound_to": bound}
+        if await self._session.changed(update(idempotency).where(running).values(values)) != 1:
+            raise ConcurrentChange("this call was finished or given up")
 
     async def remove(self, row_id: str) -> None:
         """Forget a call; nothing happens when it is gone already."""
@@ -85,11 +76,6 @@ class SqlIdempotency:
         """Delete up to `limit` finished rows past their end; return how many."""
         over = and_(idempotency.c.answer_status.is_not(None), idempotency.c.expires_at <= now)
         return await self._session.delete_some(idempotency, over, limit=limit)
-
-    async def _change(self, row_id: str, still: ColumnElement[bool], values: dict[str, Any]) -> None:
-        statement = update(idempotency).where(idempotency.c.id == row_id, still).values(values)
-        if await self._session.changed(statement) != 1:
-            raise ConcurrentChange("this call was finished or taken over")
 
 
 def _answer_values(answer: StoredAnswer | None) -> dict[str, Any]:
@@ -115,7 +101,6 @@ def _row(row: Row[Any]) -> IdempotencyRow:
         call=call,
         started_at=row.started_at,
         expires_at=row.expires_at,
-        lease_until=row.lease_until,
         answer=answer,
         bound_to=tuple((license_id, version) for license_id, version in row.bound_to),
     )

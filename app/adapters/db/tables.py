@@ -375,6 +375,7 @@ api_keys = Table(
     Index("ix_api_keys_client", "client_id"),
 )
 
+# `lease_until` is of an earlier version, which may still run and write it; to be dropped once that cannot be.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -386,7 +387,7 @@ idempotency = Table(
     Column("body_sha256", Text, nullable=False),
     Column("started_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
-    Column("lease_until", UtcTime, nullable=False),
+    Column("lease_until", UtcTime),
     Column("answer_status", SmallInteger),
     Column("answer_headers", JsonText),
     Column("answer_body", LargeBinary),
