@@ -103,13 +103,15 @@ class HighWaterService:
         await self.review()
         if self._guard.restriction is not None or not self._signing_clock.is_reliable():
             return
-        count = last or self._is_count_due()
+        # Apart and before: counting takes as long as the register is large, and nobody else could keep the mark (or, on
+        # SQLite, write) meanwhile. Rows are never deleted, so what was counted earlier is there still.
+        rows = await self._store.read(_count_rows) if last or self._is_count_due() else {}
 
-        async def work(unit: UnitOfWork) -> tuple[HighWaterMark | None, Mapping[str, int]]:
+        async def work(unit: UnitOfWork) -> HighWaterMark | None:
             await unit.high_water.keep()
-            return await self._inside(unit), await unit.high_water.count_rows() if count else {}
+            return await self._inside(unit)
 
-        inside, rows = await self._store.write(work)
+        inside = await self._store.write(work)
         if inside is not None:
             mark = replace(inside, time=self._signing_clock.good_time(), rows=rows)
             await self._anchor.raise_to(mark)
@@ -237,6 +239,10 @@ class HighWaterService:
             return False
         self._counted_at = now
         return True
+
+
+async def _count_rows(unit: UnitOfWork) -> Mapping[str, int]:
+    return await unit.high_water.count_rows()
 
 
 def _accepted(kept: KeptOutside | None, *, now: datetime, known: datetime | None) -> KeptOutside:

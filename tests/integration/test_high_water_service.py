@@ -319,6 +319,19 @@ async def test_publishing_and_reserving_raise_the_mark_at_once(database_url: str
         assert kept(installation).mark.freshness_sequence == 3
 
 
+async def test_rows_are_counted_before_the_mark_is_locked(
+    database_url: str, tmp_path: Path, statements: list[tuple[str, object]]
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await installation.issue()
+        del statements[:]
+        await installation.services.high_water.keep(last=True)
+        assert kept(installation).mark.rows == {"licenses": 1, "license_history": 1}
+    counted = [place for place, (sql, _) in enumerate(statements) if "count(*)" in sql]
+    locked = [place for place, (sql, _) in enumerate(statements) if sql.startswith("INSERT INTO counters")]
+    assert counted and locked and max(counted) < min(locked)
+
+
 async def test_what_cannot_be_remembered_outside_is_not_given_out(database_url: str, tmp_path: Path) -> None:
     async with open_installation(database_url, tmp_path) as installation:
         in_the_way = tmp_path / "keys" / "high-water.tmp"
