@@ -32,11 +32,12 @@ _METHODS = frozenset({"GET", "POST"})
 class RequestLogService:
     """Notes, writes, shows and forgets requests."""
 
-    def __init__(self, store: Store, clock: Clock, *, days: int) -> None:
+    def __init__(self, store: Store, clock: Clock, *, days: int, most_waiting: int = _MOST_WAITING) -> None:
+        """Keep entries for so many days; at most `most_waiting` of them wait while the database takes none."""
         self._store = store
         self._clock = clock
         self._days = days
-        self._waiting: deque[tuple[LoggedRequest, str, str | None]] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[tuple[LoggedRequest, str, str | None]] = deque(maxlen=most_waiting)
         self._flushing = asyncio.Lock()
 
     def note(
@@ -65,17 +66,21 @@ class RequestLogService:
         self._waiting.append((entry, handle, kid))
 
     async def flush(self) -> None:
-        """Write what waits. What cannot be written now goes on waiting."""
+        """Write what waits. What cannot be written now goes on waiting, the newest of it where not all finds room."""
         async with self._flushing:
             while self._waiting:
                 group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
                 try:
                     await self._store.write(lambda unit, group=group: _write(unit, group))  # type: ignore[misc]
                 except DomainError as error:
-                    free = _MOST_WAITING - len(self._waiting)
-                    self._waiting.extendleft(reversed(group[-free:] if free < len(group) else group))
+                    self._wait_on(group)
                     log.warning("request_log_waits", waiting=len(self._waiting), code=error.code)
                     return
+
+    def _wait_on(self, group: Sequence[tuple[LoggedRequest, str, str | None]]) -> None:
+        # What came during the write is newer than the group, and a full queue would let it go at the other end.
+        free = (self._waiting.maxlen or 0) - len(self._waiting)
+        self._waiting.extendleft(reversed(group[max(0, len(group) - free) :]))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
