@@ -1,15 +1,13 @@
 """What is kept outside the database, as a file in the keys folder: it outlives a database restored from a backup."""
 
-import fcntl
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.adapters.durable import locked, replace_file
 from app.domain.errors import ServiceRefusal
 from app.domain.high_water import (
     ClockTrouble,
@@ -60,34 +58,14 @@ class HighWaterFile:
 
     def change(self, work: Callable[[KeptOutside | None], KeptOutside]) -> None:
         """Replace what is kept by what `work` makes of it, alone; durable on return. Raises OSError."""
-        with self._locked():
+        with locked(self._lock_path):
             held = self.load()
             changed = work(held)
             if changed != held:
                 self._write(changed)
 
     def _write(self, kept: KeptOutside) -> None:
-        temporary = self._path.with_suffix(".tmp")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(_json(kept), file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        # A crash before this line leaves the old content whole, after it the new one.
-        temporary.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        replace_file(self._path, json.dumps(_json(kept), ensure_ascii=False, indent=1).encode())
 
 
 def _unreadable(why: str) -> ServiceRefusal:

@@ -1,11 +1,11 @@
 """Small JSON files that must survive what they remember: replaced whole, durable on return, one writer at a time."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from app.adapters.durable import locked, replace_file
 
 
 class StateFile:
@@ -28,30 +28,10 @@ class StateFile:
 
     def replace(self, content: Mapping[str, object]) -> None:
         """Replace the content; it is on the disk when this returns."""
-        temporary = self._path.with_name(f"{self._path.name}.tmp")
-        with open(temporary, "w", opener=_private, encoding="utf-8") as file:
-            json.dump({"fmt": self._fmt, **content}, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        # A crash before this line leaves the old content whole, after it the new one.
-        temporary.replace(self._path)
-        _sync_folder(self._path.parent)
+        replace_file(self._path, json.dumps({"fmt": self._fmt, **content}, ensure_ascii=False).encode())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the file against other processes."""
-        with open(self._path.with_name(f"{self._path.name}.lock"), "a", opener=_private) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._path.with_name(f"{self._path.name}.lock")):
             yield
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

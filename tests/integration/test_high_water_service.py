@@ -334,7 +334,7 @@ async def test_rows_are_counted_before_the_mark_is_locked(
 
 async def test_what_cannot_be_remembered_outside_is_not_given_out(database_url: str, tmp_path: Path) -> None:
     async with open_installation(database_url, tmp_path) as installation:
-        in_the_way = tmp_path / "keys" / "high-water.tmp"
+        in_the_way = tmp_path / "keys" / "high-water.json.tmp"
         in_the_way.mkdir()
         for _ in range(2):
             with pytest.raises(ServiceRefusal, match="anchor_unavailable"):

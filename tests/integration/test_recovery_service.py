@@ -378,10 +378,10 @@ async def test_a_recovery_cut_off_after_its_commit_leaves_a_service_that_starts(
         lost = await go_on(installation)
         backups.put_back()
         async with open_again(installation) as restored:
-            (tmp_path / "keys" / "high-water.tmp").mkdir()
+            (tmp_path / "keys" / "high-water.json.tmp").mkdir()
             with pytest.raises(ServiceRefusal, match="anchor_unavailable"):
                 await restored.services.recovery.accept_loss(actor="recover")
-            (tmp_path / "keys" / "high-water.tmp").rmdir()
+            (tmp_path / "keys" / "high-water.json.tmp").rmdir()
         async with open_again(installation) as again:
             assert again.services.guard.reason is None
             await again.services.status_lists.publish_due()

@@ -196,7 +196,7 @@ def test_a_file_that_cannot_be_understood_is_refused_and_never_overwritten(
 
 
 def test_a_temporary_file_left_by_a_crash_is_in_nobodys_way(tmp_path: Path) -> None:
-    (tmp_path / "high-water.tmp").write_text("half")
+    (tmp_path / "high-water.json.tmp").write_text("half")
     HighWaterFile(tmp_path).raise_to(KEPT)
     assert HighWaterFile(tmp_path).load() == KeptOutside(mark=KEPT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["high-water.json", "high-water.lock"]
@@ -205,7 +205,7 @@ def test_a_temporary_file_left_by_a_crash_is_in_nobodys_way(tmp_path: Path) -> N
 def test_what_cannot_be_written_is_an_error_and_leaves_the_old_content(tmp_path: Path) -> None:
     keeper = HighWaterFile(tmp_path)
     keeper.raise_to(KEPT)
-    (tmp_path / "high-water.tmp").mkdir()  # neither written nor removed as a file
+    (tmp_path / "high-water.json.tmp").mkdir()  # neither written nor removed as a file
     with pytest.raises(OSError):
         keeper.raise_to(replace(KEPT, kept=10))
     assert keeper.load() == KeptOutside(mark=KEPT)

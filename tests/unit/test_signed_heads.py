@@ -52,3 +52,18 @@ def test_a_write_that_was_cut_off_leaves_what_stood_there(tmp_path: Path) -> Non
     assert file.load() == {"fmt": 1, "a": 1}
     file.replace({"a": 2})
     assert file.load() == {"fmt": 1, "a": 2}
+
+
+def test_nothing_that_stands_in_the_temporary_files_place_is_written_through(tmp_path: Path) -> None:
+    file, temporary = StateFile(tmp_path / "state.json", fmt=1), tmp_path / "state.json.tmp"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("not ours")
+    temporary.symlink_to(elsewhere)
+    file.replace({"a": 1})
+    assert elsewhere.read_text() == "not ours"
+    assert not (tmp_path / "state.json").is_symlink()
+    temporary.write_text("left by somebody")
+    temporary.chmod(0o644)
+    file.replace({"a": 2})
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
+    assert file.load() == {"fmt": 1, "a": 2}

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from app.adapters.durable import sync_folder, write_new
 from app.adapters.signers.private_keys import PrivateKey, PrivateKeySigner, new_private_key
 from elicense.keys import Signer
 
@@ -94,7 +95,7 @@ class KeyFolder:
         return self.path / (f"{name}.dev.pem" if marked else f"{name}.pem")
 
     def _store(self, target: Path, pem: bytes) -> None:
-        _write_new(target, (_DEVELOPMENT_LINE if self.development else b"") + pem)
+        _link_new(target, (_DEVELOPMENT_LINE if self.development else b"") + pem)
 
 
 def make_key_file(path: Path, *, profile: str) -> Signer:
@@ -105,7 +106,7 @@ def make_key_file(path: Path, *, profile: str) -> Signer:
     """
     if not path.exists():
         try:
-            _write_new(path, _to_pem(new_private_key(profile)))
+            _link_new(path, _to_pem(new_private_key(profile)))
         except OSError as error:
             raise KeyFileError(f"key {path.name} cannot be written: {error.strerror}") from error
     return load_key_file(path)
@@ -128,14 +129,9 @@ def _read_private(target: Path, name: str) -> bytes:
         return file.read(65536)
 
 
-def _write_new(target: Path, content: bytes) -> None:
+def _link_new(target: Path, content: bytes) -> None:
     temporary = target.with_suffix(f".{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(temporary, content)
     try:
         # A link never replaces: of two processes that make the same key, one wins and both read the winner's.
         os.link(temporary, target)
@@ -143,7 +139,7 @@ def _write_new(target: Path, content: bytes) -> None:
         return
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _to_pem(key: PrivateKey) -> bytes:
@@ -158,11 +154,3 @@ def _from_pem(content: bytes, name: str) -> PrivateKey:
     if isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         return key
     raise KeyFileError(f"key {name} is of a kind that no profile knows")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
