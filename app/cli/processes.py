@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from app.adapters.db.migrate import migrate as bring_to_current_schema
+from app.adapters.db.sqlite import files_open_to_others
 from app.api.http_protocol import StrictHttpProtocol
 from app.bootstrap import open_services
 from app.cli.common import (
@@ -169,7 +170,7 @@ async def _diagnose(settings: Settings, *, accept_time: bool) -> list[Finding]:
             say(
                 f"已接受时间 time accepted: {rfc3339(accepted.time)}(此前最后已知 latest known before: {known})"
             )
-        return await diagnose_services(services)
+        return [*await diagnose_services(services), *diagnose_files(settings)]
 
 
 async def _look_at_sandbox(settings: Settings) -> Finding:
@@ -177,12 +178,23 @@ async def _look_at_sandbox(settings: Settings) -> Finding:
     more = f"elicense doctor --data-dir {settings.data_dir}"
     try:
         async with open_services(settings) as services:
-            wrong = [finding for finding in await diagnose_services(services) if not finding.good]
+            findings = [*await diagnose_services(services), *diagnose_files(settings)]
     except (DomainError, SettingsError, OSError) as error:
         return Finding(False, f"沙箱无法打开({more})。", f"the sandbox cannot be opened: {error}")
+    wrong = [finding for finding in findings if not finding.good]
     if wrong:
         return Finding(False, f"沙箱有 {len(wrong)} 项问题:{more}", f"the sandbox: {wrong[0].en}")
     return Finding(True, "沙箱正常。", "the sandbox is in order.")
+
+
+def diagnose_files(settings: Settings) -> list[Finding]:
+    """Name each database file that other users of this machine may use: it holds what the register knows."""
+    return [
+        Finding(
+            False, f"数据库文件 {file} 对其他用户开放:chmod 600。", f"{file} is open to others: chmod 600."
+        )
+        for file in files_open_to_others(settings.database_url)
+    ]
 
 
 async def diagnose_services(services: Services) -> list[Finding]:

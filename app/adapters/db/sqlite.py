@@ -6,16 +6,19 @@ beginning of a write (another process may be writing), bulk statements, and the 
 """
 
 import asyncio
+import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import QueuePool
 
 from app.adapters.db.errors import translate, unavailable
@@ -30,6 +33,15 @@ _BUSY_TIMEOUT_MS: Final = 5_000
 _READER_BUSY_TIMEOUT_MS: Final = 100
 _SYNCHRONOUS_FULL: Final = 2
 _INLINE_ROWS: Final = 20
+
+
+def files_open_to_others(database_url: str) -> tuple[Path, ...]:
+    """Return the files of a SQLite database that users other than the owner may use; none for other databases."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return ()
+    files = [Path(f"{url.database}{ending}") for ending in ("", "-wal", "-shm")]
+    return tuple(file for file in files if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077)
 
 
 class SqliteTransactions:
@@ -157,9 +169,19 @@ def _give_back(connection: Connection) -> None:
 
 
 def _connect(path: str, *, create: bool) -> sqlite3.Connection:
+    if create:
+        _make_private(path)
     # One thread at a time uses a connection (see `_in_thread`), but not always the same one.
     name = f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
     return sqlite3.connect(name, uri=True, check_same_thread=False)
+
+
+def _make_private(path: str) -> None:
+    """Make a missing file for its owner alone; SQLite makes the WAL beside it with the same mode."""
+    # Never opened where it exists: closing it again would take this process's locks on it away (POSIX). And what
+    # cannot be made here SQLite says in its own words.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare(connection: Any, _record: Any) -> None:
