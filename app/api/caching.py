@@ -1,12 +1,10 @@
 """Public answers: entity tags, conditional requests and how long caches may keep them (RFC 9110 §13, RFC 9111)."""
 
-import hashlib
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.arrival import arrival_of
-from elicense.encoding import dump_json
+from elicense.encoding import dump_json, sha256_hex
 
 SIGNED_SECONDS = 30
 """Signed evidence: short, so that a revocation is not held back; a revalidation costs one 304."""
@@ -19,10 +17,14 @@ IMMUTABLE = 31_536_000
 
 
 def public_answer(
-    request: Request, content: bytes, *, media_type: str, max_age: int, sha256: str | None = None
+    request: Request, content: bytes, *, media_type: str, max_age: int, sha256: str
 ) -> Response:
-    """Answer bytes anyone may cache, or 304 when the caller holds them already. `sha256` is hex, made if not known."""
-    etag = f'"{sha256 or hashlib.sha256(content).hexdigest()}"'
+    """Answer bytes anyone may cache, or 304 when the caller holds them already.
+
+    `sha256` (hex) is of the content. Whoever serves large things has it beside them: it is not made here, on the event
+    loop, for every request.
+    """
+    etag = f'"{sha256}"'
     lasting = ", immutable" if max_age == IMMUTABLE else ""
     headers = {
         "ETag": etag,
@@ -37,7 +39,10 @@ def public_answer(
 
 def public_json(request: Request, value: object, *, max_age: int) -> Response:
     """Answer a public JSON value as `public_answer` does."""
-    return public_answer(request, dump_json(value), media_type="application/json", max_age=max_age)
+    content = dump_json(value)
+    return public_answer(
+        request, content, media_type="application/json", max_age=max_age, sha256=sha256_hex(content)
+    )
 
 
 def _holds(if_none_match: str, etag: str) -> bool:

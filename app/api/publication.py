@@ -13,7 +13,7 @@ from app.api.schemas.answers import JsonObject, StatusListUris
 from app.api.schemas.publication import BundleQuery, RootQuery, StatusListQuery, TrustListQuery
 from app.domain.authority import ElementDefinition, LicenseType
 from app.domain.errors import NotFound
-from app.domain.publication import SignedDocument
+from app.domain.publication import Digested, SignedDocument
 from elicense.bundle_delta import BUNDLE_DELTA_TYPE
 from elicense.trust_list import Authority, AuthorityState
 
@@ -27,19 +27,19 @@ routes = Routes(tag="publication")
 async def get_trust_root(request: Request) -> Response:
     """Answer the trust root: the latest, or the version asked for."""
     query = read_query(request, RootQuery)
-    return _document(request, await services_of(request).trust_list.root(query.version), JOSE_TYPE)
+    return _exactly(request, await services_of(request).trust_list.root(query.version), JOSE_TYPE)
 
 
 async def get_trust_list(request: Request) -> Response:
     """Answer the trust list: the latest, or the one asked for."""
     query = read_query(request, TrustListQuery)
-    return _document(request, await services_of(request).trust_list.trust_list(query.sequence), JOSE_TYPE)
+    return _exactly(request, await services_of(request).trust_list.trust_list(query.sequence), JOSE_TYPE)
 
 
 async def get_freshness(request: Request) -> Response:
     """Answer the freshness statement: what is newest of everything published."""
     read_query(request, NoQuery)
-    return _document(request, await services_of(request).freshness.current(), JWT_TYPE)
+    return _exactly(request, await services_of(request).freshness.current(), JWT_TYPE)
 
 
 async def list_status_lists(request: Request) -> Response:
@@ -76,9 +76,8 @@ async def get_bundle(request: Request) -> Response:
     if query.since is not None:
         delta = await services.bundle_deltas.since(query.since, deflate=query.deflate)
         if delta is not None:
-            return public_answer(request, delta, media_type=BUNDLE_DELTA_TYPE, max_age=SIGNED_SECONDS)
-    content = await services.freshness.bundle()
-    return public_answer(request, content, media_type="application/json", max_age=SIGNED_SECONDS)
+            return _exactly(request, delta, BUNDLE_DELTA_TYPE)
+    return _exactly(request, await services.freshness.served_bundle(), "application/json")
 
 
 async def get_type_metadata(request: Request) -> Response:
@@ -108,9 +107,9 @@ async def get_issuer_metadata(request: Request) -> Response:
     return public_json(request, _issuer_metadata(authority), max_age=SIGNED_SECONDS)
 
 
-def _document(request: Request, document: SignedDocument, media_type: str) -> Response:
+def _exactly(request: Request, served: SignedDocument | Digested, media_type: str) -> Response:
     return public_answer(
-        request, document.content, media_type=media_type, max_age=SIGNED_SECONDS, sha256=document.sha256
+        request, served.content, media_type=media_type, max_age=SIGNED_SECONDS, sha256=served.sha256
     )
 
 

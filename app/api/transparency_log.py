@@ -20,6 +20,7 @@ from app.api.schemas.transparency_log import (
 )
 from app.domain.errors import NotFound
 from app.services.log_proofs import EntryProof, LogProofService
+from elicense.encoding import sha256_hex
 from elicense.log_entry import EntryKind
 from elicense.problems import FormatError
 from elicense.tiles import TILE_WIDTH, parse_tile_path
@@ -90,7 +91,7 @@ async def _checkpoint(request: Request, name: str | None) -> Response:
         name, witnessed=query.witnessed is not None
     )
     content = found.note.encode("utf-8")
-    return public_answer(request, content, media_type=CHECKPOINT_TYPE, max_age=CHECKPOINT_SECONDS)
+    return _answer(request, content, CHECKPOINT_TYPE, max_age=CHECKPOINT_SECONDS)
 
 
 async def _tile(request: Request, name: str | None) -> Response:
@@ -101,7 +102,11 @@ async def _tile(request: Request, name: str | None) -> Response:
         raise NotFound("tile") from None
     content = await services_of(request).transparency_log.tile(name, tile)
     max_age = IMMUTABLE if tile.width == TILE_WIDTH else TILE_SECONDS
-    return public_answer(request, content, media_type=TILE_TYPE, max_age=max_age)
+    return _answer(request, content, TILE_TYPE, max_age=max_age)
+
+
+def _answer(request: Request, content: bytes, media_type: str, *, max_age: int) -> Response:
+    return public_answer(request, content, media_type=media_type, max_age=max_age, sha256=sha256_hex(content))
 
 
 async def _prove(proofs: LogProofService, query: ProofQuery) -> EntryProof:

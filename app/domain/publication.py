@@ -25,6 +25,14 @@ class SignedDocument:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """Bytes as they are served, with their SHA-256 (hex): a large answer is not hashed anew for everyone who asks."""
+
+    content: bytes
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusListRow:
     """The bookkeeping of one status list.

@@ -8,12 +8,14 @@ are kept for the many clients that hold the same bundle, and whoever comes in a 
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from typing import Protocol
 
 from app.domain.errors import DomainError
-from app.domain.publication import DocumentKind
+from app.domain.publication import Digested, DocumentKind
 from app.ports import Store, UnitOfWork
 from app.services.freshness import FreshnessService, bundle_of
+from app.services.shared_work import SharedWork
 from elicense.bundle_delta import make_delta
 from elicense.encoding import sha256_hex
 from elicense.folding import deflate_fingerprint
@@ -41,43 +43,37 @@ class BundleDeltaService:
         self._store = store
         self._freshness = freshness
         self._env = env
-        self._kept: OrderedDict[_Key, bytes | None] = OrderedDict()
-        self._making: dict[_Key, asyncio.Task[bytes | None]] = {}
+        self._kept: OrderedDict[_Key, Digested | None] = OrderedDict()
+        self._making: SharedWork[_Key, Digested | None] = SharedWork()
 
-    async def since(self, statement_sha256: str, *, deflate: str | None) -> bytes | None:
+    async def since(self, statement_sha256: str, *, deflate: str | None) -> Digested | None:
         """Return the delta from the bundle of an earlier statement (digest, hex) to the one served now.
 
         `deflate` is how the client's zlib compresses (`elicense.folding.deflate_fingerprint`). None says: serve the
         whole bundle; the statement is unknown, its parts are no longer there, the delta would be no smaller, or too
-        many others are being made. Raises what `FreshnessService.bundle` raises.
+        many others are being made. Raises what `FreshnessService.served_bundle` raises.
         """
-        wanted = await self._freshness.bundle()
-        key = (statement_sha256, sha256_hex(wanted), deflate == deflate_fingerprint())
+        wanted = await self._freshness.served_bundle()
+        key = (statement_sha256, wanted.sha256, deflate == deflate_fingerprint())
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        task = self._making.get(key)
-        if task is None:
-            if len(self._making) >= AT_ONCE:
-                return None
-            task = asyncio.create_task(self._make_and_keep(key, wanted, deflate))
-            self._making[key] = task
-            task.add_done_callback(lambda _: self._making.pop(key, None))
-        # A caller that goes away must not take the answer of all others with it.
-        return await asyncio.shield(task)
+        if key not in self._making and len(self._making) >= AT_ONCE:
+            return None
+        return await self._making.result(key, partial(self._make_and_keep, key, wanted.content, deflate))
 
-    async def _make_and_keep(self, key: _Key, wanted: bytes, deflate: str | None) -> bytes | None:
+    async def _make_and_keep(self, key: _Key, wanted: bytes, deflate: str | None) -> Digested | None:
         # Kept before the task ends: whoever comes as it ends finds the one or the other.
         delta = await self._make(key[0], wanted, deflate)
         self._keep(key, delta)
         return delta
 
-    async def _make(self, statement_sha256: str, wanted: bytes, deflate: str | None) -> bytes | None:
+    async def _make(self, statement_sha256: str, wanted: bytes, deflate: str | None) -> Digested | None:
         held = await self._store.read(lambda unit: self._bundle_then(unit, statement_sha256))
         if held is None:
             return None
         delta = await asyncio.to_thread(self._compare, held, wanted, deflate=deflate)
-        return delta if len(delta) < len(wanted) else None
+        return Digested(delta, sha256_hex(delta)) if len(delta) < len(wanted) else None
 
     async def _bundle_then(self, unit: UnitOfWork, statement_sha256: str) -> bytes | None:
         freshness = await unit.documents.by_sha256(DocumentKind.FRESHNESS, statement_sha256)
@@ -90,7 +86,7 @@ class BundleDeltaService:
         except DomainError:
             return None  # a part of it is no longer kept: the client needs the whole
 
-    def _keep(self, key: _Key, delta: bytes | None) -> None:
+    def _keep(self, key: _Key, delta: Digested | None) -> None:
         self._kept[key] = delta
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

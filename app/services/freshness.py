@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from app.domain.errors import ConcurrentChange, DomainError, NotFound
 from app.domain.events import LogName
 from app.domain.good_time import TOLERANCE
-from app.domain.publication import DocumentKind, SignedDocument
+from app.domain.publication import Digested, DocumentKind, SignedDocument
 from app.ports import Store, UnitOfWork
 from app.services.anchor import Anchor
 from app.services.key_register import FRESHNESS, KeyRegister, require_sound
+from app.services.shared_work import SharedWork
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
 from elicense.bundle import dump_bundle, make_bundle
@@ -113,7 +114,8 @@ class FreshnessService:
         self._guard = guard
         self._anchor = anchor
         self._env = env
-        self._bundle: tuple[str, bytes] | None = None
+        self._bundle: tuple[str, Digested] | None = None
+        self._making: SharedWork[str, Digested] = SharedWork()
 
     async def current(self) -> SignedDocument:
         """Return the newest statement. Raises NotFound before the first."""
@@ -143,22 +145,33 @@ class FreshnessService:
         return True
 
     async def bundle(self) -> bytes:
+        """Return the bytes of `served_bundle`."""
+        return (await self.served_bundle()).content
+
+    async def served_bundle(self) -> Digested:
         """Return the bundle: roots, trust list, statement and lists, read from one snapshot.
 
-        Raises NotFound before the first publication; DomainError `unavailable` rather than ever serve parts that
-        the statement does not name exactly.
+        It is made once for each statement, however many ask at once. Raises NotFound before the first publication;
+        DomainError `unavailable` rather than ever serve parts that the statement does not name exactly.
         """
         current = await self.current()
-        if self._bundle is None or self._bundle[0] != current.sha256:
-            self._bundle = await self._store.read(self._make_bundle)
+        if self._bundle is not None and self._bundle[0] == current.sha256:
+            return self._bundle[1]
+        # Who joins here has seen this statement, and the snapshot is younger: nobody gets an older bundle by waiting.
+        return await self._making.result(current.sha256, self._remake)
+
+    async def _remake(self) -> Digested:
+        # Kept before the task ends: whoever comes as it ends finds the one or the other.
+        self._bundle = await self._store.read(self._make_bundle)
         return self._bundle[1]
 
-    async def _make_bundle(self, unit: UnitOfWork) -> tuple[str, bytes]:
+    async def _make_bundle(self, unit: UnitOfWork) -> tuple[str, Digested]:
         freshness = await _latest(unit)
         if freshness is None:
             raise NotFound("freshness statement")
         roots = await unit.documents.all(DocumentKind.TRUST_ROOT)
-        return freshness.sha256, await bundle_of(unit, freshness, roots=roots, env=self._env)
+        content = await bundle_of(unit, freshness, roots=roots, env=self._env)
+        return freshness.sha256, Digested(content, sha256_hex(content))
 
 
 async def bundle_of(

@@ -131,7 +131,7 @@ async def _publish_after_revocations(
             raise AssertionError(f"{published} lists were published after one revocation")
         sizes.append(len((await services.status_lists.served(list_id)).token))
         delta = await services.bundle_deltas.since(held, deflate=deflate_fingerprint())
-        deltas.append(len(delta if delta is not None else await services.freshness.bundle()))
+        deltas.append(len(delta.content if delta is not None else await services.freshness.bundle()))
     return used, sizes, deltas
 
 

@@ -1,10 +1,11 @@
 """Publishing status lists, freshness and bundles: nothing lost, nothing older, nothing that does not fit together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +15,7 @@ from app.bootstrap import open_root_keys
 from app.domain.authority import SetupPlan
 from app.domain.errors import DomainError
 from app.domain.license import STATUS_VALUE, Action, License, State
+from app.ports import Store, UnitOfWork
 from app.services.freshness import read_statement
 from elicense.bundle import parse_bundle
 from elicense.encoding import sha256_hex
@@ -30,6 +32,7 @@ from tests.installation import (
 )
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
 
 
 async def act(installation: Installation, action: Action, license: License) -> None:
@@ -214,3 +217,43 @@ async def test_a_restored_backup_is_read_only(database_url: str, tmp_path: Path)
                 with pytest.raises(DomainError, match="read_only"):
                     await work
             assert await restored.credential(license) == token
+
+
+class CountingStore(PausingStore):
+    """A store that counts its reads, says when so many have begun, and lets others come in before each of them."""
+
+    def __init__(self, store: Store, *, awaited: int) -> None:
+        super().__init__(store, before_write=0, pause=store.ready)
+        self.reads = 0
+        self.reached = asyncio.Event()
+        self._awaited = awaited
+
+    async def read(self, work: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+        self.reads += 1
+        if self.reads == self._awaited:
+            self.reached.set()
+        await asyncio.sleep(0)
+        return await super().read(work)
+
+
+async def test_a_bundle_is_made_once_for_all_who_ask_after_a_new_statement(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        await act(installation, Action.REVOKE, license)
+        await installation.services.status_lists.publish_due()
+        folder = KeyFolder(path=installation.settings.keys_dir, development=True)
+        store = CountingStore(installation.services.store, awaited=21)
+        freshness = services_over(installation, store, FileSigners(folder)).freshness
+        asked = [asyncio.create_task(freshness.served_bundle()) for _ in range(20)]
+        await store.reached.wait()
+        asked[0].cancel()
+        first, *found = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(first, asyncio.CancelledError)
+        again = await freshness.served_bundle()
+        assert all(one is again for one in found)
+        assert again.sha256 == sha256_hex(again.content)
+        assert store.reads == 20 + 1 + 1, (
+            "everybody looks for the newest statement, one of them makes the bundle"
+        )
