@@ -114,7 +114,6 @@ _QUESTION_PROBLEMS = (
     "at_in_future",
     "conflict",
     "read_only",
-    "overloaded",
 )
 
 routes.add(

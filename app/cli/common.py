@@ -26,7 +26,7 @@ ERROR: Final = 4
 DEVELOPMENT_MARK: Final = "DEVELOPMENT"
 """A file of this name in the data directory says that a demonstration made it: its commands are development ones."""
 
-_OUT_OF_ORDER: Final = frozenset({"unavailable", "read_only", "overloaded", "internal"})
+_OUT_OF_ORDER: Final = frozenset({"unavailable", "read_only", "internal"})
 
 
 class UsageError(Exception):

@@ -31,7 +31,7 @@ PAUSE_AFTER_REFUSAL = timedelta(seconds=1)
 """The shortest time that Retry-After names: until then a caller that goes on is refused without a transaction."""
 
 _MOST_ACCOUNTS = 10_000
-_OUT_OF_ORDER = frozenset({"unavailable", "read_only", "overloaded"})
+_OUT_OF_ORDER = frozenset({"unavailable", "read_only"})
 
 Fields = tuple[tuple[bytes, bytes], tuple[bytes, bytes]]
 """The response fields RateLimit and RateLimit-Policy."""

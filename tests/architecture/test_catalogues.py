@@ -128,6 +128,17 @@ def test_every_code_the_server_raises_is_a_known_problem() -> None:
     assert unknown == {}
 
 
+def test_a_code_that_nothing_in_the_server_names_is_reserved_and_says_so() -> None:
+    named = {
+        node.value
+        for _, text in python_files("app")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    reserved = {error.code for error in sdk_errors() if "Reserved:" in (error.__doc__ or "")}
+    assert set(PROBLEMS) - named == reserved == {"precondition_failed", "overloaded"}
+
+
 def raised_codes(text: str) -> set[str]:
     """Return the literal codes given to DomainError and its subclasses' super().__init__."""
     codes = set()

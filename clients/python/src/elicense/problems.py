@@ -371,6 +371,7 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
             _kind("already_decided", 409, "此事已有结果", "This has been decided already", _READ_AGAIN),
             _kind("proposal_expired", 409, "提议已过期", "The proposal has run out", _READ_AGAIN),
             _kind("proposal_outdated", 409, "提议后情况已变化", "The proposal is out of date", _READ_AGAIN),
+            # Reserved: clients know it, and no operation answers it so far. So is `overloaded`.
             _kind(
                 "precondition_failed", 412, "前提条件不成立", "The precondition does not hold", _READ_AGAIN
             ),

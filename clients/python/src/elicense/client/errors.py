@@ -242,7 +242,7 @@ class ProposalOutdatedError(APIStatusError):
 
 
 class PreconditionFailedError(APIStatusError):
-    """Say: the precondition does not hold (412)."""
+    """Say: the precondition does not hold (412). Reserved: no operation of the service answers it so far."""
 
     code = "precondition_failed"
 
@@ -362,7 +362,7 @@ class ReadOnlyError(APIStatusError):
 
 
 class OverloadedError(APIStatusError):
-    """Say: the service is overloaded (503)."""
+    """Say: the service is overloaded (503). Reserved: the service does not answer it so far; see RateLimitedError."""
 
     code = "overloaded"
 
