@@ -371,7 +371,7 @@ def build_services(
         ),
         resigning=ResigningService(store=store, trust_list=trust_list, amending=amending, guard=guard),
         quotas=QuotaService(store, clock),
-        plans=PlanService(store, clock),
+        plans=PlanService(store, clock, api_clients=api_clients),
         oauth=OAuthService(store=store, clock=clock, api_clients=api_clients, issuer_url=issuer_url),
         request_log=RequestLogService(store, clock, days=request_log_days),
         log_witnesses=LogWitnessService(store=store, clock=clock, keys=keys, guard=guard),

@@ -125,10 +125,9 @@ async def set_client_plan(request: Request) -> Response:
 
     async def give(once: Once | None) -> ApiClient:
         plan = read_body(request, ClientPlanBody).plan
-        services = services_of(request)
-        given = await services.plans.give(held.client.name, plan, actor=caller.client.id, once=once)
-        services.api_clients.forget_recent()
-        return given
+        return await services_of(request).plans.give(
+            held.client.name, plan, actor=caller.client.id, once=once
+        )
 
     return await carry_out(request, caller, give, _changed(held))
 
@@ -192,10 +191,7 @@ async def put_plan(request: Request) -> Response:
     async def put(once: Once | None) -> Plan:
         body = read_body(request, PlanBody)
         plan = Plan(**body.model_dump())
-        services = services_of(request)
-        made = await services.plans.put(plan, actor=caller.client.id, once=once)
-        services.api_clients.forget_recent()
-        return made
+        return await services_of(request).plans.put(plan, actor=caller.client.id, once=once)
 
     return await carry_out(request, caller, put, plan_json)
 

@@ -27,8 +27,8 @@ from app.domain.plan import CUSTOM_PLAN, STANDARD_PLAN, require_sound_quotas
 from app.domain.purpose import PURPOSES
 from app.ports import Clock, Store, UnitOfWork
 from app.services.journal_rows import make_audit
+from app.services.named import client_named, plan_named
 from app.services.once import Once, write_once
-from app.services.plans import plan_named
 from elicense.encoding import sha256_hex
 
 LIVE_MODE: Final = "live"
@@ -249,7 +249,7 @@ class ApiClientService:
         now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> NewKey:
-            client = await _by_name(unit, name)
+            client = await client_named(unit, name)
             if client.revoked_at is not None:
                 raise DomainError("conflict", "this client was revoked")
             live = [key for key in await unit.api_clients.keys_of(client.id) if key.is_live(now)]
@@ -269,7 +269,7 @@ class ApiClientService:
         """Revoke a client, every key and every access token of it, within a second everywhere. Raises NotFound."""
 
         async def work(unit: UnitOfWork) -> ApiClient:
-            client = await _by_name(unit, name)
+            client = await client_named(unit, name)
             if await unit.api_clients.revoke(client.id, at=self._clock.now()):
                 await self._audit(unit, "client.revoke", client, actor)
             return await unit.api_clients.get(client.id) or client
@@ -288,7 +288,7 @@ class ApiClientService:
         allowed = sound_networks(networks)
 
         async def work(unit: UnitOfWork) -> ApiClient:
-            client = await _by_name(unit, name)
+            client = await client_named(unit, name)
             await unit.api_clients.set_networks(client.id, allowed)
             await self._audit(unit, "client.allow_from", client, actor)
             return replace(client, allowed_networks=allowed)
@@ -312,13 +312,6 @@ class ApiClientService:
     async def _audit(self, unit: UnitOfWork, action: str, client: ApiClient, actor: str) -> None:
         entry = make_audit(action=action, subject=client.id, actor=actor, at=self._clock.now())
         await unit.journal.add_audit([entry])
-
-
-async def _by_name(unit: UnitOfWork, name: str) -> ApiClient:
-    client = await unit.api_clients.by_name(name)
-    if client is None:
-        raise NotFound("client")
-    return client
 
 
 def _default_purpose(kind: ClientKind, allowed: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from app.domain.oauth import (
 from app.ports import Clock, Store, UnitOfWork
 from app.services.api_clients import ACCESS_MARK, ApiClientService
 from app.services.journal_rows import make_audit
+from app.services.named import client_named
 from app.services.once import Once, write_once
 from app.services.sweeping import sweep_all
 from elicense.encoding import JsonValue, parse_json_object, sha256_hex
@@ -94,7 +95,7 @@ class OAuthService:
         now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> ClientJwk:
-            client = await _by_name(unit, name)
+            client = await client_named(unit, name)
             if client.revoked_at is not None:
                 raise DomainError("conflict", "this client was revoked")
             await unit.api_clients.hold(client.id)
@@ -116,7 +117,7 @@ class OAuthService:
         now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> ApiClient:
-            client = await _by_name(unit, name)
+            client = await client_named(unit, name)
             if not await unit.oauth.end_jwk(client.id, kid, at=now):
                 raise NotFound("key")
             entry = make_audit(action="client.jwk_end", subject=client.id, actor=actor, at=now, outcome=kid)
@@ -231,13 +232,6 @@ class OAuthService:
             "token_endpoint_auth_signing_alg_values_supported": [SIGNING_ALG],
             "scopes_supported": sorted(scope.value for scope in Scope),
         }
-
-
-async def _by_name(unit: UnitOfWork, name: str) -> ApiClient:
-    client = await unit.api_clients.by_name(name)
-    if client is None:
-        raise NotFound("client")
-    return client
 
 
 async def _live_jwk(unit: UnitOfWork, client_id: str, kid: str) -> tuple[ApiClient, ClientJwk]:

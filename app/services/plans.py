@@ -4,21 +4,25 @@ import re
 from collections.abc import Sequence
 
 from app.domain.api_client import ApiClient
-from app.domain.errors import DomainError, FieldError, NotFound
+from app.domain.errors import DomainError, FieldError
 from app.domain.plan import CUSTOM_PLAN, Plan, require_sound_quotas
 from app.ports import Clock, Store, UnitOfWork
+from app.services.api_clients import ApiClientService
 from app.services.journal_rows import make_audit
+from app.services.named import client_named, plan_named
 from app.services.once import Once, write_once
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 class PlanService:
-    """Keeps plans."""
+    """Keeps plans; what a change of one means for the clients on it counts at once."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, api_clients: ApiClientService) -> None:
+        """Use the clients' service: what it remembers of clients says what they may spend."""
         self._store = store
         self._clock = clock
+        self._api_clients = api_clients
 
     async def list(self) -> Sequence[Plan]:
         """Return all plans by name."""
@@ -43,7 +47,9 @@ class PlanService:
             )
             return plan
 
-        return await write_once(self._store, work, once, now=now)
+        made = await write_once(self._store, work, once, now=now)
+        self._api_clients.forget_recent()
+        return made
 
     async def give(
         self, client_name: str, plan_name: str, *, actor: str, once: Once | None = None
@@ -52,9 +58,7 @@ class PlanService:
         now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> ApiClient:
-            client = await unit.api_clients.by_name(client_name)
-            if client is None:
-                raise NotFound("client")
+            client = await client_named(unit, client_name)
             await unit.plans.give(client.id, await plan_named(unit, plan_name))
             entry = make_audit(
                 action="client.plan", subject=client.id, actor=actor, at=now, outcome=plan_name
@@ -62,15 +66,9 @@ class PlanService:
             await unit.journal.add_audit([entry])
             return await unit.api_clients.get(client.id) or client
 
-        return await write_once(self._store, work, once, now=now)
-
-
-async def plan_named(unit: UnitOfWork, name: str) -> Plan:
-    """Return a plan to give to a client in this very transaction. Raises DomainError `invalid_request` for none."""
-    plan = await unit.plans.held(name)
-    if plan is None:
-        raise _wrong("/plan", "names no plan")
-    return plan
+        given = await write_once(self._store, work, once, now=now)
+        self._api_clients.forget_recent()
+        return given
 
 
 def _wrong(pointer: str, detail: str) -> DomainError:

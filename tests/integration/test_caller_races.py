@@ -93,16 +93,32 @@ def plan(name: str, calls_per_minute: int) -> Plan:
 
 async def test_a_client_given_a_plan_as_it_changes_has_its_new_figures(installation: Installation) -> None:
     plans = installation.services.plans
-    slow = PlanService(DawdlingStore(installation.services.store), installation.clock)
+    store = DawdlingStore(installation.services.store)
+    slow = PlanService(store, installation.clock, api_clients=installation.services.api_clients)
     await plans.put(plan("gold", 1), actor="t")
     await asyncio.gather(slow.give("bank", "gold", actor="t"), slow.put(plan("gold", 9), actor="t"))
     bank = (await installation.services.api_clients.get(await bank_id(installation))).client
     assert (bank.plan, bank.calls_per_minute) == ("gold", 9)
 
 
+async def test_a_changed_plan_counts_with_the_very_next_call(installation: Installation) -> None:
+    services, secret = installation.services, installation.keys["bank"]
+
+    async def calls_per_minute() -> int:
+        return (await services.api_clients.authenticate(secret)).client.calls_per_minute
+
+    before = await calls_per_minute()
+    await services.plans.put(plan("gold", before + 1), actor="t")
+    await services.plans.give("bank", "gold", actor="t")
+    assert await calls_per_minute() == before + 1
+    await services.plans.put(plan("gold", before + 2), actor="t")
+    assert await calls_per_minute() == before + 2
+
+
 async def test_a_client_made_on_a_plan_as_it_changes_has_its_new_figures(installation: Installation) -> None:
     plans, store = installation.services.plans, DawdlingStore(installation.services.store)
-    slow, clients = PlanService(store, installation.clock), ApiClientService(store, installation.clock)
+    clients = ApiClientService(store, installation.clock)
+    slow = PlanService(store, installation.clock, api_clients=clients)
     await plans.put(plan("gold", 1), actor="t")
     made, _ = await asyncio.gather(
         clients.create(name="new", kind=ClientKind.PLATFORM, plan="gold", actor="t"),
