@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.api.auth import authorize
 from app.api.idempotency import carry_out
-from app.api.paging import NoQuery, PageQuery, decode_cursor, encode_cursor
+from app.api.paging import NoQuery, PageQuery, page_by_key
 from app.api.requests import json_answer, moment_json, page_answer, read_body, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.answers import ClientAnswer, ClientPage
@@ -47,11 +47,8 @@ async def list_clients(request: Request) -> Response:
     """List all API clients with their keys' public parts."""
     await authorize(request, Scope.CLIENTS_READ)
     query = read_query(request, PageQuery)
-    after = decode_cursor(query.cursor) if query.cursor else ""
-    clients = sorted(await services_of(request).api_clients.list(), key=lambda one: one.client.name)
-    rest = [one for one in clients if one.client.name > after]
-    page = rest[: query.limit]
-    next_cursor = encode_cursor(page[-1].client.name) if len(rest) > len(page) else None
+    clients = await services_of(request).api_clients.list()
+    page, next_cursor = page_by_key(clients, query, listing="clients", key=lambda one: one.client.name)
     return page_answer([client_json(one.client, one.keys) for one in page], next_cursor)
 
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.caching import DIRECTORY_SECONDS, public_json
-from app.api.paging import NoQuery, PageQuery, decode_cursor, encode_cursor
+from app.api.paging import NoQuery, PageQuery, page_by_key
 from app.api.requests import read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.answers import (
@@ -30,7 +30,7 @@ routes = Routes(tag="directory")
 async def list_license_types(request: Request) -> Response:
     """List the license types of this service."""
     directory = await services_of(request).directory.snapshot()
-    return _page(request, [_type_json(one) for one in directory.license_types.values()])
+    return _page(request, "license-types", [_type_json(one) for one in directory.license_types.values()])
 
 
 async def get_license_type(request: Request) -> Response:
@@ -46,19 +46,20 @@ async def get_license_type(request: Request) -> Response:
 async def list_authorities(request: Request) -> Response:
     """List the issuing authorities and what each may issue where."""
     directory = await services_of(request).directory.snapshot()
-    return _page(request, [_authority_json(one) for one in directory.authorities.values()])
+    return _page(request, "authorities", [_authority_json(one) for one in directory.authorities.values()])
 
 
 async def list_areas(request: Request) -> Response:
     """List the areas."""
     directory = await services_of(request).directory.snapshot()
-    return _page(request, [_area_json(one) for one in directory.areas.values()])
+    return _page(request, "areas", [_area_json(one) for one in directory.areas.values()])
 
 
 async def list_purposes(request: Request) -> Response:
     """List the purposes a verification may be made for."""
     return _page(
         request,
+        "purposes",
         [
             {
                 "code": purpose.code,
@@ -74,19 +75,14 @@ async def list_purposes(request: Request) -> Response:
 
 async def list_reasons(request: Request) -> Response:
     """List every code: what it says, who must act, whether sending the same again can help."""
-    return _page(request, _REASONS)
+    return _page(request, "reasons", _REASONS)
 
 
-def _page(request: Request, entries: Sequence[Mapping[str, object]]) -> Response:
-    """Answer the page after the cursor, which holds the sort key it follows."""
+def _page(request: Request, listing: str, entries: Sequence[Mapping[str, object]]) -> Response:
+    """Answer the page that is asked for."""
     query = read_query(request, PageQuery)
-    after = decode_cursor(query.cursor) if query.cursor else ""
-    ordered = sorted(((_sort_key(entry), entry) for entry in entries), key=lambda pair: pair[0])
-    rest = [(key, entry) for key, entry in ordered if key > after]
-    page = rest[: query.limit]
-    next_cursor = encode_cursor(page[-1][0]) if len(rest) > len(page) else None
-    answer = {"data": [entry for _, entry in page], "next_cursor": next_cursor}
-    return public_json(request, answer, max_age=DIRECTORY_SECONDS)
+    page, next_cursor = page_by_key(entries, query, listing=listing, key=_sort_key)
+    return public_json(request, {"data": page, "next_cursor": next_cursor}, max_age=DIRECTORY_SECONDS)
 
 
 def _sort_key(entry: Mapping[str, object]) -> str:

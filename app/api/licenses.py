@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from app.api.auth import authorize, own_authority
 from app.api.idempotency import answer_once, fresh, replay
-from app.api.paging import NoQuery, PageQuery, decode_position, encode_cursor
+from app.api.paging import NoQuery, PageQuery, page_by_position
 from app.api.requests import json_answer, page_answer, read_body, read_query, services_of
 from app.api.routing import Endpoint, Routes
 from app.api.schemas.answers import HistoryPage, LicenseAnswer, LicensePage
@@ -74,12 +74,11 @@ async def get_license(request: Request) -> Response:
 async def get_license_history(request: Request) -> Response:
     """Answer the events of a license, oldest first; they only grow, so a cursor is a position."""
     caller = await authorize(request, Scope.LICENSES_READ)
-    entries = await services_of(request).licenses.history(request.path_params["license_id"], caller=caller)
+    license_id = request.path_params["license_id"]
+    entries = await services_of(request).licenses.history(license_id, caller=caller)
     query = read_query(request, PageQuery)
-    start = decode_position(query.cursor) if query.cursor else 0
-    end = start + query.limit
-    following = encode_cursor(str(end)) if end < len(entries) else None
-    return page_answer([answers.history_json(entry) for entry in entries[start:end]], following)
+    page, following = page_by_position(entries, query, listing="history", of=license_id)
+    return page_answer([answers.history_json(entry) for entry in page], following)
 
 
 async def get_license_credential(request: Request) -> Response:

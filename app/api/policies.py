@@ -6,9 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.auth import authorize
-from app.api.errors import InvalidShape
 from app.api.idempotency import answer_once, fresh
-from app.api.paging import PageQuery, decode_cursor, encode_cursor
+from app.api.paging import PageQuery, key_after
 from app.api.requests import json_answer, page_answer, read_body, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.policies import (
@@ -20,6 +19,7 @@ from app.api.schemas.policies import (
     StoredPolicyAnswer,
 )
 from app.domain.api_client import Scope
+from app.domain.cursors import encode_cursor, refused_cursor
 from app.ports import IdempotentCall
 from app.services.policy_dry_run import DryRun
 from elicense.encoding import JsonValue
@@ -65,12 +65,12 @@ async def list_policies(request: Request) -> Response:
     """List the policies the caller can name: its own and the presets."""
     caller = await authorize(request, Scope.VERIFICATIONS_READ)
     query = read_query(request, PageQuery)
-    after = decode_cursor(query.cursor) if query.cursor else ""
+    after = key_after(query, listing="policies")
     if after and not is_policy_name(after):
-        raise InvalidShape.at("cursor", "cursor")
+        raise refused_cursor()
     found = await services_of(request).policies.page(caller=caller, after=after, limit=query.limit + 1)
     page = found[: query.limit]
-    following = encode_cursor(page[-1].policy.id) if len(found) > len(page) else None
+    following = encode_cursor("policies", page[-1].policy.id) if len(found) > len(page) else None
     return page_answer([one.to_json() for one in page], following)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from app.api.schemas.answers import ClientPage, HistoryPage, HoldingPage
 from app.domain.api_client import ClientKind
+from app.domain.cursors import encode_cursor
 from tests.installation import BUSINESS_LICENSE, OTHER_AREA, TRANSPORT_TYPE
 from tests.integration.http_service import HttpService, assert_problem, license_body, open_http
 
@@ -85,14 +86,46 @@ async def test_a_history_refuses_a_cursor_that_is_not_its_own(
     service: HttpService, subtests: pytest.Subtests
 ) -> None:
     license_id = (await service.issue())["id"]
-    for cursor in ("x", "AAAA", "LTE=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk=", "wrIy"):
+    no_positions = [encode_cursor("history", license_id, text) for text in ("", "-1", "\u00b2", "1" * 20)]
+    for cursor in ("x", "AAAA", "LTE=", "wrIy", *no_positions):
         with subtests.test(cursor=cursor):
             path = f"/v1/licenses/{license_id}/history?cursor={cursor}"
-            response = await service.call("authority", "GET", path)
-            if response.status_code == 200:
-                assert response.json()["data"] == []
-            else:
-                assert_problem(response, "invalid_request")
+            assert_problem(await service.call("authority", "GET", path), "invalid_request")
+
+
+async def test_a_cursor_continues_the_list_it_was_given_out_for_and_no_other(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    lists: list[tuple[str | None, str]] = [
+        (None, f"/v1/{name}") for name in ("areas", "authorities", "license-types", "purposes", "reasons")
+    ]
+    lists += [("operator", "/v1/clients"), ("platform", "/v1/policies")]
+    for license_id in [(await service.issue())["id"] for _ in range(2)]:
+        await service.act(license_id, "suspend")
+        lists.append(("authority", f"/v1/licenses/{license_id}/history"))
+    lists.append(("authority", "/v1/licenses"))
+    cursors = {}
+    for role, path in lists:
+        page = (await service.call(role, "GET", path, params={"limit": "1"})).json()
+        cursors[path] = page["next_cursor"]
+    for role, path in lists:
+        for other, cursor in cursors.items():
+            with subtests.test(path=path, other=other):
+                response = await service.call(role, "GET", path, params={"cursor": cursor})
+                if path == other:
+                    assert response.status_code == 200 and response.json()["data"]
+                else:
+                    assert_problem(response, "invalid_request")
+
+
+async def test_a_list_is_paged_over_the_longest_names(service: HttpService) -> None:
+    for last in "\U0001f3ea\U0001f3ec":
+        await service.add_client("\U0001f3ea" * 99 + last, kind=ClientKind.PLATFORM)
+    whole = (await service.call("operator", "GET", "/v1/clients")).json()["data"]
+    before_last = {"limit": str(len(whole) - 1)}
+    cursor = (await service.call("operator", "GET", "/v1/clients", params=before_last)).json()["next_cursor"]
+    rest = (await service.call("operator", "GET", "/v1/clients", params={"cursor": cursor})).json()
+    assert rest == {"data": whole[-1:], "next_cursor": None}
 
 
 async def test_a_holder_code_is_found_however_it_was_typed(service: HttpService) -> None:

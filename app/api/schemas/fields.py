@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from app.domain.cursors import MAX_CURSOR
 from elicense.encoding import civil_day_start, parse_rfc3339
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -133,7 +134,7 @@ Limit = Annotated[
 ]
 """How many entries a page holds."""
 
-Cursor = Annotated[str, StringConstraints(max_length=512, pattern=_NO_CONTROLS)]
+Cursor = Annotated[str, StringConstraints(max_length=MAX_CURSOR, pattern=_NO_CONTROLS)]
 """Where a page begins: `next_cursor` of the page before; empty means from the start."""
 
 MAX_CREDENTIAL_BYTES = 64 * 1024
