@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import io
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -11,11 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import TextIO
 
+from app.adapters.csv_rows import CsvRows
 from app.domain.import_batch import ImportFileError, ImportMap, RefusedRow, SourceRow, is_field
 from elicense.import_reasons import IMPORT_REASONS
 
 MOST_BYTES = 512 << 20
-MOST_CELL = 1 << 20
 _FORMULA_STARTS = frozenset("=+-@\t\r=+-@")
 
 
@@ -28,21 +27,14 @@ class SourceTable:
     delimiter: str
 
     def rows(self) -> Iterator[SourceRow]:
-        """Give the rows below the header; blank lines are left out."""
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.delimiter)
-        next(reader, None)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error:
-                # A cell above the limit: the reader goes on behind it, and the row is listed as it can be.
-                yield SourceRow(line=line, cells=(), readable=False)
-                continue
-            if cells is None:
-                return
-            if any(cell.strip() for cell in cells):
-                yield SourceRow(line=line, cells=tuple(cells), readable=not _has_surrogates(cells))
+        """Give the rows below the header; blank lines are left out. Raises ImportFileError as `CsvRows` does."""
+        reader = CsvRows(self.text, delimiter=self.delimiter)
+        reader.header()
+        for row in reader.rows():
+            if row.fault:
+                yield SourceRow(line=row.line, cells=row.cells, readable=False, fault=row.fault)
+            elif any(cell.strip() for cell in row.cells):
+                yield SourceRow(line=row.line, cells=row.cells, readable=not _has_surrogates(row.cells))
 
     def count(self) -> int:
         """Count the rows (reads the text once)."""
@@ -54,7 +46,6 @@ def read_table(path: Path) -> SourceTable:
 
     Raises ImportFileError for a file that cannot be read, is larger than 512 MiB, is a spreadsheet, or has no header.
     """
-    csv.field_size_limit(MOST_CELL)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ImportFileError("the file is larger than 512 MiB: split it")
@@ -66,8 +57,7 @@ def read_table(path: Path) -> SourceTable:
     text = _decode(data)
     first_line = text.split("\n", 1)[0]
     delimiter = "\t" if first_line.count("\t") > first_line.count(",") else ","
-    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    headers = tuple(fold_header(name) for name in header)
+    headers = tuple(fold_header(name) for name in CsvRows(text, delimiter=delimiter).header())
     if not any(headers):
         raise ImportFileError("the file has no header line")
     return SourceTable(headers=headers, text=text, delimiter=delimiter)

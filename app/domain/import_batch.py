@@ -20,12 +20,13 @@ def is_field(name: str) -> bool:
 class SourceRow:
     """One row of a file: the line it begins on (the header is line 1) and its cells in the file's order.
 
-    `readable` is false when bytes of the row could not be decoded.
+    `readable` is false when the row could not be read at all; `fault` then says why, as a key of IMPORT_REASONS.
     """
 
     line: int
     cells: tuple[str, ...]
     readable: bool = True
+    fault: str = "encoding_error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

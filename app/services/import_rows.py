@@ -93,7 +93,7 @@ class RowReader:
 
     def _values(self, row: SourceRow) -> dict[str, str]:
         if not row.readable:
-            raise RowRefused("encoding_error", "")
+            raise RowRefused(row.fault, "")
         if any(cell.strip() for cell in row.cells[len(self.headers) :]):
             # More cells than headers: a comma in a cell has moved the rest, and every value is suspect.
             raise RowRefused("column_count", "")

@@ -3,28 +3,25 @@
 import csv
 import io
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from app.adapters.import_files import RefusedRowWriter, mapping_for, read_mapping, read_table
 from app.bootstrap import open_root_keys, open_services
 from app.demo.seeding import authority_caller
 from app.domain.amending import Amendment
-from app.domain.import_batch import ImportFileError, ImportMap, ImportSummary, RefusedRow
-from app.domain.license import Action, LicenseFilter
-from app.ports import LicenseSnapshot, UnitOfWork
+from app.domain.import_batch import ImportFileError
+from app.domain.license import Action
 from app.services.container import Services
-from app.services.demo_directory import BUSINESS_LICENSE, authority_code, demo_plan
-from app.services.importing import ImportJob, ImportService
+from app.services.demo_directory import authority_code, demo_plan
 from app.settings import DEMO_ISSUER_URL, load_settings
 from elicense.policy import DEFAULT_POLICY
 from elicense.verify import gather_offline, verify_credential
-from tests.register_file import MAPPING, make_register
+from tests.importing import NANJING as AUTHORITY
+from tests.importing import all_issued, run_import
+from tests.register_file import make_register
 
 pytestmark = pytest.mark.anyio
-AUTHORITY = authority_code("market", "320100")
 
 
 @pytest.fixture
@@ -41,73 +38,6 @@ async def services(database_url: str, tmp_path: Path) -> AsyncIterator[Services]
         await opened.ceremony.init(root_keys=open_root_keys(settings), issuer_url=DEMO_ISSUER_URL)
     async with open_services(settings) as opened:
         yield opened
-
-
-@dataclass
-class Run:
-    """One import: its counts, the refused rows, the errors file."""
-
-    summary: ImportSummary
-    refused: list[RefusedRow] = field(default_factory=list)
-    errors: str = ""
-
-
-async def run_import(
-    services: Services,
-    folder: Path,
-    text: str,
-    *,
-    mapping: str | None = MAPPING,
-    dry_run: bool = False,
-    authority: str = AUTHORITY,
-) -> Run:
-    source = folder / "register.csv"
-    source.write_text(text, encoding="gb18030")
-    read_map: ImportMap | None = None
-    if mapping is not None:
-        (folder / "map.toml").write_text(mapping, encoding="utf-8")
-        read_map = read_mapping(folder / "map.toml")
-    table = read_table(source)
-    job = ImportJob(
-        authority_code=authority,
-        type_code=BUSINESS_LICENSE,
-        mapping=mapping_for(table, read_map),
-        headers=table.headers,
-    )
-    out = io.StringIO()
-    writer = RefusedRowWriter(out, table.headers)
-    refused: list[RefusedRow] = []
-
-    def refuse(row: RefusedRow) -> None:
-        refused.append(row)
-        writer.write(row)
-
-    service = ImportService(
-        store=services.store,
-        issuing=services.issuing,
-        amending=services.amending,
-        directory=services.directory,
-        clock=services.clock,
-    )
-    summary = await service.run(
-        table.rows(), job, actor="test", dry_run=dry_run, on_refused=refuse, on_progress=lambda _: None
-    )
-    return Run(summary, refused, out.getvalue())
-
-
-async def all_issued(services: Services) -> list[LicenseSnapshot]:
-    where = LicenseFilter(authority_code=AUTHORITY)
-
-    async def read(work: UnitOfWork) -> list[LicenseSnapshot]:
-        found: list[LicenseSnapshot] = []
-        cursor: str | None = None
-        while True:
-            page, cursor = await work.licenses.page_versions(where, cursor=cursor, limit=500)
-            found.extend(page)
-            if cursor is None:
-                return found
-
-    return await services.store.read(read)
 
 
 async def test_a_real_register_is_issued_signed_and_listed(services: Services, tmp_path: Path) -> None:

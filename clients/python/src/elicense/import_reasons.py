@@ -36,6 +36,15 @@ IMPORT_REASONS: Mapping[str, Text] = MappingProxyType(
             "含有控制字符等不能签名的内容",
             "A text holds control characters or the like, which cannot be signed",
         ),
+        "quotes_unpaired": Text(
+            "引号不成对或位置不当,无法分清单元格;含引号的内容须整体加引号,其中的引号写两遍",
+            "Quotes do not pair or stand where none may, so the cells cannot be told apart; quote the whole cell and "
+            "double each quote inside it",
+        ),
+        "rows_in_quotes": Text(
+            "引号内的换行中似有整行数据,无法判断是一格还是多行;请核对该处引号",
+            "A quoted cell holds line breaks and what looks like whole rows; check the quotes there",
+        ),
         "encoding_error": Text("文字编码错误", "The text cannot be decoded"),
         "invalid_elements": Text("照面信息不符合证照类型的要求", "The elements do not fit the license type"),
         "number_taken": Text("该证照编号已被使用", "The license number is taken"),
