@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from app.domain.amending import content_of
 from app.domain.errors import DomainError
 from app.domain.import_batch import ELEMENT_PREFIX, ImportMap
 from app.domain.license import Action, License, NewLicense
@@ -33,19 +34,21 @@ class RowAmender:
     mapping: ImportMap
 
     def content(self, license: License, prepared: PreparedRow) -> NewLicense:
-        """Return what the license is to say by this row."""
+        """Return what the license is to say by this row; the holder's key stays as long as the holder's code does."""
         given = {*self.mapping.columns, *self.mapping.constants}
-        new = prepared.new
+        new, before = prepared.new, content_of(license)
         silent = {
-            name: value for name, value in license.elements.items() if f"{ELEMENT_PREFIX}{name}" not in given
+            name: value for name, value in before.elements.items() if f"{ELEMENT_PREFIX}{name}" not in given
         }
         return replace(
-            new,
+            before,
+            holder=new.holder,
+            holder_key=before.holder_key if new.holder.code == before.holder.code else None,
             elements={**silent, **new.elements},
-            area_code=new.area_code if prepared.area_given else license.area_code,
-            issue_date=new.issue_date if "issue_date" in given else license.issue_date,
-            valid_from=new.valid_from if "valid_from" in given else license.valid_from,
-            valid_until=new.valid_until if "valid_until" in given else license.valid_until,
+            area_code=new.area_code if prepared.area_given else before.area_code,
+            issue_date=new.issue_date if "issue_date" in given else before.issue_date,
+            valid_from=new.valid_from if "valid_from" in given else before.valid_from,
+            valid_until=new.valid_until if "valid_until" in given else before.valid_until,
         )
 
     def says_the_same(self, license: License, prepared: PreparedRow) -> bool:

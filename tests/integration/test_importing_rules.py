@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from elicense.credential import parse_credential
 from tests.importing import Run, all_issued, run_import
 from tests.installation import AUTHORITY, HOLDER, Installation, open_installation
+from tests.simulated_signers import SimulatedSigner
 
 pytestmark = pytest.mark.anyio
+HOLDER_KEY = dict(SimulatedSigner().public_key.jwk)
 HEADER = "number,holder.code,holder.name,issue_date,valid_until,elements.address\n"
 
 
@@ -40,3 +43,12 @@ async def test_an_unclosed_quote_signs_nobodys_data_into_anothers_license(
     assert run.listed == [(3, "", "quotes_unpaired")]
     assert (run.summary.rows, run.summary.accepted) == (4, 3)
     assert await addresses(office) == ({} if dry_run else {"Q1": "一号", "Q3": "三号", "Q4": "四号"})
+
+
+async def test_an_amendment_by_a_file_keeps_the_holders_key(office: Installation, tmp_path: Path) -> None:
+    before = await office.issue(number="K1", holder_key=HOLDER_KEY)
+    run = await take(office, tmp_path, HEADER + row("K1", "二号"))
+    assert (run.summary.amended, run.refused) == (1, [])
+    (held,) = await all_issued(office.services, authority=AUTHORITY)
+    assert (held.license.version, held.license.holder_key) == ("002", before.holder_key)
+    assert parse_credential(held.version.credential).cnf == {"jwk": before.holder_key}
