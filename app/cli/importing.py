@@ -1,7 +1,11 @@
 """`elicense import`: files in, counts out. Progress goes to stderr, the summary is the last line of stdout."""
 
 import argparse
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from app.adapters.import_files import RefusedRowWriter, SourceTable, mapping_for, read_mapping, read_table
 from app.cli.common import (
@@ -27,6 +31,7 @@ def import_file(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         settings = settings_of(arguments.data_dir)
+        _require_another_file(arguments.errors, arguments.file, arguments.map)
         try:
             table = read_table(arguments.file)
             mapping = mapping_for(table, None if arguments.map is None else read_mapping(arguments.map))
@@ -54,7 +59,7 @@ async def _run(services: Services, table: SourceTable, job: ImportJob, arguments
     with ExitStack() as stack:
         refuse = _list_refused
         if arguments.errors is not None:
-            out = stack.enter_context(arguments.errors.open("w", encoding="utf-8-sig", newline=""))
+            out = stack.enter_context(_complete_file(arguments.errors))
             refuse = RefusedRowWriter(out, table.headers).write
         advance = stack.enter_context(progress("导入 importing", table.count()))
         summary = await service.run(
@@ -67,6 +72,36 @@ async def _run(services: Services, table: SourceTable, job: ImportJob, arguments
         )
     _report(summary, arguments)
     return REFUSED if summary.refused else DONE
+
+
+def _require_another_file(errors: Path | None, *sources: Path | None) -> None:
+    """Raise UsageError when the list of refused rows would take the place of a file that is read."""
+    if errors is None or not errors.exists():
+        return
+    for source in sources:
+        if source is not None and source.exists() and errors.samefile(source):
+            raise UsageError(
+                f"--errors 不得为读入的文件 must not be a file that is read: {errors}",
+            )
+
+
+@contextmanager
+def _complete_file(path: Path) -> Iterator[TextIO]:
+    """Open a file that takes its place only when it is complete: a run that stops leaves the one before."""
+    if path.exists() and not path.is_file():
+        # A device or a pipe: nothing may take its place.
+        with path.open("w", encoding="utf-8-sig", newline="") as out:
+            yield out
+        return
+    # Where a link leads, not the link itself.
+    place = path.resolve()
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8-sig", newline="") as out:
+            yield out
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _list_refused(refused: RefusedRow) -> None:
