@@ -10,9 +10,11 @@ from typing import TextIO
 from app.adapters.import_files import RefusedRowWriter, SourceTable, mapping_for, read_mapping, read_table
 from app.cli.common import (
     DONE,
+    ERROR,
     REFUSED,
     UsageError,
     complain,
+    describe,
     guarded,
     say,
     say_json,
@@ -20,6 +22,7 @@ from app.cli.common import (
     with_services,
 )
 from app.cli.progress import progress
+from app.domain.errors import DomainError
 from app.domain.import_batch import ImportFileError, ImportSummary, RefusedRow
 from app.services.container import Services
 from app.services.importing import ImportJob, ImportService
@@ -42,6 +45,10 @@ def import_file(arguments: argparse.Namespace) -> int:
                 headers=table.headers,
             )
             return with_services(settings, lambda services: _run(services, table, job, arguments))
+        except DomainError as error:
+            # What speaks of a row is listed: this stopped the run, and 1 would say that every row was looked at.
+            complain(describe(error))
+            return ERROR
         except ImportFileError as error:
             raise UsageError(str(error)) from error
 

@@ -12,7 +12,12 @@ from datetime import date
 
 from app.domain.authority import Area, Authority, ElementKind, LicenseType
 from app.domain.import_batch import ELEMENT_PREFIX, ImportMap, SourceRow
-from app.domain.issuing_rules import MAX_NAME_LENGTH, MAX_NUMBER_LENGTH
+from app.domain.issuing_rules import (
+    MAX_NAME_LENGTH,
+    MAX_NUMBER_LENGTH,
+    MAX_ORGANISATION_CODE_LENGTH,
+    text_problem,
+)
 from app.domain.license import Holder, License, NewLicense
 from elicense.cn import normalize_code, uscc_problem
 from elicense.encoding import canonical_json, sha256_hex
@@ -159,8 +164,7 @@ def _identity(values: Mapping[str, str]) -> tuple[str, Holder]:
     number = unicodedata.normalize("NFKC", values.get("number", "")).strip()
     if not number:
         raise RowRefused("number_missing", "number")
-    if len(number) > MAX_NUMBER_LENGTH:
-        raise RowRefused("too_long", "number")
+    _require_text(number, "number", max_length=MAX_NUMBER_LENGTH)
     code_type = values.get("holder.code_type", "") or "001"
     code = _holder_code(values.get("holder.code", ""), code_type)
     name = values.get("holder.name", "")
@@ -173,11 +177,21 @@ def _identity(values: Mapping[str, str]) -> tuple[str, Holder]:
     return number, Holder(code=code, code_type=code_type, name=name)
 
 
+def _require_text(text: str, field: str, *, max_length: int) -> None:
+    """Refuse what cannot be signed before the register is asked for it: a database may take it for no text at all."""
+    if len(text) > max_length:
+        raise RowRefused("too_long", field)
+    if text_problem(text, max_length=max_length) is not None:
+        raise RowRefused("text_invalid", field)
+
+
 def _holder_code(text: str, code_type: str) -> str:
     if not text:
         raise RowRefused("holder_code_missing", "holder.code")
     if code_type != "001":
-        return unicodedata.normalize("NFKC", text).strip()
+        other = unicodedata.normalize("NFKC", text).strip()
+        _require_text(other, "holder.code", max_length=MAX_ORGANISATION_CODE_LENGTH)
+        return other
     code = normalize_code(text)
     if _OLD_CODE.fullmatch(code):
         raise RowRefused("holder_code_old", "holder.code")

@@ -52,3 +52,13 @@ async def test_an_amendment_by_a_file_keeps_the_holders_key(office: Installation
     (held,) = await all_issued(office.services, authority=AUTHORITY)
     assert (held.license.version, held.license.holder_key) == ("002", before.holder_key)
     assert parse_credential(held.version.credential).cnf == {"jwk": before.holder_key}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_number_that_no_database_takes_is_listed_and_stops_no_other_row(
+    office: Installation, tmp_path: Path, *, dry_run: bool
+) -> None:
+    text = HEADER + row("Z1") + row("Z\x002") + row("Z3")
+    run = await take(office, tmp_path, text, dry_run=dry_run)
+    assert run.listed == [(3, "number", "text_invalid")]
+    assert run.summary.accepted == 2

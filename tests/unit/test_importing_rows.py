@@ -55,6 +55,7 @@ FIELDS = (
     "elements.registered_capital",
     "elements.established_date",
     "elements.address",
+    "holder.code_type",
 )
 GOOD = {
     "number": "JS-1",
@@ -114,6 +115,8 @@ def test_a_code_is_brought_into_its_written_form() -> None:
     [
         ("number", "", "number_missing"),
         ("number", "9" * 101, "too_long"),
+        ("number", "JS\x00-1", "text_invalid"),
+        ("number", "JS\u202e-1", "text_invalid"),
         ("holder__code", "N/A", "holder_code_missing"),
         ("holder__code", "320102000012345", "holder_code_old"),
         ("holder__code", "91320102MAXXX0015M", "holder_code_invalid"),
@@ -177,3 +180,10 @@ def test_the_digest_recognises_the_row_however_it_is_written() -> None:
     assert read().digest == read(issue_date="2018/7/2", holder__code=" 91320102 MAXXX0015L").digest
     assert read().digest != read(holder__name="另一家").digest
     assert read().digest == digest_of(read().new)
+
+
+@pytest.mark.parametrize(("code", "reason"), [("A\x00B", "text_invalid"), ("9" * 65, "too_long")])
+def test_a_code_of_another_kind_is_text_that_can_be_signed(code: str, reason: str) -> None:
+    with pytest.raises(RowRefused) as refusal:
+        read(holder__code=code, holder__code_type="099")
+    assert (refusal.value.code, refusal.value.field) == (reason, "holder.code")
