@@ -23,16 +23,19 @@ from elicense.cn import normalize_code, uscc_problem
 from elicense.encoding import canonical_json, sha256_hex
 
 _LONG_TERM = frozenset({"长期", "永久", "长期有效", "永久有效", "无固定期限", "不约定期限", "9999-12-31"})
-_DATE_FORMS = (
-    re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"),
-    re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})"),
-    re.compile(r"([0-9]{4})\.([0-9]{1,2})\.([0-9]{1,2})"),
-    re.compile(r"([0-9]{4})年([0-9]{1,2})月([0-9]{1,2})日?"),
-    re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})"),
+_TIME_OF_DAY = r"(?:[T ]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?)?"
+_DATE_FORMS = tuple(
+    re.compile(form + _TIME_OF_DAY)
+    for form in (
+        r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})",
+        r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})",
+        r"([0-9]{4})\.([0-9]{1,2})\.([0-9]{1,2})",
+        r"([0-9]{4})年([0-9]{1,2})月([0-9]{1,2})日?",
+        r"([0-9]{4})([0-9]{2})([0-9]{2})",
+    )
 )
-_TIME_OF_DAY = re.compile(r"[T ]+[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?$")
-# Line breaks and tabs inside a cell come from how somebody typed it; a signed text has none.
-_BREAKS = re.compile(r"[ \u3000]*[\t\n\x0b\x0c\r\x85\u2028\u2029]+[ \u3000]*")
+_LONGEST_DATE = 64
+_BREAKS = re.compile(r"[\t\n\x0b\x0c\r\x85\u2028\u2029]+")
 _OLD_CODE = re.compile(r"[0-9]{15}")
 _AREA_CODE = re.compile(r"[0-9]{6}")
 
@@ -109,7 +112,7 @@ class RowReader:
         for field, header in self.mapping.columns.items():
             if header not in by_header:
                 raise RowRefused("missing_column", field)
-            text = _BREAKS.sub(" ", by_header[header]).strip()
+            text = _on_one_line(by_header[header])
             values[field] = "" if text in self.mapping.empty else text
         return values
 
@@ -158,6 +161,17 @@ class RowReader:
                 text = text if day is None else day.isoformat()
             elements[definition.name] = text
         return elements
+
+
+def _on_one_line(text: str) -> str:
+    """Join the lines of a cell with single spaces.
+
+    Line breaks and tabs inside a cell come from how somebody typed it; a signed text has none.
+    """
+    text = text.strip()
+    if _BREAKS.search(text) is None:
+        return text
+    return " ".join(line for piece in _BREAKS.split(text) if (line := piece.strip(" \u3000")))
 
 
 def _identity(values: Mapping[str, str]) -> tuple[str, Holder]:
@@ -230,7 +244,9 @@ def _optional_date(values: Mapping[str, str], field: str) -> date | None:
 
 def read_date(text: str) -> date | None:
     """Read 2018-07-02, 2018/7/2, 2018.7.2, 2018年7月2日 or 20180702; a time of day behind is ignored; else None."""
-    folded = _TIME_OF_DAY.sub("", unicodedata.normalize("NFKC", text).strip())
+    if len(text) > _LONGEST_DATE:
+        return None
+    folded = unicodedata.normalize("NFKC", text).strip()
     for form in _DATE_FORMS:
         found = form.fullmatch(folded)
         if found is not None:

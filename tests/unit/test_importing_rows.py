@@ -1,5 +1,6 @@
 """Rows of the import: what is taken as it stands, and what is refused with which reason."""
 
+import time
 from datetime import date
 
 import pytest
@@ -187,3 +188,19 @@ def test_a_code_of_another_kind_is_text_that_can_be_signed(code: str, reason: st
     with pytest.raises(RowRefused) as refusal:
         read(holder__code=code, holder__code_type="099")
     assert (refusal.value.code, refusal.value.field) == (reason, "holder.code")
+
+
+def test_the_lines_of_a_cell_are_joined_with_single_spaces() -> None:
+    assert read(elements__address=" 一号 \r\n\t\n\u3000二号\n").new.elements["address"] == "一号 二号"
+    assert read(elements__address="一号  甲").new.elements["address"] == "一号  甲"
+
+
+def test_a_cell_of_spaces_holds_nobody_up() -> None:
+    spaces = " " * 1_000_000
+    began = time.perf_counter()
+    assert read_date("2018" + spaces + "x") is None
+    assert read_date("2018-07-02" + spaces + "x") is None
+    with pytest.raises(RowRefused, match="too_long"):
+        read(elements__address=f"x{spaces}x")
+    assert read(elements__address=f"x{spaces}\n{spaces}x").new.elements["address"] == "x x"
+    assert time.perf_counter() - began < 5
