@@ -67,7 +67,6 @@ async def run_import(
         issuing=services.issuing,
         amending=services.amending,
         directory=services.directory,
-        clock=services.clock,
     )
     summary = await service.run(
         table.rows(), job, actor="test", dry_run=dry_run, on_refused=refuse, on_progress=lambda _: None

@@ -61,7 +61,6 @@ async def _run(services: Services, table: SourceTable, job: ImportJob, arguments
         issuing=services.issuing,
         amending=services.amending,
         directory=services.directory,
-        clock=services.clock,
     )
     with ExitStack() as stack:
         refuse = _list_refused

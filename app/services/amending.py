@@ -171,6 +171,28 @@ class AmendingService:
             await asyncio.sleep(0)
         return answers
 
+    async def rehearse_many(self, requests: Sequence[VersionRequest]) -> list[DomainError | None]:
+        """Decide on many further versions as `make_many` would, and promise nothing: each refusal, or None.
+
+        Raises DomainError for what would stop everything (unavailable).
+        """
+        held = await self._look_at_many([request.license_id for request in requests])
+        answers: list[DomainError | None] = []
+        for request in requests:
+            one = held.get(request.license_id)
+            refusal = _no_such_license() if one is None else await self._refusal(request, one)
+            answers.append(refusal)
+        return answers
+
+    async def _refusal(self, request: VersionRequest, held: _Held) -> DomainError | None:
+        try:
+            await self._decide(request, held, rehearsed=True)
+        except DomainError as error:
+            if error.code in _STOPS_EVERYTHING:
+                raise
+            return error
+        return None
+
     async def _make(self, request: VersionRequest, *, caller: Caller, call: IdempotentCall | None) -> Changed:
         self._guard.require_writable()
         for attempt in range(_ATTEMPTS):
@@ -218,7 +240,7 @@ class AmendingService:
 
         return await self._store.read(work)
 
-    async def _decide(self, request: VersionRequest, held: _Held) -> Intent:
+    async def _decide(self, request: VersionRequest, held: _Held, *, rehearsed: bool = False) -> Intent:
         before, version = held.snapshot.license, held.snapshot.version
         now = self._signing_clock.signing_time()
         directory, trust = await self._directory.snapshot(), await self._trust_list.evidence()
@@ -244,7 +266,7 @@ class AmendingService:
             now=now,
             source_digest=request.source_digest,
         )
-        (place,) = await self._indices.take(before.authority_code)
+        place = await self._indices.take_one(before.authority_code, rehearsed=rehearsed)
         return self._maker.make_intent(
             license,
             directory=directory,
@@ -310,7 +332,7 @@ class AmendingService:
         for request in requests:
             one = held.get(request.license_id)
             if one is None:
-                answers[request.license_id] = DomainError("not_found", "no such license")
+                answers[request.license_id] = _no_such_license()
                 continue
             if one.under_way:
                 continue
@@ -351,6 +373,10 @@ class AmendingService:
 
 
 _STOPS_EVERYTHING = frozenset({"unavailable", "read_only", "internal"})
+
+
+def _no_such_license() -> DomainError:
+    return DomainError("not_found", "no such license")
 
 
 async def _still_stand(unit: UnitOfWork, intents: Sequence[Intent]) -> list[Intent]:

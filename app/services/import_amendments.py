@@ -26,6 +26,10 @@ class BulkAmender(Protocol):
         """Make further versions; one answer per request, in order."""
         ...
 
+    async def rehearse_many(self, requests: Sequence[VersionRequest]) -> Sequence[DomainError | None]:
+        """Decide on further versions and make none; the refusal of each, or None, in order."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RowAmender:

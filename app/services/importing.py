@@ -21,13 +21,11 @@ from app.domain.import_batch import (
     RefusedRow,
     SourceRow,
 )
-from app.domain.issuing_rules import judge_new_license
 from app.domain.license import ENDED, License, NewLicense
-from app.ports import Clock, Store, UnitOfWork
+from app.ports import Store, UnitOfWork
 from app.services.directory import DirectoryService
 from app.services.import_amendments import BulkAmender, RowAmender
 from app.services.import_rows import PreparedRow, RowReader, RowRefused
-from elicense.encoding import civil_today
 
 CHUNK: Final = 500
 _RECOVERY_PAUSE: Final = 2.0
@@ -56,6 +54,10 @@ class BulkIssuer(Protocol):
         self, rows: Sequence[NewLicense], *, actor: str, source_digests: Sequence[str | None] | None = None
     ) -> Sequence[License | DomainError]:
         """Issue a chunk; one answer per row, in order."""
+        ...
+
+    async def rehearse_many(self, rows: Sequence[NewLicense]) -> Sequence[DomainError | None]:
+        """Decide on licenses and issue none; the refusal of each, or None, in order."""
         ...
 
     async def recover(self) -> int:
@@ -114,10 +116,8 @@ class ImportService:
         issuing: BulkIssuer,
         amending: BulkAmender,
         directory: DirectoryService,
-        clock: Clock,
     ) -> None:
         self._store = store
-        self._clock = clock
         self._issuing = issuing
         self._amending = amending
         self._directory = directory
@@ -195,7 +195,7 @@ class ImportService:
         for round_ in range(_RECOVERY_ROUNDS):
             fresh, news = await self._sort(left, tally, amender)
             if dry_run:
-                await self._judge(fresh, news, tally, amender)
+                await self._rehearse(fresh, news, tally, amender, actor=actor)
                 return
             if round_ and (fresh or news):
                 # These numbers are held by promises that a killed process left behind. Recovery takes them over
@@ -211,30 +211,32 @@ class ImportService:
         for one in left:
             tally.refuse(one.row, "number_taken", "number")
 
-    async def _judge(
+    async def _rehearse(
         self,
         fresh: Sequence[PreparedRow],
         news: Sequence[tuple[License, PreparedRow]],
         tally: _Tally,
         amender: RowAmender,
+        *,
+        actor: str,
     ) -> None:
-        """Apply the rules of issuing without issuing."""
-        directory = await self._directory.snapshot()
-        today = civil_today(self._clock.now())
-        for one in fresh:
-            try:
-                judge_new_license(one.new, directory, today=today)
-            except DomainError as refusal:
-                tally.refuse(one.row, *_reason_of(refusal))
-            else:
+        """Decide on everything as the true run would: rules, trust list, version, the file it has to fit into."""
+        issued = await self._issuing.rehearse_many([one.new for one in fresh])
+        for one, refusal in zip(fresh, issued, strict=True):
+            if refusal is None:
                 tally.accept(one)
-        for license, one in news:
-            try:
-                judge_new_license(amender.content(license, one), directory, today=today)
-            except DomainError as refusal:
-                tally.refuse(one.row, *_reason_of(refusal))
             else:
+                tally.refuse(one.row, *_reason_of(refusal))
+        amended = await self._amending.rehearse_many(
+            [amender.request(license, one, actor=actor) for license, one in news]
+        )
+        for (_, one), refusal in zip(news, amended, strict=True):
+            if refusal is None:
                 tally.amended += 1
+            elif refusal.code == "no_change":
+                tally.unchanged += 1
+            else:
+                tally.refuse(one.row, *_reason_of(refusal))
 
     async def _issue(self, fresh: Sequence[PreparedRow], tally: _Tally, *, actor: str) -> list[PreparedRow]:
         """Issue, and return the rows whose number is taken by now."""

@@ -117,6 +117,24 @@ class IssuingService:
             await asyncio.sleep(0)
         return answers
 
+    async def rehearse_many(self, rows: Sequence[NewLicense]) -> list[DomainError | None]:
+        """Decide on many licenses as `issue_many` would, and promise nothing: the refusal of each row, or None.
+
+        Whether a number is free is not asked. Raises DomainError for what would stop everything (unavailable).
+        """
+        directory, trust = await self._directory.snapshot(), await self._trust_list.evidence()
+        answers: list[DomainError | None] = []
+        for new in rows:
+            try:
+                await self._decide(new, directory=directory, trust=trust, actor="", rehearsed=True)
+            except DomainError as error:
+                if error.code in _STOPS_EVERYTHING:
+                    raise
+                answers.append(error)
+            else:
+                answers.append(None)
+        return answers
+
     async def recover(self) -> int:
         """Finish or give up intents whose lease ran out; return how many. Call it again until it returns 0."""
         self._guard.require_writable()
@@ -130,12 +148,13 @@ class IssuingService:
         trust: TrustEvidence,
         actor: str,
         source_digest: str | None = None,
+        rehearsed: bool = False,
     ) -> Intent:
         now = self._signing_clock.signing_time()
         judged, key = await permit(
             new, keys=self._keys, maker=self._maker, directory=directory, trust=trust, now=now
         )
-        (place,) = await self._indices.take(judged.authority_code)
+        place = await self._indices.take_one(judged.authority_code, rehearsed=rehearsed)
         license = self._maker.new_license(judged, directory=directory, now=now, source_digest=source_digest)
         return self._maker.make_intent(
             license, directory=directory, trust=trust, key=key, place=place, now=now, actor=actor

@@ -61,6 +61,18 @@ class StatusIndices:
             taken, self._free[authority_code] = free[:count], free[count:]
             return taken
 
+    async def take_one(self, authority_code: str, *, rehearsed: bool = False) -> StatusPlace:
+        """Return one place as `take` does; with `rehearsed` an example, nobody's and not reserved."""
+        if rehearsed:
+            return self._example(authority_code)
+        (place,) = await self.take(authority_code)
+        return place
+
+    def _example(self, authority_code: str) -> StatusPlace:
+        # As long as any: what fits into a credential with it fits with the place it will get.
+        list_id = _list_id(authority_code, 1)
+        return StatusPlace(list_id, list_uri(self._issuer_url, list_id), LIST_SIZE - 1)
+
     async def _reserve(self, authority_code: str) -> list[StatusPlace]:
         await self._anchor.settle()
         for _ in range(_ATTEMPTS):
@@ -86,7 +98,7 @@ class StatusIndices:
 
     async def _add_list(self, unit: UnitOfWork, authority_code: str, number: int) -> StatusListRow:
         # The id is derived, so that two processes that both miss a list make the same one, and one of them loses.
-        list_id = f"{authority_code.lower()}-{number}"
+        list_id = _list_id(authority_code, number)
         row = StatusListRow(
             id=list_id,
             uri=list_uri(self._issuer_url, list_id),
@@ -104,3 +116,7 @@ class StatusIndices:
                 raise ConcurrentChange("the list was made by another process") from error
             raise
         return row
+
+
+def _list_id(authority_code: str, number: int) -> str:
+    return f"{authority_code.lower()}-{number}"

@@ -1,13 +1,18 @@
 """What an import must never do: sign the wrong thing, take away in silence, promise what it cannot keep."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.domain.authority import IssuingScope
 from elicense.credential import parse_credential
 from tests.importing import Run, all_issued, run_import
-from tests.installation import AUTHORITY, HOLDER, Installation, open_installation
+from tests.installation import AREA, AUTHORITY, HOLDER, TRANSPORT_TYPE, Installation, open_installation
+from tests.installation import test_plan as setup
 from tests.simulated_signers import SimulatedSigner
 
 pytestmark = pytest.mark.anyio
@@ -62,3 +67,65 @@ async def test_a_number_that_no_database_takes_is_listed_and_stops_no_other_row(
     run = await take(office, tmp_path, text, dry_run=dry_run)
     assert run.listed == [(3, "number", "text_invalid")]
     assert run.summary.accepted == 2
+
+
+async def both(office: Installation, folder: Path, text: str, **options: str) -> Run:
+    """Import for trial and in truth, demand one answer, and return it."""
+    dry = await run_import(
+        office.services, folder, text, mapping=None, dry_run=True, authority=AUTHORITY, **options
+    )
+    true = await run_import(office.services, folder, text, mapping=None, authority=AUTHORITY, **options)
+    assert (dry.summary, dry.listed, dry.errors) == (true.summary, true.listed, true.errors)
+    return true
+
+
+async def test_a_dry_run_refuses_what_the_published_trust_list_does_not_name(
+    office: Installation, tmp_path: Path
+) -> None:
+    plan = setup()
+    scope = IssuingScope(type_code=TRANSPORT_TYPE, areas=(AREA[:4],))
+    wider = replace(plan.authorities[0], scopes=(*plan.authorities[0].scopes, scope))
+    await office.services.directory.apply(
+        replace(plan, authorities=(wider, *plan.authorities[1:])), dry_run=False, actor="test"
+    )
+    text = f"number,holder.code,holder.name,valid_from\nT1,{HOLDER.code},{HOLDER.name},2024-01-01\n"
+    run = await both(office, tmp_path, text, type_code=TRANSPORT_TYPE)
+    assert run.listed == [(2, "area_code", "not_authorized_to_issue")]
+
+
+async def test_a_dry_run_refuses_what_does_not_fit_into_a_credential(
+    office: Installation, tmp_path: Path
+) -> None:
+    long = "".join(f",{'长' * 4000}" for _ in range(4))
+    header = "number,holder.code,holder.name,issue_date"
+    named = ",elements.address,elements.business_scope,elements.company_type,elements.legal_representative\n"
+    text = f"{header}{named}L1,{HOLDER.code},{HOLDER.name},2024-01-01{long}\n"
+    run = await both(office, tmp_path, text)
+    assert run.listed == [(2, "elements", "invalid_elements")]
+
+
+async def test_a_dry_run_of_good_rows_reserves_nothing(office: Installation, tmp_path: Path) -> None:
+    async def reserved() -> list[int]:
+        lists = await office.services.store.read(lambda unit: unit.status.lists())
+        return [one.allocated for one in lists]
+
+    before = await reserved()
+    await office.issue(number="D0")
+    first = await reserved()
+    run = await take(office, tmp_path, HEADER + row("D0", "二号") + row("D1"), dry_run=True)
+    assert (run.summary.accepted, run.summary.amended, run.refused) == (1, 1, [])
+    assert before != first == await reserved()
+    assert await addresses(office) == {"D0": "南京市示例路1号(A座)"}
+
+
+async def test_a_dry_run_refuses_the_version_after_the_last(office: Installation, tmp_path: Path) -> None:
+    license = await office.issue(number="V1")
+    engine = create_async_engine(office.settings.database_url)
+    async with engine.begin() as connection:
+        for table, column in (("licenses", "id"), ("license_versions", "license_id")):
+            await connection.execute(
+                sql(f"UPDATE {table} SET version = '999' WHERE {column} = :id"), {"id": license.id}
+            )
+    await engine.dispose()
+    run = await both(office, tmp_path, HEADER + row("V1", "二号"))
+    assert run.listed == [(2, "number", "versions_exhausted")]
