@@ -12,14 +12,14 @@ from app.api.requests import read_body, services_of
 from app.api.routing import Routes
 from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
 from app.api.schemas.answers import LicenseAnswer
-from app.api.schemas.licenses import ChangeBody
+from app.api.schemas.licenses import ReasonBody
 from app.domain.api_client import Caller, Scope
 from app.ports import IdempotentCall
 from app.services import answers
 from app.services.container import Services
 from app.services.performing import Changed
 
-Body = TypeVar("Body", bound=ChangeBody)
+Body = TypeVar("Body", bound=ReasonBody)
 Work = Callable[[Services, str, Body, Caller, IdempotentCall | None], Awaitable[Changed]]
 
 routes = Routes(tag="licenses")
@@ -114,7 +114,7 @@ _VERSION_PROBLEMS = (
 _AT_ONCE = (
     "The new version has its own identifier, credential and status entry and is in force when this is answered; the "
     "one before answers `superseded` from then on, with `superseded_by`. A suspension carries over, an ended license "
-    "is refused. "
+    "is refused. It cannot be scheduled: `effective_at` is refused. "
 )
 
 routes.add(
@@ -147,8 +147,9 @@ routes.add(
     record_succession,
     summary="登记证照接续 · Record a license's successors",
     description="A license in force becomes `superseded` by it; a cancelled or transferred one stays so; a revoked one "
-    "has no successors. Recording again corrects: the newest record counts. Verifying the old license then names the "
-    "identifiers where its succession ends. Suggested `reason_code`: merger, division, reissue.",
+    "has no successors. It counts at once: `effective_at` is refused. Recording again corrects: the newest record "
+    "counts. Verifying the old license then names the identifiers where its succession ends. Suggested `reason_code`: "
+    "merger, division, reissue.",
     scope=Scope.LICENSES_WRITE,
     body=SuccessionBody,
     answer=LicenseAnswer,

@@ -6,7 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
+from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
 from app.api.schemas.answers import HistoryPage, LicenseAnswer, VerificationAnswerBody
 from tests.installation import OTHER_AREA
 from tests.integration.http_service import HttpService, assert_problem, open_http
@@ -143,10 +145,13 @@ BAD_SHAPES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("amend", {"valid_until": "tomorrow"}, "/valid_until"),
     ("amend", {"holder": {"name": ""}}, "/holder/name"),
     ("amend", {"area_code": "3201"}, "/area_code"),
+    ("amend", {"valid_until": None, "effective_at": "2027-01-01"}, "/effective_at"),
     ("renew", {}, "/valid_until"),
+    ("renew", {"valid_until": None, "effective_at": "2027-01-01"}, "/effective_at"),
     ("renew", {"valid_until": None, "elements": {}}, "/elements"),
     ("succession", {"successors": ["x"]}, "/relation"),
     ("succession", {"relation": "sold_to", "successors": ["x"]}, "/relation"),
+    ("succession", {"relation": "split_to", "successors": ["x"], "effective_at": None}, "/effective_at"),
     ("succession", {"relation": "split_to", "successors": []}, "/successors"),
     ("succession", {"relation": "split_to", "successors": ["x"] * 21}, "/successors"),
 )
@@ -160,6 +165,35 @@ async def test_wrong_shapes_are_refused_where_they_are_wrong(
     response = await post(service, issued["id"], action, **body)
     assert_problem(response, "invalid_request")
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+
+
+async def test_every_field_that_is_taken_has_its_effect(service: HttpService) -> None:
+    issued = await service.issue(valid_until="2040-01-01", elements={"address": "一号"})
+    successor = await service.issue()
+    holder = {"code": "320100A0001", "code_type": "099", "name": "新名称"}
+    periods = {"valid_until": "2050-01-01", "valid_from": "2024-01-02", "issue_date": "2024-01-03"}
+    sent: tuple[tuple[str, type[BaseModel], dict[str, Any]], ...] = (
+        (
+            "amend",
+            AmendBody,
+            {"elements": {"address": "二号"}, "holder": holder, "valid_until": "2041-01-01"},
+        ),
+        ("renew", RenewBody, periods),
+        ("succession", SuccessionBody, {"relation": "merged_into", "successors": [successor["identifier"]]}),
+    )
+    elsewhere = {"area_code", "holder_key"}  # refused in another area below; keys have tests of their own
+    for action, model, fields in sent:
+        assert set(model.model_fields) - elsewhere == {*fields, *WHY}, (
+            f"{action} takes more than is shown here"
+        )
+        before = (await service.call("authority", "GET", f"/v1/licenses/{issued['id']}")).json()
+        after = (await post(service, issued["id"], action, **fields)).json()
+        history = await service.call("authority", "GET", f"/v1/licenses/{issued['id']}/history")
+        entry = history.json()["data"][-1]
+        assert (entry["action"], entry["reason_code"], entry["reason"]) == (action, *WHY.values())
+        seen = {**after, **entry["details"], "successors": entry["details"].get("successors", "").split()}
+        for name, value in fields.items():
+            assert seen[name] == value != before.get(name), name
 
 
 async def test_refusals_come_by_name_and_wrong_requests_before_wrong_states(service: HttpService) -> None:

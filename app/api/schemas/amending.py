@@ -15,7 +15,7 @@ from app.api.schemas.fields import (
     Name,
     StrictModel,
 )
-from app.api.schemas.licenses import ChangeBody
+from app.api.schemas.licenses import ReasonBody
 from app.domain.amending import Amendment, HolderChange, Keep, Renewal
 from app.domain.succession import MOST_SUCCESSORS, Relation
 
@@ -30,7 +30,7 @@ class HolderChangeBody(StrictModel):
     name: Name | None = None
 
 
-class AmendBody(ChangeBody):
+class AmendBody(ReasonBody):
     """What is to be different, and why; what is left out stays.
 
     `elements` are merged by name, null removes one; `valid_until` null means long-term (长期). `holder_key` null takes
@@ -66,7 +66,7 @@ class AmendBody(ChangeBody):
         )
 
 
-class RenewBody(ChangeBody):
+class RenewBody(ReasonBody):
     """Until when the license is to hold now, and why.
 
     `valid_until` null means long-term (长期) and must be said, never left out. `valid_from` stays and `issue_date` is
@@ -82,7 +82,7 @@ class RenewBody(ChangeBody):
         return Renewal(valid_until=self.valid_until, valid_from=self.valid_from, issue_date=self.issue_date)
 
 
-class SuccessionBody(ChangeBody):
+class SuccessionBody(ReasonBody):
     """Which licenses took this one's place and how, and why it is recorded.
 
     Each is named by its identifier, or (one of the caller's own) by its license id.

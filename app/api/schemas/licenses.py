@@ -63,11 +63,16 @@ class NewLicenseBody(StrictModel):
         )
 
 
-class ChangeBody(StrictModel):
-    """Why a license is suspended, resumed, revoked or cancelled, and from when; at once when nothing is said."""
+class ReasonBody(StrictModel):
+    """Why something is done to a license."""
 
     reason_code: ReasonCode
     reason: ReasonText
+
+
+class ChangeBody(ReasonBody):
+    """Why a license is suspended, resumed, revoked or cancelled, and from when; at once when nothing is said."""
+
     effective_at: EffectiveAt | None = None
 
 
