@@ -211,6 +211,10 @@ class LicenseRepository(Protocol):
         """Store new licenses with their first version and history. Raises NumberTaken."""
         ...
 
+    async def hold(self, license_ids: Sequence[str]) -> None:
+        """Let nobody else change these licenses until the transaction ends; if one was changed since, it runs again."""
+        ...
+
     async def change_state(
         self,
         *,

@@ -13,7 +13,7 @@ import structlog
 from app.domain.api_client import Caller
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.ids import LicenseId
-from app.domain.license import STATUS_VALUE, Action, License, next_state
+from app.domain.license import ENDED, STATUS_VALUE, Action, License, next_state
 from app.domain.succession import Relation, Succession, judge_successors, wrong_successors
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
 from app.services import idempotency
@@ -31,6 +31,7 @@ MOST_FOLLOWED = 64
 """How many licenses a succession is followed over: further than any real one, and an end for every chain."""
 
 _ATTEMPTS = 10
+_LEADS_NOWHERE = Text("该证照已终止且无接续证照", "has ended, and nothing took its place")
 
 log = structlog.get_logger()
 
@@ -57,8 +58,8 @@ class SuccessionService:
         """Record the successors of a license, each named by its identifier or (one's own) by its license id.
 
         Raises NotFound for another authority's license, DomainError invalid_succession (their number, one unknown,
-        the license itself, a circle), state_conflict for a revoked license, idempotency_mismatch,
-        idempotency_in_progress, unavailable, read_only.
+        one that ended and leads nowhere itself, the license itself, a circle), state_conflict for a revoked license,
+        idempotency_mismatch, idempotency_in_progress, unavailable, read_only.
         """
         self._guard.require_writable()
         judge_successors(relation, named)
@@ -218,10 +219,15 @@ async def _find_successors(unit: UnitOfWork, named: Sequence[str], *, of: Licens
             raise wrong_successors(Text("不得重复", "must not name a license twice"), position=position)
         found.append(license)
     beyond = await _reach(unit, [license.id for license in found])
+    # Whoever names a successor of one of these at this moment goes before: two records never close a circle together.
+    await unit.licenses.hold([of.id, *beyond])
     if not beyond or of.id in beyond:
         raise wrong_successors(
             Text("接续关系不得成环或过长", "successions must neither lead back here nor be that long")
         )
+    for position, license in enumerate(found):
+        if license.state in ENDED and not beyond[license.id]:
+            raise wrong_successors(_LEADS_NOWHERE, position=position)
     return found
 
 

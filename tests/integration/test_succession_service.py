@@ -1,5 +1,6 @@
 """Succession between licenses: recorded by the authority, followed to its ends, and never a way to look in force."""
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
@@ -174,10 +175,41 @@ async def test_circles_and_wrong_names_are_refused_by_name(database_url: str, tm
 
 
 def step(before: License, after: License) -> Succession:
-    """Make a record as the service would, past its checks: two authorities may close a circle at the same moment."""
+    """Make a record as the service would, past its checks: what follows it must not rest on them."""
     return Succession(
         license_id=before.id, row_version=99, relation=Relation.REPLACED_BY, successors=(after.id,)
     )
+
+
+@pytest.mark.parametrize("way", [Action.REVOKE, Action.CANCEL])
+async def test_what_ended_and_leads_nowhere_takes_no_place(
+    database_url: str, tmp_path: Path, way: Action
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        old, other, ended, living = [await installation.issue() for _ in range(4)]
+        await act(installation, way, ended.id)
+        with pytest.raises(DomainError) as refused:
+            await succeed(installation, old, other.id, ended.id, relation=Relation.SPLIT_TO)
+        assert refused.value.code == "invalid_succession"
+        assert [error.pointer for error in refused.value.errors] == ["/successors/1"]
+        if way is Action.CANCEL:  # once it is told where its rights went, it leads somewhere
+            await succeed(installation, ended, living.id)
+            await succeed(installation, old, other.id, ended.id, relation=Relation.SPLIT_TO)
+
+
+async def test_successions_recorded_at_once_never_close_a_circle(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        for length in (2, 2, 2, 3, 3, 3):
+            ring = [await installation.issue() for _ in range(length)]
+            recorded = await asyncio.gather(
+                *(succeed(installation, old, new.id) for old, new in pairwise([*ring, ring[0]])),
+                return_exceptions=True,
+            )
+            refused = [one for one in recorded if isinstance(one, BaseException)]
+            assert [str(getattr(one, "code", one)) for one in refused] == ["invalid_succession"]
+            caller = await installation.caller("authority")
+            states = [(await installation.services.licenses.get(old.id, caller=caller)).state for old in ring]
+            assert sorted(states) == ["active", *["superseded"] * (length - 1)]
 
 
 async def test_a_circle_ends_the_following_and_tells_nothing(database_url: str, tmp_path: Path) -> None:

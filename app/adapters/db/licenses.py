@@ -308,6 +308,16 @@ class SqlLicenses:
             [history_values(entry, row_version=license_.row_version) for license_, _, entry in rows],
         )
 
+    async def hold(self, license_ids: Sequence[str]) -> None:
+        """Lock licenses until the transaction ends; on PostgreSQL one changed since its snapshot makes it run again.
+
+        They are locked in the order of their ids, so that two who hold the same ones never wait for each other.
+        """
+        ordered, held = sorted(license_ids), select(licenses.c.id).with_for_update(key_share=True)
+        for start in range(0, len(ordered), _KEYS_PER_QUERY):
+            some = licenses.c.id.in_(ordered[start : start + _KEYS_PER_QUERY])
+            await self._session.rows(held.where(some).order_by(licenses.c.id))
+
     async def change_state(
         self,
         *,

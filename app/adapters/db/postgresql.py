@@ -2,9 +2,10 @@
 
 Isolation is REPEATABLE READ, not SERIALIZABLE. An update of a row that changed since the snapshot fails with a
 serialization failure, and the unit of work is run again. What must never happen twice is held by unique constraints,
-and what two hands may change carries a version that the update compares; no rule of the register rests on a row being
-absent that another transaction may insert, which is the only case that SERIALIZABLE adds. Its price would be
-predicate locks on every read of the busiest indexes, and false failures under load.
+and what two hands may change carries a version that the update compares. Where a rule rests on rows that another
+transaction may change or add (a client's live keys, the successions a license leads to), the rows they hang on are held
+(`hold`): that makes of them what an update would, and the one that comes second runs again. SERIALIZABLE would see to
+this unasked; its price would be predicate locks on every read of the busiest indexes, and false failures under load.
 """
 
 import asyncio
