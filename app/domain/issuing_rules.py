@@ -9,7 +9,7 @@ from app.domain.authority import LicenseType
 from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
 from app.domain.holder_key import sound_holder_key
-from app.domain.license import Holder, NewLicense
+from app.domain.license import Holder, NewLicense, stored_holder_code, stored_number
 from elicense.cn import CodeError, check_uscc
 from elicense.problems import Text
 
@@ -54,7 +54,7 @@ def text_problem(text: str, *, max_length: int) -> Text | None:
 
 
 def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> NewLicense:
-    """Apply every rule of issuing and return the license with its holder's code in normal form.
+    """Apply every rule of issuing and return the license as the register holds it: number and holder's code folded.
 
     Raises DomainError, the first of: unknown_type, unknown_area, not_authorized_to_issue (this authority, this type,
     this area, today), holder_not_supported, invalid_uscc, invalid_request (texts), invalid_dates, invalid_elements,
@@ -73,12 +73,12 @@ def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> 
         area_code=new.area_code,
         today=today,
     )
-    holder = _judge_holder(new.holder)
-    _judge_texts({"/number": (new.number, MAX_NUMBER_LENGTH), "/holder/name": (holder.name, MAX_NAME_LENGTH)})
+    holder, number = _judge_holder(new.holder), stored_number(new.number)
+    _judge_texts({"/number": (number, MAX_NUMBER_LENGTH), "/holder/name": (holder.name, MAX_NAME_LENGTH)})
     _judge_dates(new, today=today)
     _judge_elements(new.elements, license_type)
     key = None if new.holder_key is None else sound_holder_key(new.holder_key)
-    return replace(new, holder=holder, holder_key=key)
+    return replace(new, number=number, holder=holder, holder_key=key)
 
 
 def require_authority(
@@ -108,8 +108,9 @@ def _judge_holder(holder: Holder) -> Holder:
                 "the holder's code is no unified social credit code",
                 errors=[_wrong("/holder/code", error.message)],
             ) from error
-    _judge_texts({"/holder/code": (holder.code, MAX_ORGANISATION_CODE_LENGTH)})
-    return holder
+    code = stored_holder_code(holder.code)
+    _judge_texts({"/holder/code": (code, MAX_ORGANISATION_CODE_LENGTH)})
+    return replace(holder, code=code)
 
 
 def _judge_texts(texts: Mapping[str, tuple[str, int]]) -> None:

@@ -1,5 +1,6 @@
 """The register's license: its lifecycle, versions and history."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -47,6 +48,8 @@ class RevocationKind(StrEnum):
     PENALTY = "penalty"
     ANNULLED = "annulled"
 
+
+_WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 
 ENDED = frozenset({State.REVOKED, State.CANCELLED, State.SUPERSEDED, State.TRANSFERRED})
 
@@ -210,7 +213,10 @@ class NewLicense:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenseFilter:
-    """Which licenses a list shows. All given parts must hold; `status` may be a computed one (judged on `today`)."""
+    """Which licenses a list shows. All given parts must hold; `status` may be a computed one (judged on `today`).
+
+    A `number` is found as it is given and as the register would hold it.
+    """
 
     authority_code: str | None = None
     holder_code: str | None = None
@@ -276,7 +282,22 @@ class Intent:
     replaces: Replacement | None = None
 
 
+def stored_number(text: str) -> str:
+    """Return a license's number as the register holds it, so that one number has one spelling.
+
+    In NFKC (full-width forms become plain ones) and without the invisible marks that copying brings along; a correct
+    social credit code, which a business license's number is, without spaces and hyphens and in capitals.
+    """
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_WITHOUT_WIDTH))
+    normal = normalize_code(folded)
+    return normal if uscc_problem(normal) is None else folded
+
+
 def stored_holder_code(text: str) -> str:
-    """Return a holder's code as the register holds it: a correct social credit code in normal form, others as given."""
-    normal = normalize_code(text)
-    return normal if uscc_problem(normal) is None else text
+    """Return a holder's code as the register holds it, by the rule of numbers."""
+    return stored_number(text)
+
+
+def code_spellings(asked: str) -> tuple[str, ...]:
+    """Return under what to look for a number or a holder's code: as it was asked first, then as it would be held."""
+    return tuple(dict.fromkeys((asked, stored_number(asked), normalize_code(asked))))

@@ -18,7 +18,7 @@ from app.domain.issuing_rules import (
     MAX_ORGANISATION_CODE_LENGTH,
     text_problem,
 )
-from app.domain.license import Holder, License, NewLicense
+from app.domain.license import Holder, License, NewLicense, stored_number
 from elicense.cn import normalize_code, uscc_problem
 from elicense.encoding import canonical_json, sha256_hex
 
@@ -175,7 +175,7 @@ def _on_one_line(text: str) -> str:
 
 
 def _identity(values: Mapping[str, str]) -> tuple[str, Holder]:
-    number = unicodedata.normalize("NFKC", values.get("number", "")).strip()
+    number = stored_number(values.get("number", "")).strip()
     if not number:
         raise RowRefused("number_missing", "number")
     _require_text(number, "number", max_length=MAX_NUMBER_LENGTH)

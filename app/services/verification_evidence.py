@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain.directory import Directory
-from app.domain.license import IssuedVersion, License
+from app.domain.license import IssuedVersion, License, code_spellings
 from app.domain.verification import LicenseReference
 from app.ports import FoundLicense, UnitOfWork
 from app.services.license_past import NO_PAST, Past, held_elements, read_past
@@ -18,7 +18,6 @@ from app.services.license_then import LicenseThen, read_then
 from app.services.past_lists import PastLists
 from app.services.status_indices import list_uri
 from elicense.by_reference import LicenseFacts
-from elicense.cn import normalize_code
 from elicense.credential import Credential
 from elicense.elements import HeldElements
 from elicense.evidence import LiveStatus, RegisterEvidence, TrustEvidence
@@ -128,7 +127,7 @@ class LookedUp:
         self._by_number = by_number
 
     def numbered(self, reference: LicenseReference) -> Sequence[FoundLicense]:
-        """Return the licenses with the number of a reference as it was asked, else in its normal form."""
+        """Return the licenses with the number of a reference as it was asked, else as it would be held."""
         held = self._by_number.get(reference.type_code or "", {})
         return next((held[code] for code in _spellings(reference) if code in held), ())
 
@@ -223,13 +222,12 @@ async def _find_ever(unit: UnitOfWork, reference: LicenseReference) -> Sequence[
 
 
 def _spellings(reference: LicenseReference) -> Sequence[str]:
-    """Return the codes to look for, as asked and in normal form.
+    """Return the codes to look for: as asked, then as the register holds them.
 
-    Social credit codes, numbers of business licenses among them, are stored in normal form and written with spaces,
-    hyphens or small letters by many: what was asked is looked for first, then its normal form.
+    Numbers and codes are stored in one spelling and written with spaces, hyphens, full-width brackets or small letters
+    by many.
     """
-    asked = reference.holder_code or "" if reference.number is None else reference.number
-    return tuple(dict.fromkeys((asked, normalize_code(asked))))
+    return code_spellings(reference.holder_code or "" if reference.number is None else reference.number)
 
 
 def _is_ours(credential: Credential, version: IssuedVersion, issuer_url: str) -> bool:

@@ -31,6 +31,7 @@ from app.domain.license import (
     Replacement,
     RevocationKind,
     State,
+    code_spellings,
 )
 from app.ports import FoundLicense, LicenseSnapshot
 from elicense.log_entry import EntryKind
@@ -420,7 +421,7 @@ def _conditions(where: LicenseFilter) -> list[ColumnElement[bool]]:
     if where.type_code is not None:
         conditions.append(licenses.c.type_code == where.type_code)
     if where.number is not None:
-        conditions.append(licenses.c.number == where.number)
+        conditions.append(licenses.c.number.in_(code_spellings(where.number)))
     if where.identifier is not None:
         named = select(license_versions.c.license_id).where(license_versions.c.identifier == where.identifier)
         conditions.append(licenses.c.id.in_(named))
