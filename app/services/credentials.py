@@ -7,7 +7,7 @@ from app.domain.errors import DomainError, NotFound
 from app.domain.license import LicenseFilter
 from app.ports import Clock, Store, UnitOfWork
 from app.services.answers import Holding, credential_path
-from app.services.licenses import read_own
+from app.services.licenses import may_read_version, read_own
 from elicense.encoding import civil_today
 
 
@@ -19,13 +19,16 @@ class CredentialService:
         self._clock = clock
 
     async def get(self, license_id: str, *, version: str | None, caller: Caller) -> str:
-        """Return the credential of the current version or the one asked for. Raises NotFound."""
+        """Return the credential of the current version or the one asked for.
+
+        Raises NotFound, also for a version that named another holder than the one who asks.
+        """
 
         async def work(unit: UnitOfWork) -> str:
             license = await read_own(unit, license_id, caller)
             wanted = version if version is not None else license.version
             held = await unit.licenses.version(license_id, wanted)
-            if held is None:
+            if held is None or not may_read_version(held, caller):
                 raise NotFound("version of this license")
             return held.credential
 

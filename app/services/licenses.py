@@ -1,14 +1,24 @@
-"""Reading licenses: an authority its own, a holder its own, nobody else any."""
+"""Reading licenses: an authority its own, a holder its own, nobody else any.
+
+Of a license that came to it from another holder, a holder reads what named it alone: the versions that do, and what was
+done while they were in force. Who held it before, with which elements and why it changed, is not the new holder's.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
+import structlog
+
 from app.domain.api_client import Caller, ClientKind
 from app.domain.errors import DomainError, NotFound
-from app.domain.license import HistoryEntry, License, LicenseFilter
+from app.domain.license import HistoryEntry, License, LicenseFilter, LicenseVersion
 from app.ports import Clock, Store, UnitOfWork
+from elicense.credential import parse_credential
 from elicense.encoding import civil_today
+from elicense.problems import FormatError
+
+log = structlog.get_logger()
 
 
 class LicenseService:
@@ -37,11 +47,19 @@ class LicenseService:
         return await self._store.read(lambda unit: unit.licenses.page(own, cursor=cursor, limit=limit))
 
     async def history(self, license_id: str, *, caller: Caller) -> Sequence[HistoryEntry]:
-        """Return every event of a license, the first first. Raises NotFound as `get`."""
+        """Return every event of a license, the first first; for a holder those of the versions that name it.
+
+        Raises NotFound as `get`.
+        """
 
         async def work(unit: UnitOfWork) -> Sequence[HistoryEntry]:
             await read_own(unit, license_id, caller)
-            return await unit.licenses.history(license_id)
+            entries = await unit.licenses.history(license_id)
+            if caller.client.kind is not ClientKind.HOLDER:
+                return entries
+            versions = await unit.licenses.versions(license_id)
+            own = {held.version for held in versions if may_read_version(held, caller)}
+            return [entry for entry in entries if entry.version in own]
 
         return await self._store.read(work)
 
@@ -54,6 +72,17 @@ def may_read(license: License, caller: Caller) -> bool:
     if client.kind is ClientKind.HOLDER:
         return client.holder_code is not None and license.holder.code == client.holder_code
     return False
+
+
+def may_read_version(held: LicenseVersion, caller: Caller) -> bool:
+    """Tell whether a caller that may read a license may read this version of it: a holder those that name it."""
+    if caller.client.kind is not ClientKind.HOLDER:
+        return True
+    try:
+        return parse_credential(held.credential).claims.subject == caller.client.holder_code
+    except FormatError:
+        log.error("stored_credential_unreadable", identifier=held.identifier)
+        return False
 
 
 def narrow(where: LicenseFilter, caller: Caller) -> LicenseFilter:

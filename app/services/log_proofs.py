@@ -12,7 +12,7 @@ from app.domain.api_client import Caller
 from app.domain.errors import NotFound
 from app.domain.transparency_log import LogState, PlacedLeaf, PublishedCheckpoint, document_key
 from app.ports import Store, UnitOfWork
-from app.services.licenses import read_own
+from app.services.licenses import may_read_version, read_own
 from app.services.log_leaves import trust_uri
 from app.services.transparency_log import include, not_logged_yet
 from elicense.encoding import JsonValue, b64url_decode, b64url_encode, parse_json_object
@@ -109,7 +109,7 @@ class LogProofService:
             license = await read_own(unit, license_id, caller)
             wanted = version if version is not None else license.version
             held = await unit.licenses.version(license_id, wanted)
-            if held is None:
+            if held is None or not may_read_version(held, caller):
                 raise NotFound("version of this license")
             leaf = await unit.transparency_log.leaf_of(held.identifier, kind=EntryKind.ISSUANCE)
             if leaf is None:

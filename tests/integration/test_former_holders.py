@@ -15,11 +15,13 @@ from app.adapters.db.license_rows import license_values, version_values
 from app.adapters.db.migrate import _config
 from app.adapters.db.tables import license_versions, licenses
 from app.domain.amending import Amendment, HolderChange
+from app.domain.api_client import ClientKind
 from app.domain.license import Holder, License, LicenseVersion, State
 from app.domain.verification import LicenseReference
 from tests.amending import amend
 from tests.builders import make_license, make_version
 from tests.installation import BUSINESS_LICENSE, HOLDER, open_installation, uscc
+from tests.integration.http_service import HttpService, assert_problem, open_http
 from tests.integration.test_past_moments import ask_at, later
 from tests.integration.test_versions_repository import add_version, next_of, stored
 
@@ -150,3 +152,42 @@ async def test_replaced_versions_of_an_older_register_get_their_holder_from_thei
     )
     assert {snapshot.license.id for snapshot in found} == {license.id for license, _ in whole}
     await store.close()
+
+
+async def test_a_holder_reads_what_named_it_and_nothing_of_who_held_it_before(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_http(database_url, tmp_path) as service:
+        await service.add_client("taker", kind=ClientKind.HOLDER, holder_code=TAKER.code)
+        issued = await service.issue()
+        holders = (TAKER, TAKER, HOLDER)
+        for number, holder in enumerate(holders):
+            named = {"code": holder.code, "name": f"{holder.name}{number}"}
+            why = {"reason_code": "transfer", "reason": f"第{number}次"}
+            path = f"/v1/licenses/{issued['id']}/amend"
+            await service.call("authority", "POST", path, json={**why, "holder": named})
+            readers = {"authority": ["001", "002", "003", "004"][: number + 2]}
+            readers["taker"] = [] if holder is HOLDER else ["002", "003"][: number + 1]
+            readers["holder"] = ["001", "004"] if holder is HOLDER else []
+            for role, versions in readers.items():
+                assert await _readable(service, role, issued["id"]) == versions, (number, role)
+
+
+async def _readable(service: HttpService, role: str, license_id: str) -> list[str]:
+    """Return the versions whose file a role may read; history and proofs must tell of the same ones."""
+    path, readable = f"/v1/licenses/{license_id}", []
+    for version in ("001", "002", "003", "004"):
+        bare = await service.call(role, "GET", f"{path}/credential", params={"version": version})
+        proven = await service.call(
+            role, "GET", f"{path}/credential", params={"version": version, "proof": "1"}
+        )
+        if bare.status_code == 200:
+            readable.append(version)
+            assert proven.json().get("code", "not_logged_yet") == "not_logged_yet"
+        else:
+            assert_problem(bare, "not_found")
+            assert_problem(proven, "not_found")
+    history = await service.call(role, "GET", f"{path}/history")
+    told = [entry["version"] for entry in history.json()["data"]] if history.status_code == 200 else []
+    assert told == readable
+    return readable
