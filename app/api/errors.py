@@ -68,6 +68,7 @@ _MESSAGES: dict[str, tuple[str, str]] = {
         "elements、holder、valid_until、area_code、holder_key 至少给出一个",
         "must give one of elements, holder, valid_until, area_code, holder_key",
     ),
+    "unreadable": ("{zh}", "{en}"),
     "too_many_parameters": ("查询参数过多", "has too many query parameters"),
 }
 _FALLBACK = ("不符合要求", "does not have the required form")

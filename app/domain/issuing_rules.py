@@ -1,6 +1,5 @@
 """What must hold before a license may be issued: shape of its texts, dates, holder, elements, and the authority."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
 from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, NewLicense, stored_holder_code, stored_number
+from app.domain.texts import text_problem
 from elicense.cn import CodeError, check_uscc
 from elicense.problems import Text
 
@@ -24,33 +24,10 @@ FARTHEST_BEGIN = timedelta(days=4 * 365)
 # Unified social credit code, and other organisations: GB/T 36903. Natural persons come under a rule of their own.
 HOLDER_CODE_TYPES = frozenset({"001", "099"})
 
-# Marks that turn the direction of what stands around them: a signed name must read as it is stored.
-_TURNING_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
 _UNKNOWN = Text("不存在", "unknown")
 _DAY_OUT_OF_RANGE = Text(
     f"应在 {EARLIEST_DAY} 至 {LATEST_DAY} 之间", f"must lie between {EARLIEST_DAY} and {LATEST_DAY}"
 )
-
-
-def text_problem(text: str, *, max_length: int) -> Text | None:
-    """Return what is wrong with a text that gets signed, or None.
-
-    Refused: nothing but white space, white space at an end, more than `max_length` characters, control
-    characters, lone surrogates, unassigned code points reserved for no use, and marks that turn the direction.
-    """
-    if not text or text.isspace():
-        return Text("不得为空", "must not be empty")
-    if text != text.strip():
-        return Text("首尾不得有空白", "must not begin or end with white space")
-    if len(text) > max_length:
-        return Text(f"至多 {max_length} 个字符", f"must have at most {max_length} characters")
-    if not text.isascii() or not text.isprintable():
-        for character in text:
-            if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNING_MARKS:
-                return Text("不得含有控制字符", "must not hold control characters")
-    return None
 
 
 def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> NewLicense:

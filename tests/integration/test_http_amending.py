@@ -146,6 +146,8 @@ BAD_SHAPES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("amend", {"holder": {"name": ""}}, "/holder/name"),
     ("amend", {"area_code": "3201"}, "/area_code"),
     ("amend", {"valid_until": None, "effective_at": "2027-01-01"}, "/effective_at"),
+    ("amend", {"valid_until": None, "reason": " "}, "/reason"),
+    ("suspend", {"reason": "\u200b\u2060"}, "/reason"),
     ("renew", {}, "/valid_until"),
     ("renew", {"valid_until": None, "effective_at": "2027-01-01"}, "/effective_at"),
     ("renew", {"valid_until": None, "elements": {}}, "/elements"),

@@ -4,10 +4,19 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from app.domain.cursors import MAX_CURSOR
+from app.domain.texts import reason_problem
 from elicense.encoding import civil_day_start, parse_rfc3339
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -59,6 +68,13 @@ def _parse_effective_at(value: object) -> datetime:
         raise PydanticCustomError(
             "effective_at_form", "must be an RFC 3339 time with its offset, or a date as YYYY-MM-DD"
         ) from None
+
+
+def _check_reason(value: str) -> str:
+    problem = reason_problem(value)
+    if problem is not None:
+        raise PydanticCustomError("unreadable", "cannot be read", {"zh": problem.zh, "en": problem.en})
+    return value
 
 
 def _parse_limit(value: object) -> int:
@@ -114,8 +130,12 @@ AreaCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """Why something was done, as a code; an open list."""
 
-ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_CONTROLS_BUT_LINES)]
-"""Why something was done, in words."""
+ReasonText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2000, pattern=_NO_CONTROLS_BUT_LINES),
+    AfterValidator(_check_reason),
+]
+"""Why something was done, in words that can be read."""
 
 ElementName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """The stable name of an element."""
