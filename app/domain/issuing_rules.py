@@ -18,6 +18,8 @@ MAX_NAME_LENGTH = 300
 MAX_ORGANISATION_CODE_LENGTH = 64
 EARLIEST_DAY = date(1900, 1, 1)
 LATEST_DAY = date.max
+FIRST_LAST_DAY = date(1970, 1, 1)
+"""A credential's times count from 1970 on: there is no moment at which one that ended before could have held."""
 FARTHEST_BEGIN = timedelta(days=4 * 365)
 """A credential ends five years after its signing at the latest: one that began later could never be valid."""
 
@@ -25,6 +27,10 @@ FARTHEST_BEGIN = timedelta(days=4 * 365)
 HOLDER_CODE_TYPES = frozenset({"001", "099"})
 
 _UNKNOWN = Text("不存在", "unknown")
+_ENDED_TOO_EARLY = Text(
+    "有效期止早于 1970 年,本服务不登记此类证照",
+    "lies before 1970: the service registers no license that ended then",
+)
 _DAY_OUT_OF_RANGE = Text(
     f"应在 {EARLIEST_DAY} 至 {LATEST_DAY} 之间", f"must lie between {EARLIEST_DAY} and {LATEST_DAY}"
 )
@@ -112,6 +118,8 @@ def _judge_dates(new: NewLicense, *, today: date) -> None:
     ]
     if new.valid_until is not None and new.valid_until < new.valid_from:
         errors.append(_wrong("/valid_until", Text("不得早于 valid_from", "must not be before valid_from")))
+    elif new.valid_until is not None and EARLIEST_DAY <= new.valid_until < FIRST_LAST_DAY:
+        errors.append(_wrong("/valid_until", _ENDED_TOO_EARLY))
     latest = today + FARTHEST_BEGIN
     if new.valid_from > latest:
         errors.append(_wrong("/valid_from", Text(f"不得晚于 {latest}", f"must not lie after {latest}")))

@@ -169,6 +169,18 @@ async def test_far_dates_are_issued(service: HttpService, subtests: pytest.Subte
             ] == "valid"
 
 
+async def test_the_first_and_the_last_day_a_license_may_have_held(service: HttpService) -> None:
+    old = {"valid_from": "1955-01-01", "issue_date": "1955-01-01"}
+    issued = await service.issue(**old, valid_until="1970-01-01")
+    answer = await service.verify(credential=await service.credential(issued["id"]))
+    assert (issued["status"], answer["reason"]) == ("expired", "expired")
+    body = {**license_body(service), **old, "valid_until": "1969-12-31"}
+    refused = await service.call("authority", "POST", "/v1/licenses", json=body)
+    assert_problem(refused, "invalid_dates")
+    (error,) = refused.json()["errors"]
+    assert error["pointer"] == "/valid_until" and "1970" in error["detail"]
+
+
 async def test_a_holder_sees_its_own_licenses_and_where_their_credentials_are(service: HttpService) -> None:
     issued = await service.issue()
     response = await service.call("holder", "GET", "/v1/holdings")

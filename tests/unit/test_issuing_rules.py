@@ -76,6 +76,11 @@ def test_a_good_license_passes_and_its_holder_code_is_put_into_normal_form() -> 
         ({"number": "a\x00b"}, "invalid_request", ["/number"]),
         ({"number": "n" * 101}, "invalid_request", ["/number"]),
         ({"valid_until": date(2026, 3, 3)}, "invalid_dates", ["/valid_until"]),
+        (
+            {"valid_from": date(1950, 1, 1), "valid_until": date(1969, 12, 31)},
+            "invalid_dates",
+            ["/valid_until"],
+        ),
         ({"valid_from": date(2031, 1, 1)}, "invalid_dates", ["/valid_from"]),
         ({"issue_date": date(1, 1, 1)}, "invalid_dates", ["/issue_date"]),
         ({"elements": {"unknown/one": "x"}}, "invalid_elements", ["/elements/unknown~1one"]),
