@@ -36,6 +36,7 @@ from app.domain.publication import (
     Installation,
     ListSpan,
     PublishedStatusList,
+    ServedStamp,
     ServiceKey,
     SignedDocument,
     StatusListRow,
@@ -314,8 +315,8 @@ class StatusRepository(Protocol):
         ...
 
     async def served(self, list_id: str) -> PublishedStatusList | None: ...
-    async def served_sha256(self, list_id: str) -> str | None:
-        """Return the digest (hex) of the served version without reading it, None before the first."""
+    async def served_stamp(self, list_id: str) -> ServedStamp | None:
+        """Return digest and time of the served version without reading it, None before the first."""
         ...
 
     async def all_served(self) -> Sequence[StatusListVersion]:
@@ -327,7 +328,10 @@ class StatusRepository(Protocol):
         ...
 
     async def newest_at(self, list_id: str, at: datetime) -> ListSpan | None:
-        """Return which version of a list was the newest at a moment, None before the first."""
+        """Return which version of a list was the newest at a moment, None before the first.
+
+        Of those whose time had come the one with the highest number, whatever the times of the others say.
+        """
         ...
 
     async def version(self, list_id: str, seq: int) -> PublishedStatusList | None: ...

@@ -12,6 +12,8 @@ from typing import Final
 from elicense.service_reasons import ServiceReason
 
 TOLERANCE: Final = timedelta(seconds=120)
+# How far two good clocks may stand apart: one of them that much before the true time, the other that much after it.
+FURTHEST_APART: Final = 2 * TOLERANCE
 LONGEST_ABSENCE: Final = timedelta(days=7)
 # The most by which a kernel slews a clock (adjtime: 500 parts in a million). Where the monotonic clock is not slewed
 # along, a deviation that grows no faster is taken over; many small steps in a row are not.

@@ -73,6 +73,14 @@ class PublishedStatusList(StatusListVersion):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServedStamp:
+    """What the next version of a status list must know of the served one: its digest (hex) and its time."""
+
+    sha256: str
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListSpan:
     """Say when version `seq` of a status list was the newest: from `since` to `until` (excluded), None if it still is.
 

@@ -149,7 +149,7 @@ async def _check_published(
     snapshot: AuditSnapshot, state: ListState, findings: Findings, trust: Trust
 ) -> None:
     """Check every published version of a list, the newest against the entries as they are."""
-    last, newest = 0, None
+    last, newest, before = 0, None, None
     list_id = state.row["id"]
     async for row in snapshot.rows(_VERSIONS, order=("seq",), equal={"list_id": list_id}):
         about = _published(row)
@@ -159,6 +159,10 @@ async def _check_published(
         follows = trust.fits_gap(last, row["seq"], f"floor.status_list.{list_id}")
         findings.require(follows, about, f"{_VERSIONS}.seq", Expected.GAP_FREE)
         last = row["seq"]
+        # Who asks about a past moment finds its version by these times.
+        rises = before is None or row["issued_at"] >= before
+        findings.require(rises, about, f"{_VERSIONS}.issued_at", Expected.NOT_BEFORE)
+        before = row["issued_at"]
         newest = row if check_published_list(row, findings, trust) else None
     findings.compare(state.row, {"seq": last}, _about(state.row), _LISTS, Expected.DOCUMENT)
     if newest is None or state.bits is None:

@@ -45,6 +45,7 @@ class Expected(Enum):
     NUMBER = Text("证照号码由其证照唯一持有", "the number held by its license alone")
     DOCUMENT = Text("与已签名文件一致", "what the signed document says")
     CHAIN = Text("与前一版本摘要相接", "the digest of the version before")
+    NOT_BEFORE = Text("不早于前一版本的时间", "a time not before that of the version before")
     TRUST = Text("与信任列表一致", "what the trust list says")
     TREE = Text("与重算的默克尔树一致", "what the recomputed Merkle tree gives")
     CHECKPOINT = Text("已签名检查点,且为日志的前缀", "a signed checkpoint of the log's own beginning")

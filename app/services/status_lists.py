@@ -1,6 +1,7 @@
 """Status lists: signed once per change or hour, swapped by compare-and-swap, served as stored.
 
-`iat` is taken before the bits are read, so a list never claims to be younger than its content. The dirty mark is the
+`iat` is taken before the bits are read, so a list never claims to be younger than its content, and never goes back from
+one version to the next (`_time_after`). The dirty mark is the
 difference between two counters: publishing sets the published one to what was read, and a change in between keeps the
 list dirty. A publisher that stalls loses the swap of its list and of the freshness statement, and puts back nothing.
 """
@@ -12,9 +13,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.domain.errors import ConcurrentChange, NotFound
-from app.domain.good_time import TOLERANCE
+from app.domain.good_time import FURTHEST_APART
 from app.domain.high_water import ListMark
-from app.domain.publication import PublishedStatusList, StatusListRow
+from app.domain.publication import PublishedStatusList, ServedStamp, StatusListRow
 from app.ports import Store, UnitOfWork
 from app.services.anchor import Anchor
 from app.services.freshness import FreshnessWriter
@@ -165,7 +166,7 @@ class StatusListService:
             item.list_id
             for item in served
             # One from the future was signed under a clock that an operator has said was wrong.
-            if now - item.issued_at >= REFRESH_EVERY or item.issued_at > now + TOLERANCE
+            if now - item.issued_at >= REFRESH_EVERY or item.issued_at > now + FURTHEST_APART
         )
 
     async def _publish(self, rows: Sequence[StatusListRow]) -> int:
@@ -210,18 +211,19 @@ class StatusListService:
 
     async def _make(self, list_id: str, signer: Signer) -> _Made:
         """Read the bits of one list and sign them."""
-        issued_at = self._signing_clock.signing_time()
+        now = self._signing_clock.signing_time()
 
         async def work(
             unit: UnitOfWork,
-        ) -> tuple[StatusListRow, Sequence[tuple[int, int]], int, str | None, int]:
-            previous = await unit.status.served_sha256(list_id)
+        ) -> tuple[StatusListRow, Sequence[tuple[int, int]], int, ServedStamp | None, int]:
+            previous = await unit.status.served_stamp(list_id)
             row, values, event_seq = await unit.status.read_for_publication(list_id)
             floors = await unit.high_water.floors()
             seq = max(row.seq, floors.status_lists.get(row.id, 0)) + 1
             return row, values, event_seq, previous, seq
 
         row, values, event_seq, previous, seq = await self._store.read(work)
+        issued_at = _time_after(previous, now)
         token = self._sign(row, values, seq=seq, event_seq=event_seq, issued_at=issued_at, signer=signer)
         published = PublishedStatusList(
             list_id=row.id,
@@ -233,7 +235,12 @@ class StatusListService:
             issued_at=issued_at,
             expires_at=issued_at + LIFETIME,
         )
-        return _Made(published, expected_seq=row.seq, changes=row.changes, previous=previous)
+        return _Made(
+            published,
+            expected_seq=row.seq,
+            changes=row.changes,
+            previous=None if previous is None else previous.sha256,
+        )
 
     def _sign(
         self,
@@ -265,3 +272,20 @@ class StatusListService:
     async def _signer(self, use: str) -> Signer:
         now = self._signing_clock.signing_time()
         return self._keys.signer(await self._keys.current(use, now=now))
+
+
+def _time_after(previous: ServedStamp | None, now: datetime) -> datetime:
+    """Return the `iat` of bits read at `now` that follow a version: never before that version's own.
+
+    Archives are read by these times, by the register and offline: of two versions the later bits must not have the
+    earlier time, or the older ones would speak for what came after them. Where the clock stands before the version
+    that is followed, that version's time is taken. It claims no more than was claimed already: the bits were read
+    after those were published, so by the clock that stamped them the new ones are no older, and by this one they are
+    younger than they should be by no more than two good clocks may differ. Waiting would keep a revocation back.
+
+    A time from further ahead was never good. Going on from there would sign the future for as long as it takes to
+    come; so the true time is taken, and the archive has a break there, which offline reads as "cannot tell".
+    """
+    if previous is not None and now < previous.issued_at <= now + FURTHEST_APART:
+        return previous.issued_at
+    return now

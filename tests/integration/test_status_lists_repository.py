@@ -262,3 +262,28 @@ async def test_every_published_version_stays_to_be_had(store: SqlStore) -> None:
         assert found == [_published(seq)]
     assert await store.read(lambda unit: unit.status.versions({uri: 3})) == []
     assert await store.read(lambda unit: unit.status.versions({})) == []
+
+
+async def test_of_versions_out_of_order_the_highest_number_was_the_newest(store: SqlStore) -> None:
+    await _with_list(store)
+    at = {1: 0, 2: 10, 3: 8, 4: 12}
+    for seq, time in at.items():
+        version = replace(_published(seq), issued_at=NOON + minutes(time))
+        await store.write(
+            lambda unit, made=version: unit.status.publish(made, expected_seq=made.seq - 1, changes=0)
+        )
+
+    async def seq_at(time: int) -> int | None:
+        found = await store.read(lambda unit: unit.status.newest_at(LIST_ID, NOON + minutes(time)))
+        return None if found is None else found.seq
+
+    wanted = {-1: None, 0: 1, 7: 1, 8: 3, 10: 3, 11: 3, 12: 4}
+    assert {time: await seq_at(time) for time in wanted} == wanted
+
+
+async def test_what_follows_knows_digest_and_time_of_the_served_version(store: SqlStore) -> None:
+    await _with_list(store)
+    assert await store.read(lambda unit: unit.status.served_stamp(LIST_ID)) is None
+    await _publish(store, 1, expected=0, changes=0)
+    stamp = await store.read(lambda unit: unit.status.served_stamp(LIST_ID))
+    assert stamp is not None and (stamp.sha256, stamp.issued_at) == ("ef" * 32, NOON)

@@ -11,10 +11,17 @@ from app.adapters.db.session import Session, flat_values
 from app.adapters.db.tables import status_entries, status_list_versions, status_lists, status_marks
 from app.domain.errors import ConcurrentChange
 from app.domain.ids import new_id
-from app.domain.publication import ListSpan, PublishedStatusList, StatusListRow, StatusListVersion
+from app.domain.publication import (
+    ListSpan,
+    PublishedStatusList,
+    ServedStamp,
+    StatusListRow,
+    StatusListVersion,
+)
 
 _VALID: Final = 0
 _KEYS_PER_STATEMENT: Final = 1000
+_OUT_OF_ORDER_AT_MOST: Final = 512
 
 _WAITING = (
     select(status_marks.c.list_id, func.count().label("waiting"))
@@ -155,11 +162,12 @@ class SqlStatusLists:
         row = await self._session.row(_SERVED.where(status_lists.c.id == list_id))
         return None if row is None else PublishedStatusList(**row._mapping)
 
-    async def served_sha256(self, list_id: str) -> str | None:
-        """Return the digest (hex) of the served version without reading its megabytes, None before the first."""
-        statement = _SERVED.with_only_columns(status_list_versions.c.sha256, maintain_column_froms=True)
-        found: str | None = await self._session.scalar(statement.where(status_lists.c.id == list_id))
-        return found
+    async def served_stamp(self, list_id: str) -> ServedStamp | None:
+        """Return digest and time of the served version without reading its megabytes, None before the first."""
+        versions = status_list_versions.c
+        statement = _SERVED.with_only_columns(versions.sha256, versions.issued_at, maintain_column_froms=True)
+        row = await self._session.row(statement.where(status_lists.c.id == list_id))
+        return None if row is None else ServedStamp(sha256=row.sha256, issued_at=row.issued_at)
 
     async def all_served(self) -> Sequence[StatusListVersion]:
         """Return which version is served of every list that has one, by list id, without reading the tokens."""
@@ -186,16 +194,23 @@ class SqlStatusLists:
         return found
 
     async def newest_at(self, list_id: str, at: datetime) -> ListSpan | None:
-        """Return which version was the newest at a moment, and until when; None before the first."""
+        """Return which version was the newest at a moment, and until when; None before the first.
+
+        The highest number counts, not the latest time: where a clock went back, the later version holds the later
+        bits. Asking for the highest number alone would read every version since; so it is looked for among the last
+        few hundred by their time, more than any clock that went back unnoticed can have put out of order.
+        """
         versions = status_list_versions.c
-        newest = (
-            select(versions.seq, versions.issued_at)
+        latest = (
+            select(versions.seq)
             .where(versions.list_id == list_id, versions.issued_at <= at)
-            # Two of one second: the later one was the newest from then on.
             .order_by(versions.issued_at.desc(), versions.seq.desc())
-            .limit(1)
+            .limit(_OUT_OF_ORDER_AT_MOST)
         )
-        row = await self._session.row(newest)
+        newest = select(versions.seq, versions.issued_at).where(
+            versions.list_id == list_id, versions.seq.in_(latest)
+        )
+        row = await self._session.row(newest.order_by(versions.seq.desc()).limit(1))
         if row is None:
             return None
         following = select(versions.issued_at).where(versions.list_id == list_id, versions.seq == row.seq + 1)
