@@ -12,10 +12,10 @@ from datetime import date, datetime
 from app.domain.license import STATUS_VALUE, HistoryEntry, IssuedVersion, License, LicenseVersion, State
 from app.ports import UnitOfWork
 from app.services.license_past import MAY_HAVE_SUCCESSORS, NO_PAST, former_values, version_values
-from app.services.past_lists import PastList, PastLists
+from app.services.past_lists import PastLists
 from elicense.credential import parse_credential
 from elicense.elements import FormerValue
-from elicense.evidence import TrustEvidence
+from elicense.evidence import AcceptedStatusList, TrustEvidence
 from elicense.problems import FormatError
 from elicense.report import StatusSource
 from elicense.status_list import Status
@@ -92,22 +92,20 @@ async def read_then(
 
 
 def _state_shown(
-    past: PastList, asked: IssuedVersion, *, recorded: State | None
+    past: AcceptedStatusList, asked: IssuedVersion, *, recorded: State | None
 ) -> tuple[State, StatusSource | None]:
     """Return the state that a list shows, by its exact name where the register's history agrees.
 
-    A change that no list has shown yet leaves the moment open: the next list is at most a minute away, and "valid"
-    would be wrong about what the register knows already.
+    Where they differ the moment is left open, and stays so when later lists have shown the change: "valid" would be
+    wrong about what the register knew already then, and nobody could check what no list has shown.
     """
     try:
-        listed = past.accepted.status_list.lookup(asked.status_index)
+        listed = past.status_list.lookup(asked.status_index)
     except FormatError:
         return State.ACTIVE, None
-    if recorded is not None and STATUS_VALUE[recorded] == listed:
-        return recorded, past.accepted.source
-    if recorded is not None and past.newest:
-        return recorded, None
-    return LISTED_STATES[listed], past.accepted.source
+    if recorded is None:
+        return LISTED_STATES[listed], past.source
+    return recorded, past.source if STATUS_VALUE[recorded] == listed else None
 
 
 def _recorded_state(happened: Sequence[HistoryEntry], asked: IssuedVersion) -> State | None:

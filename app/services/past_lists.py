@@ -6,7 +6,6 @@ only with its place in the log.
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -29,14 +28,6 @@ _KEPT = 64
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class PastList:
-    """The version of a list that was the newest at a moment; `newest` tells whether it still is."""
-
-    accepted: AcceptedStatusList
-    newest: bool
-
-
 class PastLists:
     """Finds archived lists and keeps the latest used ones opened: a batch asks about few of them, many times."""
 
@@ -45,7 +36,7 @@ class PastLists:
 
     async def find(
         self, unit: UnitOfWork, list_id: str, at: datetime, *, trust: TrustEvidence
-    ) -> PastList | None:
+    ) -> AcceptedStatusList | None:
         """Return the list of then; None before the archive begins, past the list's end, or when it does not count."""
         span = await unit.status.newest_at(list_id, at)
         if span is None:
@@ -61,9 +52,7 @@ class PastLists:
                 self._opened.popitem(last=False)
         else:
             self._opened.move_to_end(key)
-        if at >= accepted.status_list.expires_at:
-            return None
-        return PastList(accepted, newest=span.until is None)
+        return None if at >= accepted.status_list.expires_at else accepted
 
 
 async def _open(unit: UnitOfWork, list_id: str, seq: int, trust: TrustEvidence) -> AcceptedStatusList | None:

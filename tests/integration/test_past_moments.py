@@ -132,6 +132,31 @@ async def test_a_change_that_no_list_shows_yet_is_never_answered_as_valid(
         assert (await ask_at(installation, token, between))["reason"] == "status_unavailable"
 
 
+@pytest.mark.parametrize("way", ["credential", "identifier"])
+async def test_nor_is_it_once_a_later_list_has_shown_the_change(
+    database_url: str, tmp_path: Path, way: str
+) -> None:
+    """The worker was down for an hour."""
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        asked: str | LicenseReference = LicenseReference(identifier=license.identifier)
+        if way == "credential":
+            asked = await installation.credential(license)
+        before = await later(installation)
+        await act(installation, Action.SUSPEND, license.id)
+        installation.clock.advance(seconds=1800)
+        unseen = installation.clock.now() - timedelta(seconds=60)
+        installation.clock.advance(seconds=1800)
+        shown = await later(installation)
+        await act(installation, Action.RESUME, license.id)
+        installation.clock.advance(seconds=1800)
+        resumed_unseen = installation.clock.now() - timedelta(seconds=60)
+        resumed = await later(installation)
+        moments = (before, unseen, shown, resumed_unseen, resumed)
+        reasons = [(await ask_at(installation, asked, at))["reason"] for at in moments]
+        assert reasons == ["ok", "status_unavailable", "suspended", "status_unavailable", "ok"]
+
+
 async def test_a_list_of_too_long_ago_is_stale_for_the_moment_that_is_asked(
     database_url: str, tmp_path: Path
 ) -> None:
