@@ -72,6 +72,11 @@ class PlainRoute(APIRoute):
 
         self.app = serve  # what it raises is translated once, around the whole router
 
+    @property
+    def needs_key(self) -> bool:
+        """Tell whether the operation is described as one that needs an API key."""
+        return "security" in (self.openapi_extra or {})
+
 
 class Routes:
     """The routes of one noun, in the order they are tried."""

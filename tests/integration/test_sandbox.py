@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.routing import PlainRoute
 from app.api.sandbox_switch import SandboxSwitch
 from app.api.schemas.sandbox import ClockAnswer, CodePage
 from app.api.schemas.verifications import QuestionBody
@@ -21,7 +22,7 @@ from app.demo.sandbox_seeding import seed_sandbox
 from app.domain.api_client import ClientKind
 from app.domain.errors import DomainError
 from app.domain.sandbox import MAGIC_CODES, SandboxCaller, Scenario
-from app.main import create_application
+from app.main import create_app, create_application
 from app.services.container import Services
 from app.services.question_judge import Moment
 from app.services.rehearsal import Rehearsal
@@ -306,6 +307,34 @@ async def test_keys_of_one_side_reach_nothing_of_the_other(world: World) -> None
         await world.live.services.api_clients.authenticate(world.keys["one"])
     for path in ("/v1/sandbox/codes", "/v1/sandbox/clock"):
         assert_problem(await world.call("platform", "GET", path), "forbidden")
+
+
+@on_sqlite
+async def test_a_sandbox_key_changes_nothing_about_what_caches_may_keep(
+    world: World, subtests: pytest.Subtests
+) -> None:
+    app = create_app(world.live.settings, services=world.live.services)
+    cacheable = [
+        route.path
+        for route in app.router.routes
+        if isinstance(route, PlainRoute) and 304 in (route.responses or {}) and "{" not in route.path
+    ]
+    assert {"/v1/bundle", "/v1/trust-root", "/log/checkpoint", "/v1/license-types"} <= set(cacheable)
+    seen = 0
+    for path in cacheable:
+        for header in (f"Bearer {world.keys['one']}", "elk_test_", "Basic x elk_test_y"):
+            with subtests.test(path=path, header=header):
+                plain = await world.http.get(path)
+                keyed = await world.http.get(path, headers={"Authorization": header})
+                names = ("cache-control", "vary", "etag", "content-type")
+                assert keyed.status_code == plain.status_code
+                assert [keyed.headers.get(name) for name in names] == [
+                    plain.headers.get(name) for name in names
+                ]
+                if plain.status_code == 200:
+                    assert keyed.content == plain.content
+                    seen += (await world.http.get(f"/sandbox{path}")).content != plain.content
+    assert seen > 12, "most documents of the two differ, so that the comparison says something"
 
 
 @on_sqlite
