@@ -101,8 +101,9 @@ async def _tile(request: Request, name: str | None) -> Response:
     except FormatError:
         raise NotFound("tile") from None
     content = await services_of(request).transparency_log.tile(name, tile)
-    max_age = IMMUTABLE if tile.width == TILE_WIDTH else TILE_SECONDS
-    return _answer(request, content, TILE_TYPE, max_age=max_age)
+    # By its own name a log is one log for ever. `/log` is the one in force: the next begins at the same URLs.
+    lasting = name is not None and tile.width == TILE_WIDTH
+    return _answer(request, content, TILE_TYPE, max_age=IMMUTABLE if lasting else TILE_SECONDS)
 
 
 def _answer(request: Request, content: bytes, media_type: str, *, max_age: int) -> Response:
@@ -121,8 +122,13 @@ async def _prove(proofs: LogProofService, query: ProofQuery) -> EntryProof:
 
 _LOGS = "`log` is the public log's first origin, `log-2` its next; `receipt-log` is that of receipts."
 for _path, _checkpoint_of, _tile_of, _about in (
-    ("/log", get_checkpoint, get_tile, "The public log in force."),
-    ("/logs/{name}", get_log_checkpoint, get_log_tile, f"One log, frozen ones included: {_LOGS}"),
+    ("/log", get_checkpoint, get_tile, "The public log in force, which may become the next one."),
+    (
+        "/logs/{name}",
+        get_log_checkpoint,
+        get_log_tile,
+        f"One log, frozen ones included: {_LOGS} Full tiles under its name may be kept for ever.",
+    ),
 ):
     routes.add(
         "GET",

@@ -90,11 +90,15 @@ async def test_full_tiles_are_kept_for_ever_and_partial_ones_are_not(service: Ht
     rows = [service.installation.new_license() for _ in range(300)]
     await services.issuing.issue_many(rows, actor="t")
     await sequence(service)
-    for path in ("/log/tile/0/000", "/log/tile/entries/000"):
+    for path in ("/logs/log/tile/0/000", "/logs/log/tile/entries/000"):
         full = await service.http.get(path)
         assert full.headers["cache-control"] == "public, max-age=31536000, immutable"
         held = await service.http.get(path, headers={"if-none-match": full.headers["etag"]})
         assert held.status_code == 304
+        # The log in force may become another one, at the same URLs.
+        in_force = await service.http.get(path.replace("/logs/log/", "/log/"))
+        assert in_force.headers["cache-control"] == "public, max-age=10"
+        assert in_force.content == full.content
     whole = (await service.http.get("/log/tile/0/000")).content
     for path, expected in (
         ("/log/tile/0/001.p/46", None),
