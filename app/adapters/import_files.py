@@ -1,6 +1,5 @@
 """Files of the bulk import: registers as CSV in, mapping files in, refused rows as CSV out."""
 
-import codecs
 import csv
 import tomllib
 import unicodedata
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from app.adapters.csv_rows import CsvRows
+from app.adapters.text_encodings import decode, is_damaged
 from app.domain.import_batch import ImportFileError, ImportMap, RefusedRow, SourceRow, is_field
 from elicense.import_reasons import IMPORT_REASONS
 
@@ -34,7 +34,7 @@ class SourceTable:
             if row.fault:
                 yield SourceRow(line=row.line, cells=row.cells, readable=False, fault=row.fault)
             elif any(cell.strip() for cell in row.cells):
-                yield SourceRow(line=row.line, cells=row.cells, readable=not _has_surrogates(row.cells))
+                yield SourceRow(line=row.line, cells=row.cells, readable=not _has_damage(row.cells))
 
     def count(self) -> int:
         """Count the rows (reads the text once)."""
@@ -54,7 +54,7 @@ def read_table(path: Path) -> SourceTable:
         raise ImportFileError(f"{path}: {error.strerror}") from error
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise ImportFileError("this is a spreadsheet or archive: save it as CSV first")
-    text = _decode(data)
+    text = decode(data)
     first_line = text.split("\n", 1)[0]
     delimiter = "\t" if first_line.count("\t") > first_line.count(",") else ","
     headers = tuple(fold_header(name) for name in CsvRows(text, delimiter=delimiter).header())
@@ -68,28 +68,8 @@ def fold_header(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip()
 
 
-def _decode(data: bytes) -> str:
-    """Decode the whole file one way; undecodable bytes become surrogates and mark their row."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    if data.startswith(codecs.BOM_UTF8):
-        return data[3:].decode("utf-8", "surrogateescape")
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    # Neither fits as a whole: some rows are damaged. Take the reading with the fewer damaged bytes.
-    readings = [data.decode(encoding, "surrogateescape") for encoding in ("utf-8", "gb18030")]
-    return min(readings, key=_damage)
-
-
-def _damage(text: str) -> int:
-    return sum(1 for character in text if "\ud800" <= character <= "\udfff")
-
-
-def _has_surrogates(cells: Sequence[str]) -> bool:
-    return any(_damage(cell) for cell in cells)
+def _has_damage(cells: Sequence[str]) -> bool:
+    return any(is_damaged(cell) for cell in cells)
 
 
 def read_mapping(path: Path) -> ImportMap:
