@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from app.domain.authority import LicenseType
 from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
+from app.domain.holder_codes import other_code_problem
 from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, NewLicense, stored_holder_code, stored_number
 from app.domain.texts import text_problem
@@ -92,6 +93,13 @@ def _judge_holder(holder: Holder) -> Holder:
                 errors=[_wrong("/holder/code", error.message)],
             ) from error
     code = stored_holder_code(holder.code)
+    problem = other_code_problem(code)
+    if problem is not None:
+        raise DomainError(
+            "holder_not_supported",
+            "the holder's code is none of another organisation",
+            errors=[_wrong("/holder/code", problem)],
+        )
     _judge_texts({"/holder/code": (code, MAX_ORGANISATION_CODE_LENGTH)})
     return replace(holder, code=code)
 

@@ -8,6 +8,7 @@ import pytest
 from app.domain.authority import AuthorityStatus
 from app.domain.directory import Directory
 from app.domain.errors import DomainError
+from app.domain.holder_codes import other_code_problem
 from app.domain.issuing_rules import judge_new_license
 from app.domain.license import Holder, NewLicense
 from tests.installation import (
@@ -109,6 +110,32 @@ def test_each_broken_rule_has_its_code_and_pointer(
 def test_other_organisations_are_holders_with_any_code() -> None:
     holder = Holder(code="合作社-1", code_type="099", name="示例合作社")
     assert judge_new_license(replace(GOOD, holder=holder), directory(), today=TODAY).holder == holder
+
+
+@pytest.mark.parametrize(
+    "code", ["合作社-1", "320100123456789", "MA0T00011", "52A1", "110105194912310021234"]
+)
+def test_what_only_resembles_another_kind_of_code_is_one_of_another_organisation(code: str) -> None:
+    assert other_code_problem(code) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("11010519491231002X", "citizen"),
+        ("110105 19491231 002x", "citizen"),
+        ("110105194912310021", "social credit code"),
+        (HOLDER.code, "001"),
+        (HOLDER.code.lower(), "001"),
+        (f"{HOLDER.code[:8]}-{HOLDER.code[8:]}", "001"),
+        (HOLDER.code[:17] + ("0" if HOLDER.code[17] != "0" else "1"), "Position 18"),
+    ],
+)
+def test_persons_and_social_credit_codes_do_not_pass_as_other_organisations(code: str, told: str) -> None:
+    error = refused(holder=Holder(code=code, code_type="099", name="示例"))
+    assert error.code == "holder_not_supported"
+    assert [found.pointer for found in error.errors] == ["/holder/code"]
+    assert told in error.errors[0].detail
 
 
 def test_an_authority_that_is_not_active_issues_nothing() -> None:
