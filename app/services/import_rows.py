@@ -16,9 +16,9 @@ from app.domain.issuing_rules import (
     MAX_NAME_LENGTH,
     MAX_NUMBER_LENGTH,
     MAX_ORGANISATION_CODE_LENGTH,
-    text_problem,
 )
 from app.domain.license import Holder, License, NewLicense, stored_number
+from app.domain.texts import text_problem
 from elicense.cn import normalize_code, uscc_problem
 from elicense.encoding import canonical_json, sha256_hex
 
