@@ -1,9 +1,11 @@
 """What a license was before, and what came after it: read only where an answer needs it."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Final
 
 import structlog
 
@@ -17,6 +19,9 @@ from elicense.encoding import civil_today
 from elicense.problems import FormatError
 
 MAY_HAVE_SUCCESSORS = frozenset({State.SUPERSEDED, State.CANCELLED, State.TRANSFERRED})
+
+_FILES_AT_ONCE: Final = 50
+"""Licenses whose files are read together: a batch about much amended ones must not lie in memory whole."""
 
 log = structlog.get_logger()
 
@@ -37,20 +42,50 @@ def held_elements(license: License) -> dict[str, str]:
     return {**metadata_elements(license_claims(license)), **license.elements}
 
 
-async def read_past(unit: UnitOfWork, license: License, *, compared: bool) -> Past:
-    """Read what an answer about a license needs beside the license itself; most licenses need nothing.
+class Pasts:
+    """What answers about licenses need beside the licenses themselves, as one snapshot of the register has it.
 
-    `compared` tells whether elements were asked: only then do former values matter.
+    Most licenses need nothing. What many need is read ahead at once; of any other it is read when it is asked for.
     """
-    former: Mapping[str, tuple[FormerValue, ...]] = NO_PAST.former
-    if compared and license.version != FIRST_VERSION:
-        former = former_values(await unit.licenses.versions(license.id), license)
-    successors: tuple[str, ...] = ()
-    if license.state in MAY_HAVE_SUCCESSORS:
-        successors = await follow(unit, license.id)
-    if not former and not successors:
-        return NO_PAST
-    return Past(former=former, successors=successors)
+
+    __slots__ = ("_former", "_successors", "_unit")
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._unit = unit
+        self._former: dict[str, Mapping[str, tuple[FormerValue, ...]]] = {}
+        self._successors: dict[str, tuple[str, ...]] = {}
+
+    async def read_ahead(self, wanted: Iterable[tuple[License, bool]]) -> None:
+        """Read for many licenses, each with whether elements were asked: only then do former values matter."""
+        changed: dict[str, License] = {}
+        ended: set[str] = set()
+        for license, compared in wanted:
+            if compared and license.version != FIRST_VERSION and license.id not in self._former:
+                changed[license.id] = license
+            if license.state in MAY_HAVE_SUCCESSORS and license.id not in self._successors:
+                ended.add(license.id)
+        if ended:
+            self._successors.update(await follow(self._unit, sorted(ended)))
+        await self._read_former(changed)
+
+    async def of(self, license: License, *, compared: bool) -> Past:
+        """Return what an answer about a license needs; `compared` tells whether elements were asked."""
+        compared = compared and license.version != FIRST_VERSION
+        if not compared and license.state not in MAY_HAVE_SUCCESSORS:
+            return NO_PAST
+        await self.read_ahead([(license, compared)])
+        former = self._former[license.id] if compared else NO_PAST.former
+        successors = self._successors.get(license.id, ())
+        return Past(former=former, successors=successors) if former or successors else NO_PAST
+
+    async def _read_former(self, changed: Mapping[str, License]) -> None:
+        ids = sorted(changed)
+        for start in range(0, len(ids), _FILES_AT_ONCE):
+            some = ids[start : start + _FILES_AT_ONCE]
+            versions = await self._unit.licenses.versions_of_many(some)
+            for license_id in some:
+                self._former[license_id] = former_values(versions.get(license_id, ()), changed[license_id])
+            await asyncio.sleep(0)  # opening the files takes a while: other callers have their turn
 
 
 def former_values(versions: Sequence[LicenseVersion], license: License) -> dict[str, tuple[FormerValue, ...]]:

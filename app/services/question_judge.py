@@ -1,7 +1,7 @@
 """Gather and judge one question: the register's live answer, then the core's pure judge."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +11,6 @@ from app.domain.purpose import PURPOSES
 from app.domain.verification import LicenseReference
 from app.ports import UnitOfWork
 from app.services.guessing import GuessingService, GuessLedger
-from app.services.license_past import read_past
 from app.services.past_lists import PastLists
 from app.services.purpose_elements import AskedElements, cover
 from app.services.question_guess import settle, skipped_policy, spent_report, weigh, with_caution, withhold
@@ -111,6 +110,7 @@ class QuestionJudge:
         try:
             event_seq = await unit.journal.last_event_seq()
             looked_up = await look_up(unit, identifiers, references)
+            await looked_up.pasts.read_ahead(self._licenses_asked(questions, files, looked_up))
             return await self._judge_each(unit, questions, files, looked_up, event_seq, ledger)
         except BaseException:
             ledger.withdraw()
@@ -144,6 +144,18 @@ class QuestionJudge:
                 await asyncio.sleep(0)
         return judged
 
+    def _licenses_asked(
+        self,
+        questions: Sequence[tuple[AskedQuestion, Moment]],
+        files: Sequence["_File"],
+        looked_up: LookedUp,
+    ) -> Iterator[tuple[License, bool]]:
+        """Give the licenses that questions about the present are about, and whether their elements are asked."""
+        for (asked, moment), file in zip(questions, files, strict=True):
+            if self._past(asked, moment) is None:
+                for license in looked_up.licenses_of(file.credential, asked.posed.license):
+                    yield license, _is_compared(asked)
+
     def _take_apart(self, asked: AskedQuestion) -> "_File":
         if asked.posed.credential is None:
             return _NO_FILE
@@ -172,7 +184,8 @@ class QuestionJudge:
                 issuer_url=self._issuer_url,
                 as_of=moment.as_of,
                 event_seq=event_seq,
-                compared=bool(asked.question.elements or asked.policy.required_elements),
+                compared=_is_compared(asked),
+                pasts=looked_up.pasts,
                 past=self._past(asked, moment),
                 placed=_is_compromised(credential, moment.trust),
             )
@@ -222,7 +235,7 @@ class QuestionJudge:
         if chosen is not None and license is not None:
             told = chosen
             if past_moment is None:
-                past = await read_past(unit, license, compared=bool(asked.question.elements))
+                past = await looked_up.pasts.of(license, compared=_is_compared(asked))
                 told = tell_past(chosen, past)
             facts = [told if fact is chosen else fact for fact in facts]
         guess = None
@@ -272,6 +285,12 @@ class QuestionJudge:
             elements=not_compared(asked.question.elements),
             trust=moment.trust.reference,
         )
+
+
+def _is_compared(asked: AskedQuestion) -> bool:
+    """Tell whether values of the license matter: those asked, and where a file is shown those its policy requires."""
+    required = asked.posed.credential is not None and asked.policy.required_elements
+    return bool(asked.question.elements or required)
 
 
 def _effort(elements: Mapping[str, str] | None) -> int:

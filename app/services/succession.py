@@ -5,7 +5,7 @@ was cancelled or transferred before, the state stays and the record tells where 
 license counts, so that a wrong one is corrected by recording again; all of them stay in the history.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -171,38 +171,60 @@ class SuccessionService:
         return Changed(license=after)
 
 
-async def follow(unit: UnitOfWork, license_id: str) -> tuple[str, ...]:
-    """Follow a license's succession to its ends and return their identifiers in force, in the order named.
+async def follow(unit: UnitOfWork, license_ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    """Follow the succession of each license to its ends; return their identifiers in force, in the order named.
 
-    Empty without a succession, and when it leads in circles alone or over more than 64 licenses: then nothing can be
-    told. Whether an end is in force itself is told by asking about it.
+    Empty for one without a succession, and when it leads in circles alone or over more than 64 licenses: then nothing
+    can be told. Whether an end is in force itself is told by asking about it. All are followed with as many statements
+    as the longest succession has levels.
     """
-    ends = [reached for reached, goes_on in (await _reach(unit, [license_id])).items() if not goes_on]
-    held = await unit.licenses.snapshots([end for end in ends if end != license_id])
-    return tuple(held[end].license.identifier for end in ends if end in held)
+    walks = {license_id: _Walk([license_id]) for license_id in license_ids}
+    await _walk(unit, list(walks.values()))
+    ends = {
+        license_id: [end for end, goes_on in walk.reached.items() if not goes_on and end != license_id]
+        for license_id, walk in walks.items()
+    }
+    held = await unit.licenses.found(sorted({end for some in ends.values() for end in some}))
+    return {
+        license_id: tuple(held[end].license.identifier for end in some if end in held)
+        for license_id, some in ends.items()
+    }
 
 
-async def _reach(unit: UnitOfWork, start: Sequence[str]) -> dict[str, bool]:
-    """Walk from licenses to their successors, level by level; tell of each license reached whether it has any.
+class _Walk:
+    """A walk from licenses to their successors, level by level.
 
-    No license is visited twice, so a circle ends the walk; beyond 64 licenses the walk is given up and empty.
+    `reached` tells of each license reached whether it has any. No license is visited twice, so a circle ends the walk;
+    beyond 64 licenses the walk is given up and `reached` is empty.
     """
-    reached: dict[str, bool] = dict.fromkeys(start, False)
-    front = list(start)
-    while front:
-        found = await unit.successions.of_many(front)
+
+    __slots__ = ("front", "reached")
+
+    def __init__(self, start: Sequence[str]) -> None:
+        self.reached: dict[str, bool] = dict.fromkeys(start, False)
+        self.front = list(start)
+
+    def go_on(self, found: Mapping[str, Succession]) -> None:
+        """Take the step from the front to what succeeded it."""
         following: list[str] = []
-        for license_id in front:
+        for license_id in self.front:
             if license_id in found:
-                reached[license_id] = True
+                self.reached[license_id] = True
                 for successor in found[license_id].successors:
-                    if successor not in reached:
-                        reached[successor] = False
+                    if successor not in self.reached:
+                        self.reached[successor] = False
                         following.append(successor)
-        if len(reached) > MOST_FOLLOWED:
-            return {}
-        front = following
-    return reached
+        if len(self.reached) > MOST_FOLLOWED:
+            self.reached, following = {}, []
+        self.front = following
+
+
+async def _walk(unit: UnitOfWork, walks: Sequence[_Walk]) -> None:
+    """Take walks to their ends, all of them step by step together."""
+    while front := sorted({license_id for walk in walks for license_id in walk.front}):
+        found = await unit.successions.of_many(front)
+        for walk in walks:
+            walk.go_on(found)
 
 
 async def _find_successors(unit: UnitOfWork, named: Sequence[str], *, of: License) -> list[License]:
@@ -218,15 +240,16 @@ async def _find_successors(unit: UnitOfWork, named: Sequence[str], *, of: Licens
         if license in found:
             raise wrong_successors(Text("不得重复", "must not name a license twice"), position=position)
         found.append(license)
-    beyond = await _reach(unit, [license.id for license in found])
+    beyond = _Walk([license.id for license in found])
+    await _walk(unit, [beyond])
     # Whoever names a successor of one of these at this moment goes before: two records never close a circle together.
-    await unit.licenses.hold([of.id, *beyond])
-    if not beyond or of.id in beyond:
+    await unit.licenses.hold([of.id, *beyond.reached])
+    if not beyond.reached or of.id in beyond.reached:
         raise wrong_successors(
             Text("接续关系不得成环或过长", "successions must neither lead back here nor be that long")
         )
     for position, license in enumerate(found):
-        if license.state in ENDED and not beyond[license.id]:
+        if license.state in ENDED and not beyond.reached[license.id]:
             raise wrong_successors(_LEADS_NOWHERE, position=position)
     return found
 

@@ -13,7 +13,7 @@ from app.domain.directory import Directory
 from app.domain.license import IssuedVersion, License, code_spellings
 from app.domain.verification import LicenseReference
 from app.ports import FoundLicense, UnitOfWork
-from app.services.license_past import NO_PAST, Past, held_elements, read_past
+from app.services.license_past import NO_PAST, Past, Pasts, held_elements
 from app.services.license_then import LicenseThen, read_then
 from app.services.past_lists import PastLists
 from app.services.status_indices import list_uri
@@ -63,13 +63,15 @@ async def ask_register(
     event_seq: int,
     compared: bool,
     placed: bool,
+    pasts: Pasts,
     past: PastMoment | None = None,
 ) -> RegisterAnswer:
     """Tell whether the register issued exactly this credential, and what state its version is in, or was in.
 
     `found` is what was read at `as_of` or later under the credential's own identifier; every event up to `event_seq`
     is in it. `compared` tells whether elements matter, `past` that a past moment was, `placed` whether its place
-    in the log matters: after its key was compromised that alone tells what is older than the theft.
+    in the log matters: after its key was compromised that alone tells what is older than the theft. `pasts` has or
+    reads what the license was before.
     """
     if found is None or not _is_ours(credential, found[1], issuer_url):
         return UNKNOWN
@@ -80,7 +82,7 @@ async def ask_register(
         if not placed:
             return answer
         return replace(answer, register=await _placed(unit, version, answer.register))
-    before = await read_past(unit, snapshot.license, compared=compared)
+    before = await pasts.of(snapshot.license, compared=compared)
     live = _live_status(snapshot, version, before, as_of=as_of, event_seq=event_seq)
     # What is right is what the license says now, whichever version's file was shown.
     register = _KNOWN
@@ -115,16 +117,30 @@ def _answer_then(then: LicenseThen, license: License, *, as_of: datetime, event_
 
 
 class LookedUp:
-    """What was read at once for many questions: licenses by identifier, and by number and type."""
+    """What was read at once for many questions: licenses by identifier, and by number and type, and their pasts."""
 
     def __init__(
         self,
         by_identifier: Mapping[str, tuple[FoundLicense, IssuedVersion]],
         by_number: Mapping[str, Mapping[str, Sequence[FoundLicense]]],
+        pasts: Pasts,
     ) -> None:
         """Hold licenses by identifier, and by type code and number."""
+        self.pasts = pasts
         self.by_identifier = by_identifier
         self._by_number = by_number
+
+    def licenses_of(
+        self, credential: Credential | None, reference: LicenseReference | None
+    ) -> Sequence[License]:
+        """Return the licenses that were looked up for a question about a file, or about a reference."""
+        name = credential.claims.license.identifier if credential is not None else None
+        if reference is not None:
+            name = reference.identifier
+            if name is None and reference.number is not None:
+                return [found.license for found in self.numbered(reference)]
+        found = None if name is None else self.by_identifier.get(name)
+        return [] if found is None else [found[0].license]
 
     def numbered(self, reference: LicenseReference) -> Sequence[FoundLicense]:
         """Return the licenses with the number of a reference as it was asked, else as it would be held."""
@@ -148,6 +164,7 @@ async def look_up(
             type_code: await unit.licenses.find_by_numbers(sorted(some), type_code=type_code)
             for type_code, some in sorted(numbers.items())
         },
+        Pasts(unit),
     )
 
 

@@ -219,7 +219,7 @@ async def test_a_circle_ends_the_following_and_tells_nothing(database_url: str, 
         await succeed(installation, second, third.id)
         store = installation.services.store
         await store.write(lambda unit: unit.successions.add(step(third, first)))
-        assert await store.read(lambda unit: follow(unit, first.id)) == ()
+        assert await store.read(lambda unit: follow(unit, [first.id])) == {first.id: ()}
         body = await installation.ask(await installation.credential(first))
         assert (body["reason"], body["superseded_by"]) == ("superseded", None)
 
@@ -236,8 +236,12 @@ async def test_following_is_bounded(database_url: str, tmp_path: Path) -> None:
                 await unit.successions.add(step(before, after))
 
         await store.write(record)
-        assert await store.read(lambda unit: follow(unit, chain[0].id)) == ()
-        assert await store.read(lambda unit: follow(unit, chain[1].id)) == (chain[-1].identifier,)
+        # Together as each alone: one that is followed too far takes nothing from the others.
+        assert await store.read(lambda unit: follow(unit, [one.id for one in chain[:3]])) == {
+            chain[0].id: (),
+            chain[1].id: (chain[-1].identifier,),
+            chain[2].id: (chain[-1].identifier,),
+        }
         with pytest.raises(DomainError, match="invalid_succession"):
             await succeed(installation, await installation.issue(), chain[0].id)
 

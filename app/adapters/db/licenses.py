@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, not_, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, func, not_, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor
+from app.adapters.db.license_filters import license_conditions
 from app.adapters.db.license_numbers import hold_numbers
 from app.adapters.db.license_rows import (
     history_from_row,
@@ -19,7 +20,7 @@ from app.adapters.db.license_rows import (
 )
 from app.adapters.db.session import DIALECTS, Session, among
 from app.adapters.db.tables import license_history, license_versions, licenses, log_leaves
-from app.domain.errors import ConcurrentChange, DomainError, FieldError
+from app.domain.errors import ConcurrentChange
 from app.domain.key_history import SignedVersion
 from app.domain.license import (
     ENDED,
@@ -31,7 +32,6 @@ from app.domain.license import (
     Replacement,
     RevocationKind,
     State,
-    code_spellings,
 )
 from app.ports import FoundLicense, LicenseSnapshot
 from elicense.log_entry import EntryKind
@@ -54,6 +54,12 @@ _GET_VERSION: Final = select(*_VERSION).where(
     license_versions.c.license_id == bindparam("wanted"),
     license_versions.c.version == bindparam("wanted_version"),
 )
+_VERSIONS: Final = {
+    dialect: select(*_VERSION)
+    .where(among(license_versions.c.license_id, "wanted", dialect))
+    .order_by(license_versions.c.license_id, license_versions.c.version)
+    for dialect in DIALECTS
+}
 _NAMED: Final[Select[Any]] = select(*licenses.columns, *_VERSION).join(license_versions, _OF_LICENSE)
 _FOUND_NAMED: Final[Select[Any]] = select(*licenses.columns, *_RECOGNIZED).join(license_versions, _OF_LICENSE)
 _GET_NAMED: Final = _NAMED.where(license_versions.c.identifier == bindparam("wanted"))
@@ -114,6 +120,17 @@ class SqlLicenses:
             found.update((row.id, _snapshot(row)) for row in await self._session.rows(_SNAPSHOT.where(some)))
         return found
 
+    async def found(self, license_ids: Sequence[str]) -> Mapping[str, FoundLicense]:
+        """Return many as `snapshots` does, without credentials."""
+        found: dict[str, FoundLicense] = {}
+        for start in range(0, len(license_ids), _KEYS_PER_QUERY):
+            some = {"wanted": license_ids[start : start + _KEYS_PER_QUERY]}
+            for row in await self._session.named_rows(_FOUND_ALL[self._session.dialect], some):
+                found[row.id] = _new_found(
+                    license=license_from_row(row), version=issued_version_from_row(row)
+                )
+        return found
+
     async def by_identifier(self, identifier: str) -> tuple[LicenseSnapshot, LicenseVersion] | None:
         """Return the license (with its current version) and the version the identifier names, old or current."""
         row = await self._session.row(_GET_NAMED, {"wanted": identifier})
@@ -139,7 +156,7 @@ class SqlLicenses:
                     found[version.identifier] = (_new_found(license=license, version=version), version)
                 else:
                     earlier.append(version)
-        current = await self._found(sorted({version.license_id for version in earlier}))
+        current = await self.found(sorted({version.license_id for version in earlier}))
         for version in earlier:
             if version.license_id in current:
                 found[version.identifier] = (current[version.license_id], version)
@@ -217,9 +234,16 @@ class SqlLicenses:
 
     async def versions(self, license_id: str) -> Sequence[LicenseVersion]:
         """Return every version of a license, the first first."""
-        statement = select(*_VERSION).where(license_versions.c.license_id == license_id)
-        rows = await self._session.rows(statement.order_by(license_versions.c.version))
-        return [version_from_row(row) for row in rows]
+        return (await self.versions_of_many([license_id])).get(license_id, [])
+
+    async def versions_of_many(self, license_ids: Sequence[str]) -> Mapping[str, Sequence[LicenseVersion]]:
+        """Return every version of many licenses, by license id, the first first; unknown ones are left out."""
+        found: dict[str, list[LicenseVersion]] = {}
+        for start in range(0, len(license_ids), _KEYS_PER_QUERY):
+            some = {"wanted": license_ids[start : start + _KEYS_PER_QUERY]}
+            for row in await self._session.named_rows(_VERSIONS[self._session.dialect], some):
+                found.setdefault(row.v_license_id, []).append(version_from_row(row))
+        return found
 
     async def signed_after(
         self, kid: str, *, log_origin: str | None, log_size: int, after: str | None, limit: int
@@ -384,22 +408,11 @@ class SqlLicenses:
         )
         return True
 
-    async def _found(self, license_ids: Sequence[str]) -> Mapping[str, FoundLicense]:
-        """Return many as `snapshots` does, without credentials."""
-        found: dict[str, FoundLicense] = {}
-        for start in range(0, len(license_ids), _KEYS_PER_QUERY):
-            some = {"wanted": license_ids[start : start + _KEYS_PER_QUERY]}
-            for row in await self._session.named_rows(_FOUND_ALL[self._session.dialect], some):
-                found[row.id] = _new_found(
-                    license=license_from_row(row), version=issued_version_from_row(row)
-                )
-        return found
-
     async def _page(
         self, statement: Select[Any], where: LicenseFilter, *, cursor: str | None, limit: int
     ) -> tuple[Sequence[Row[Any]], str | None]:
         after = decode_cursor(cursor, _PAGE, parts=1)
-        statement = statement.where(*_conditions(where)).order_by(licenses.c.id).limit(limit + 1)
+        statement = statement.where(*license_conditions(where)).order_by(licenses.c.id).limit(limit + 1)
         if after is not None:
             statement = statement.where(licenses.c.id > after[0])
         rows = await self._session.rows(statement)
@@ -409,40 +422,3 @@ class SqlLicenses:
 
 def _snapshot(row: Row[Any]) -> LicenseSnapshot:
     return LicenseSnapshot(license=license_from_row(row), version=version_from_row(row))
-
-
-def _conditions(where: LicenseFilter) -> list[ColumnElement[bool]]:
-    """Turn a filter into conditions; an identifier names a license by any of its versions."""
-    conditions: list[ColumnElement[bool]] = []
-    if where.authority_code is not None:
-        conditions.append(licenses.c.authority_code == where.authority_code)
-    if where.holder_code is not None:
-        conditions.append(licenses.c.holder_code == where.holder_code)
-    if where.type_code is not None:
-        conditions.append(licenses.c.type_code == where.type_code)
-    if where.number is not None:
-        conditions.append(licenses.c.number.in_(code_spellings(where.number)))
-    if where.identifier is not None:
-        named = select(license_versions.c.license_id).where(license_versions.c.identifier == where.identifier)
-        conditions.append(licenses.c.id.in_(named))
-    if where.status is not None:
-        conditions.append(_has_status(where.status, where.today))
-    return conditions
-
-
-def _has_status(status: str, today: date | None) -> ColumnElement[bool]:
-    """Say in SQL what `License.status_on` says in Python: expiry is judged on `today`, never stored."""
-    if status in {State.ACTIVE.value, "expired", "not_yet_valid"}:
-        if today is None:
-            raise ValueError("a status the clock decides needs today's date")
-        active = licenses.c.state == State.ACTIVE.value
-        in_time = or_(licenses.c.valid_until.is_(None), licenses.c.valid_until >= today)
-        if status == "expired":
-            return and_(active, licenses.c.valid_until < today)
-        begun = licenses.c.valid_from <= today
-        return and_(active, in_time, begun if status == State.ACTIVE.value else licenses.c.valid_from > today)
-    if status not in set(State):
-        raise DomainError(
-            "invalid_request", "no such status", errors=[FieldError("/status", "not a status of a license")]
-        )
-    return licenses.c.state == status
