@@ -6,7 +6,7 @@ connection = context.config.attributes.get("connection")
 if connection is None:
     raise SystemExit("migrations run through `elicense migrate`, which knows the database and its guarantees")
 
-# No own transaction: the caller's covers every script, so that a crash leaves the schema as it was.
+# No own transaction: the caller's covers the scripts it asks for, so that a crash leaves none half done.
 context.configure(connection=connection, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -13,7 +13,11 @@ PREDECESSOR = sa.text("predecessor_id IS NOT NULL")
 
 
 def upgrade() -> None:
-    """Add nullable columns, which lock no table, partial indexes over the few rows they concern, and one table."""
+    """Add nullable columns, partial indexes over the few rows they concern, and one table.
+
+    No row is written anew for a nullable column. PostgreSQL locks the table against everybody for that moment all the
+    same, and lets nobody write while an index is built.
+    """
     op.add_column("licenses", sa.Column("revocation", sa.Text))
     op.add_column("intents", sa.Column("predecessor_id", sa.Text))
     op.add_column("intents", sa.Column("replaces", sa.Text))

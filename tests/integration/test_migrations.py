@@ -134,10 +134,54 @@ def _upgrade_to_before(connection: Connection, revision: str) -> None:
     command.upgrade(config, before)
 
 
+async def _at_revision_before(database_url: str, revision: str) -> None:
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade_to_before, revision)
+    await engine.dispose()
+
+
+async def test_scripts_done_before_one_that_fails_stay(empty_database_url: str) -> None:
+    await _at_revision_before(empty_database_url, "0018")
+    engine = create_async_engine(empty_database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE INDEX ix_access_tokens_client ON access_tokens (kid)"))
+    with pytest.raises(DomainError):
+        await migrate(empty_database_url)
+    assert await _look(empty_database_url, current_revision) == "0018"
+
+    def guess_indexes(connection: Connection) -> set[str | None]:
+        return {index["name"] for index in inspect(connection).get_indexes("guesses")}
+
+    assert "ix_guesses_started" not in await _look(empty_database_url, guess_indexes), "none is half done"
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP INDEX ix_access_tokens_client"))
+    await engine.dispose()
+    await migrate(empty_database_url)
+    assert await _look(empty_database_url, current_revision) == expected_revision()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_a_script_does_not_wait_long_for_a_table_in_use_and_says_what_to_do(
+    empty_database_url: str,
+) -> None:
+    await _at_revision_before(empty_database_url, "0018")
+    engine = create_async_engine(empty_database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("SELECT 1 FROM idempotency"))
+        with pytest.raises(DomainError, match="elicense worker") as refused:
+            await migrate(empty_database_url, lock_seconds=0.05)
+    assert refused.value.code == "unavailable"
+    assert await _look(empty_database_url, current_revision) == "0018", "what was in nobody's way is done"
+    await engine.dispose()
+    await migrate(empty_database_url)
+
+
 async def test_answers_of_before_are_repeated_after(empty_database_url: str) -> None:
-    def begin(connection: Connection) -> None:
-        _upgrade_to_before(connection, "0019")
-        connection.execute(
+    await _at_revision_before(empty_database_url, "0019")
+    engine = create_async_engine(empty_database_url)
+    async with engine.begin() as connection:
+        await connection.execute(
             text(
                 "INSERT INTO idempotency (id, client_id, method, path, key, body_sha256, started_at, expires_at, "
                 "lease_until, answer_status, answer_headers, answer_body, bound_to) VALUES ('i', 'c', 'POST', '/x', "
@@ -146,10 +190,6 @@ async def test_answers_of_before_are_repeated_after(empty_database_url: str) -> 
             ),
             {"body": b"\x00{}\xff"},
         )
-
-    engine = create_async_engine(empty_database_url)
-    async with engine.begin() as connection:
-        await connection.run_sync(begin)
     await engine.dispose()
     await migrate(empty_database_url)
     store = open_store(empty_database_url)
