@@ -51,10 +51,6 @@ class TransparencyLogRepository(Protocol):
         """Begin a generation. Raises ConcurrentChange when the log has an open one, or this one already."""
         ...
 
-    async def freeze(self, head: LogHead) -> None:
-        """End a generation: it gets no more leaves. Raises ConcurrentChange when it has grown since `head`."""
-        ...
-
     async def cut_off(self, head: LogHead, *, root: bytes) -> None:
         """End a generation where it was published last: entries beyond lose their places and wait for the next one.
 

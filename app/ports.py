@@ -212,10 +212,6 @@ class LicenseRepository(Protocol):
         """
         ...
 
-    async def page_versions(
-        self, where: LicenseFilter, *, cursor: str | None, limit: int
-    ) -> tuple[Sequence[LicenseSnapshot], str | None]: ...
-
     async def add_many(self, rows: Sequence[tuple[License, LicenseVersion, HistoryEntry]]) -> None:
         """Store new licenses with their first version and history. Raises NumberTaken."""
         ...

@@ -82,8 +82,8 @@ async def all_issued(services: Services, *, authority: str = NANJING) -> list[Li
         found: list[LicenseSnapshot] = []
         cursor: str | None = None
         while True:
-            page, cursor = await work.licenses.page_versions(where, cursor=cursor, limit=500)
-            found.extend(page)
+            page, cursor = await work.licenses.page(where, cursor=cursor, limit=500)
+            found.extend((await work.licenses.snapshots([one.id for one in page])).values())
             if cursor is None:
                 return found
 

@@ -30,6 +30,17 @@ def plain_root(entries: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def split_bundle(bundle: bytes) -> list[bytes]:
+    """Take an entry bundle (C2SP tlog-tiles) apart: each entry after its length in two bytes, to the last byte."""
+    entries = []
+    while bundle:
+        end = 2 + int.from_bytes(bundle[:2], "big")
+        assert len(bundle) >= end, "the bundle ends within an entry"
+        entries.append(bundle[2:end])
+        bundle = bundle[end:]
+    return entries
+
+
 async def read_logs(database_url: str) -> dict[str, Rows]:
     """Read the logs' tables as they stand."""
     engine = create_async_engine(database_url)

@@ -20,15 +20,15 @@ from elicense.bundle import Bundle, dump_bundle, make_bundle
 from elicense.claims import CredentialClaims, Holder, LicenseClaims, credential_window, write_claims
 from elicense.cn import LicenseIdentifier, make_uscc
 from elicense.compromise import build_compromise_payload, parse_compromise, sign_compromise
-from elicense.encoding import b64url_encode, dump_json, parse_json_object
+from elicense.encoding import b64url_encode, dump_json, parse_json_object, sha256_hex
 from elicense.evidence import Evidence, TrustMemory, gather_offline
-from elicense.freshness import FRESHNESS_TYP, build_freshness_payload, current_status_list
+from elicense.freshness import FRESHNESS_TYP, CurrentStatusList, build_freshness_payload
 from elicense.jws import sign_compact, sign_general
 from elicense.list_proof import ListProof, list_entry
 from elicense.log_entry import receipts_entry
 from elicense.log_proof import LogProof, ReceiptProof
 from elicense.signed_note import Checkpoint
-from elicense.stapled import StapledCredential, dump_stapled
+from elicense.stapled import StapledCredential
 from elicense.status_list import (
     STATUS_LIST_TYP,
     Status,
@@ -300,7 +300,7 @@ class Installation:
         return self._stable("status", self.status_payload(), sign).decode()
 
     def freshness_payload(self) -> bytes:
-        current = current_status_list(seq=self.status_seq, token=self.status_list())
+        current = CurrentStatusList(seq=self.status_seq, sha256=sha256_hex(self.status_list().encode()))
         payload = build_freshness_payload(
             issuer=self.issuer_url,
             env=self.env,
@@ -419,7 +419,7 @@ class Installation:
     def staple(self, token: str, proof: LogProof | None = None) -> bytes:
         """Write a credential and its log proof as one file, as the service hands them out."""
         shown = proof if proof is not None else self.prove(token)
-        return dump_stapled(StapledCredential(env=self.env, credential=token, proof=shown))
+        return dump_json(StapledCredential(env=self.env, credential=token, proof=shown).to_json())
 
     def prove_list(self, token: str, previous: str | None = None) -> ListProof:
         """Log a status list, if it is not yet, prove it, and carry the proof in the bundle."""

@@ -1,6 +1,6 @@
 """Issuing authorities, areas, license types, and which authority may issue what, where and when."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -135,8 +135,3 @@ class SetupOutcome:
     added: Mapping[str, Sequence[str]]
     changed: Mapping[str, Sequence[str]]
     unchanged: Mapping[str, Sequence[str]]
-
-
-def scopes_for(authorities: Iterable[Authority], type_code: str) -> tuple[Authority, ...]:
-    """Return the authorities that hold some scope for the type."""
-    return tuple(a for a in authorities if any(s.type_code == type_code for s in a.scopes))

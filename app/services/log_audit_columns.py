@@ -143,11 +143,3 @@ EXCEPTIONS: Final[Mapping[str, Limit]] = MappingProxyType(
         "audit.request_id": _OWN_TIME,
     }
 )
-
-
-def coverage_of(table: str, column: str) -> Coverage:
-    """Return how far a column is re-derived; its own entry counts before its table's."""
-    for name in (f"{table}.{column}", f"{table}.*"):
-        if name in EXCEPTIONS:
-            return EXCEPTIONS[name].coverage
-    return Coverage.FULL

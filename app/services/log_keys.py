@@ -11,7 +11,6 @@ from app.domain.events import LogName
 from app.domain.key_history import NextGeneration
 from app.domain.publication import DocumentKind, ServiceKey
 from app.domain.transparency_log import (
-    LogHead,
     LogState,
     PublishedCheckpoint,
     generation_of,
@@ -74,24 +73,6 @@ class LogKeys:
             last = max([signed, *(head.generation for head in own)])
             made.append(await self._begin(log, generation=last + 1, issuer_url=issuer_url))
         return made
-
-    async def next_generation(self, log: LogName, *, issuer_url: str) -> str:
-        """Freeze the origin in force and go on under the next one, with a key of its own; return the key's name.
-
-        What is committed in the old origin stays in it and is still published; leaves without a place go to the new
-        one. Raises DomainError `conflict` when the log was advanced meanwhile (run it again), or has no origin yet.
-        """
-        held = await self._store.read(lambda unit: unit.transparency_log.open_head(log))
-        if held is None:
-            raise DomainError(
-                "conflict", "this log has no origin yet: run `elicense keys publish-trust-list`"
-            )
-        # A restored database may lack generations that were signed: their origins must never be used again.
-        last = max(held.generation, self._memory.last_generation(held.origin))
-        try:
-            return await self._begin(log, generation=last + 1, issuer_url=issuer_url, after=held)
-        except ConcurrentChange as error:
-            raise DomainError("conflict", "the log was advanced meanwhile; run the command again") from error
 
     async def plan_next(
         self, log: LogName, *, origin: str, keep: Checkpoint | None, issuer_url: str
@@ -162,16 +143,12 @@ class LogKeys:
         self._keys.forget()
         return key
 
-    async def _begin(
-        self, log: LogName, *, generation: int, issuer_url: str, after: LogHead | None = None
-    ) -> str:
+    async def _begin(self, log: LogName, *, generation: int, issuer_url: str) -> str:
         now = self._signing_clock.signing_time()
         key = self._make(log, generation=generation, issuer_url=issuer_url, now=now)
         head = new_head(issuer_url, log, generation=generation, kid=key.kid)
 
         async def work(unit: UnitOfWork) -> None:
-            if after is not None:
-                await unit.transparency_log.freeze(after)
             await unit.keys.add(key)
             await unit.transparency_log.add_head(head)
             if log is LogName.REGISTER:

@@ -18,7 +18,7 @@ from elicense.credential import (
 )
 from elicense.encoding import sha256_hex
 from elicense.evidence import Evidence, gather_offline
-from elicense.freshness import FRESHNESS_TYP, build_freshness_payload, current_status_list
+from elicense.freshness import FRESHNESS_TYP, CurrentStatusList, build_freshness_payload
 from elicense.jws import sign_compact, sign_general
 from elicense.status_list import STATUS_LIST_TYP, StatusBuffer, build_status_list_payload
 from elicense.trust_list import (
@@ -135,7 +135,7 @@ def make_installation(count: int) -> Installation:
             expires_at=now + timedelta(days=7),
             trust_list_sequence=1,
             trust_list_sha256=sha256_hex(trust_list),
-            status_lists={uri: current_status_list(seq=1, token=status_list)},
+            status_lists={uri: CurrentStatusList(seq=1, sha256=sha256_hex(status_list.encode("ascii")))},
         ),
         signer=freshness,
     )

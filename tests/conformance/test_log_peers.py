@@ -17,7 +17,7 @@ import pytest
 from app.domain.license import LicenseFilter
 from elicense.log_entry import parse_entry
 from elicense.signed_note import parse_checkpoint_text, parse_note, verifier_key
-from elicense.tiles import TileName, tiles_of
+from elicense.tiles import TileName, tile_width
 from elicense.trust_list import ServiceUse
 from tests.installation import ISSUER_URL
 from tests.integration.bystander import VKEY, add_witness, witness
@@ -72,6 +72,16 @@ def _std(text: str) -> str:
     return base64.b64encode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode()
 
 
+def _tiles_of(size: int) -> list[TileName]:
+    """List every tile of a tree of `size` leaves, entry bundles left out."""
+    places = ((level, number) for level in range(3) for number in range(size // 256 + 1))
+    return [
+        TileName(level, number, width)
+        for level, number in places
+        if (width := tile_width(level, number, size))
+    ]
+
+
 async def _download(service: HttpService, folder: Path, *, name: str, sizes: list[int]) -> None:
     """Store what the service serves of one log: checkpoints by size, every tile and bundle of each."""
     origin = f"{HOST}/{name}"
@@ -79,7 +89,7 @@ async def _download(service: HttpService, folder: Path, *, name: str, sizes: lis
     key = next(one.key for one in listed if one.use is ServiceUse.LOG and one.origin == origin)
     (folder / "vkey").write_text(verifier_key(origin, key))
     for size in sizes:
-        names = tiles_of(size)
+        names = _tiles_of(size)
         bundles = [TileName(None, one.number, one.width) for one in names if one.level == 0]
         for tile in (*names, *bundles):
             path = folder / "tile" / tile.path
@@ -110,13 +120,13 @@ async def _proofs(service: HttpService, sizes: list[int]) -> dict[str, list[dict
             answer = (await _get(service, f"/v1/log/consistency?from={old}&to={new}")).json()
             consistency.append({"from": old, "to": new, "path": [_std(node) for node in answer["path"]]})
     found, _ = await services.store.read(
-        lambda unit: unit.licenses.page_versions(LicenseFilter(), cursor=None, limit=200)
+        lambda unit: unit.licenses.page(LicenseFilter(), cursor=None, limit=200)
     )
     inclusion = []
     queries = [
         "trust_root=1",
         "trust_list=1",
-        *(f"identifier={one.version.identifier}" for one in found[::7]),
+        *(f"identifier={one.identifier}" for one in found[::7]),
     ]
     for query in queries:
         answer = (await _get(service, f"/v1/log/proof?{query}")).json()

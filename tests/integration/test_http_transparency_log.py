@@ -23,11 +23,11 @@ from elicense.signed_note import (
     Checkpoint,
     open_checkpoint,
 )
-from elicense.tiles import TiledTree, decode_entries, reader_of, tiles_of
+from elicense.tiles import TiledTree, TileName, reader_of
 from elicense.trust_list import ServiceUse
 from tests.installation import ISSUER_URL
 from tests.integration.http_service import HttpService, assert_problem, open_http, shown
-from tests.log_checks import plain_root
+from tests.log_checks import plain_root, split_bundle
 
 pytestmark = pytest.mark.anyio
 
@@ -71,11 +71,12 @@ async def test_the_whole_log_can_be_read_and_computed_again(service: HttpService
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
     assert response.headers["cache-control"] == "public, max-age=1"
     checkpoint = await opened(service, response.text)
-    (name,) = tiles_of(checkpoint.size)
+    name = TileName(0, 0, checkpoint.size)
     tile = await service.http.get(f"/log/tile/{name.path}")
     bundle = await service.http.get(f"/log/tile/entries/000.p/{checkpoint.size}")
     assert tile.headers["content-type"] == bundle.headers["content-type"] == "application/octet-stream"
-    entries = decode_entries(bundle.content, count=checkpoint.size)
+    entries = split_bundle(bundle.content)
+    assert len(entries) == checkpoint.size
     assert plain_root(entries) == checkpoint.root
     assert tile.content == b"".join(leaf_hash(entry) for entry in entries)
     assert TiledTree(checkpoint.size, reader_of({(0, 0): tile.content})).root() == checkpoint.root

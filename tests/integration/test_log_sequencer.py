@@ -18,7 +18,7 @@ from app.domain.errors import DomainError
 from app.domain.events import LogName
 from app.domain.license import Action
 from app.domain.publication import DocumentKind
-from app.domain.transparency_log import LogHead, LogState, PublishedCheckpoint
+from app.domain.transparency_log import LogHead, PublishedCheckpoint
 from app.ports import Store, UnitOfWork
 from app.services.container import Services
 from app.services.freshness import read_statement
@@ -354,27 +354,6 @@ async def test_a_log_whose_tiles_were_changed_is_not_signed_on(database_url: str
             await services.log_sequencer.run()
         assert (await served(installation)).size == size
         assert (await head_of(installation, LogName.RECEIPTS)).published_size == 1, "the other log goes on"
-
-
-async def test_a_log_goes_on_under_the_next_origin(database_url: str, tmp_path: Path) -> None:
-    async with open_installation(database_url, tmp_path) as installation:
-        services = installation.services
-        await services.log_sequencer.run()
-        before = await served(installation)
-        assert await services.log_keys.next_generation(LogName.REGISTER, issuer_url=ISSUER_URL) == "log-2"
-        await services.ceremony.publish_trust_list(root_keys=open_root_keys(installation.settings))
-        await services.log_sequencer.run_until_done()
-        after = await served(installation)
-        assert (after.origin, after.size) == (f"{PUBLIC}/2", 1)
-        assert await services.transparency_log.checkpoint("log") == before
-        assert (await services.transparency_log.checkpoint(None)).origin == f"{PUBLIC}/2"
-        listed = (await services.trust_list.evidence()).trust_list.services
-        assert {f"{PUBLIC}/2", PUBLIC, RECEIPTS} <= {service.origin for service in listed}
-        assert await log_faults(database_url) == []
-        frozen = await services.store.read(lambda unit: unit.transparency_log.head(PUBLIC))
-        assert frozen is not None and frozen.state is LogState.FROZEN
-        async with open_again(installation) as other:
-            assert other.services.guard.reason is None
 
 
 async def test_after_a_loss_the_log_goes_on_under_an_origin_never_signed_before(

@@ -97,12 +97,12 @@ async def test_a_log_has_one_open_generation(store: SqlStore) -> None:
         await _begin(store, second)
     with pytest.raises(ConcurrentChange):
         await _begin(store, replace(second, origin="license.example/other", generation=1))
-    await store.write(lambda unit: unit.transparency_log.freeze(_head()))
+    await store.write(lambda unit: unit.transparency_log.cut_off(_head(), root=_head().root))
     await _begin(store, second)
     frozen, opened = await store.read(lambda unit: unit.transparency_log.heads())
     assert (frozen.state, opened) == (LogState.FROZEN, second)
     with pytest.raises(ConcurrentChange):
-        await store.write(lambda unit: unit.transparency_log.freeze(frozen))
+        await store.write(lambda unit: unit.transparency_log.cut_off(frozen, root=frozen.root))
     await _add(store, [_leaf("a")])
     await store.write(_sequence)
     placed = await store.read(lambda unit: unit.transparency_log.leaf("a"))

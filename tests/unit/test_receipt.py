@@ -15,7 +15,6 @@ from elicense.policy import DEFAULT_POLICY
 from elicense.problems import FormatError, Reason
 from elicense.receipt import (
     RECEIPT_TYP,
-    answers_question,
     build_batch_receipt_payload,
     build_receipt_payload,
     covers_statement,
@@ -105,9 +104,9 @@ def test_a_receipt_states_the_answer_and_no_value_of_the_question(installation: 
 
 def test_only_the_salt_opens_the_questions_digest(installation: Installation) -> None:
     receipt = parse_receipt(sign(installation, payload(installation)))
-    assert answers_question(receipt, QUESTION, SALT)
-    assert not answers_question(receipt, QUESTION, bytes(16))
-    assert not answers_question(receipt, {**QUESTION, "purpose": "x"}, SALT)
+    assert receipt.question == question_digest(QUESTION, SALT)
+    assert receipt.question != question_digest(QUESTION, bytes(16))
+    assert receipt.question != question_digest({**QUESTION, "purpose": "x"}, SALT)
     with pytest.raises(ValueError, match="16 bytes"):
         question_digest(QUESTION, b"short")
 

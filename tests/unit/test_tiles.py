@@ -9,14 +9,13 @@ from elicense.problems import FormatError
 from elicense.tiles import (
     TiledTree,
     TileName,
-    decode_entries,
     encode_entries,
     extend_tiles,
     parse_tile_path,
     reader_of,
     tile_width,
-    tiles_of,
 )
+from tests.log_checks import split_bundle
 
 SIZES = (1, 2, 3, 7, 8, 255, 256, 257, 511, 513, 1000)
 LEAVES = [leaf_hash(str(index).encode()) for index in range(66_000)]
@@ -109,17 +108,17 @@ def test_tile_paths_have_one_spelling() -> None:
 def test_widths_and_names_follow_from_the_size() -> None:
     assert [tile_width(0, number, 600) for number in range(4)] == [256, 256, 88, 0]
     assert tile_width(1, 0, 600) == 2
-    assert tiles_of(600) == [TileName(0, 0, 256), TileName(0, 1, 256), TileName(0, 2, 88), TileName(1, 0, 2)]
-    assert {(name.level, name.number) for name in tiles_of(66_000)} == set(_grown(66_000))
+    assert [tile_width(2, number, 66_000) for number in range(2)] == [1, 0]
+    assert {(level, number) for level, number in _grown(66_000)} == {
+        (level, number) for level in range(4) for number in range(259) if tile_width(level, number, 66_000)
+    }
 
 
 def test_entry_bundles_hold_their_entries_and_nothing_else() -> None:
     entries = [b"", b"a", b"b" * 65535]
     bundle = encode_entries(entries)
-    assert decode_entries(bundle, count=3) == entries
-    for broken, count in ((bundle, 2), (bundle[:-1], 3), (bundle + b"\x00", 3)):
-        with pytest.raises(FormatError):
-            decode_entries(broken, count=count)
+    assert bundle == b"\x00\x00" + b"\x00\x01a" + b"\xff\xff" + b"b" * 65535
+    assert split_bundle(bundle) == entries
     with pytest.raises(ValueError, match="65,535"):
         encode_entries([b"x" * 65536])
 

@@ -311,13 +311,6 @@ class SqlLicenses:
         rows, following = await self._page(select(licenses), where, cursor=cursor, limit=limit)
         return [license_from_row(row) for row in rows], following
 
-    async def page_versions(
-        self, where: LicenseFilter, *, cursor: str | None, limit: int
-    ) -> tuple[Sequence[LicenseSnapshot], str | None]:
-        """Return one page as `page` does, each license with its current version."""
-        rows, following = await self._page(_SNAPSHOT, where, cursor=cursor, limit=limit)
-        return [_snapshot(row) for row in rows], following
-
     async def add_many(self, rows: Sequence[tuple[License, LicenseVersion, HistoryEntry]]) -> None:
         """Store new licenses with their first version and history: a handful of statements for any number of rows.
 

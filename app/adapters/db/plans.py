@@ -22,11 +22,6 @@ class SqlPlans:
         """Return every plan by name."""
         return [_plan(row) for row in await self._session.rows(select(plans).order_by(plans.c.name))]
 
-    async def get(self, name: str) -> Plan | None:
-        """Return a plan, None for an unknown name."""
-        row = await self._session.row(select(plans).where(plans.c.name == name))
-        return None if row is None else _plan(row)
-
     async def held(self, name: str) -> Plan | None:
         """Return a plan, its row changed to what it is: of this and a change of the plan at once, one runs again.
 

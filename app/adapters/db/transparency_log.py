@@ -58,10 +58,6 @@ class SqlTransparencyLog:
         values = {**flat_values(head), "log": head.log.value, "state": head.state.value}
         await self._session.run(log_heads.insert(), values)
 
-    async def freeze(self, head: LogHead) -> None:
-        """End a generation. Raises ConcurrentChange when it has grown or was frozen since `head` was read."""
-        await self._swap(head, {"state": LogState.FROZEN.value})
-
     async def cut_off(self, head: LogHead, *, root: bytes) -> None:
         """End a generation where it was published last (see `log_ports.TransparencyLogRepository.cut_off`).
 

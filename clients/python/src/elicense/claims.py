@@ -113,17 +113,6 @@ class LicenseClaims:
             "version": self.version,
         }
 
-    @classmethod
-    def from_json(cls, members: Mapping[str, Any]) -> "LicenseClaims":
-        """Read the claims strictly; exactly the members `to_json` writes.
-
-        Raises FormatError (malformed) for missing or unknown members, values of another kind,
-        empty text, codes and dates of another form, and holders that are not organisations.
-        """
-        if members.keys() != _LICENSE_MEMBERS:
-            raise malformed("license claims are not exactly the ones defined")
-        return _read_members(members)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialClaims:

@@ -36,11 +36,6 @@ _FOLDS: Mapping[ElementKind, Callable[[str], str]] = MappingProxyType(
 )
 
 
-def fold_value(text: str, kind: ElementKind) -> str:
-    """Fold a value by its kind; what no license holds (`foldable_length`) is left as it stands."""
-    return text if foldable_length(text) is None else _FOLDS[kind](text)
-
-
 def is_same_value(one: str, other: str, kind: ElementKind) -> bool:
     """Tell whether two values say the same after the folding of their kind.
 

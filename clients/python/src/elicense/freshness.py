@@ -152,8 +152,3 @@ def _read_status_lists(fields: Fields) -> Mapping[str, CurrentStatusList]:
     if len(found) != len(entries):
         raise malformed("freshness names a status list twice")
     return MappingProxyType(found)
-
-
-def current_status_list(*, seq: int, token: str) -> CurrentStatusList:
-    """Describe a published token as the freshness statement names it."""
-    return CurrentStatusList(seq=seq, sha256=sha256_hex(token.encode("ascii")))

@@ -185,24 +185,6 @@ class AcceptedLoss:
         )
 
 
-def parse_loss(entry: bytes) -> AcceptedLoss:
-    """Parse the entry of an accepted loss; FormatError (malformed) for another kind or any other shape."""
-    parsed = parse_entry(entry)
-    fields = Fields(dict(parsed.content), "loss entry")
-    if parsed.kind is not EntryKind.LOSS or fields.text("alg") != "sha-256":
-        raise malformed("log entry is of no accepted loss")
-    loss = AcceptedLoss(
-        env=parsed.env,
-        accepted_at=fields.time("iat"),
-        since=fields.optional_time("since"),
-        until=fields.time("until"),
-        digest=fields.digest("digest"),
-    )
-    if loss.entry != entry:
-        raise malformed("loss entry has members of another shape")
-    return loss
-
-
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """Hold a parsed entry: its kind, environment, and all of its members."""

@@ -379,11 +379,6 @@ def require_algorithm(receipt: Receipt, place: LogPlace | None, profile: Profile
         raise FormatError(Reason.ALGORITHM_SUNSET, detail)
 
 
-def answers_question(receipt: Receipt, question: JsonValue, salt: bytes) -> bool:
-    """Tell whether a single receipt speaks of this question, opened with the salt the caller was given."""
-    return receipt.question is not None and receipt.question == question_digest(question, salt)
-
-
 def covers_statement(
     receipt: Receipt, statement: Mapping[str, JsonValue], *, index: int, path: Sequence[bytes]
 ) -> bool:

@@ -8,7 +8,7 @@ what the holder shows stays the same bytes whether or not anyone asks for the pr
 
 from dataclasses import dataclass, field
 
-from elicense.encoding import JsonValue, dump_json, malformed, parse_json_object
+from elicense.encoding import JsonValue, malformed, parse_json_object
 from elicense.fields import Fields
 from elicense.jws import MAX_TOKEN_BYTES
 from elicense.log_proof import LogProof, parse_log_proof
@@ -36,11 +36,6 @@ class StapledCredential:
             "credential": self.credential,
             "proof": self.proof.to_json(),
         }
-
-
-def dump_stapled(stapled: StapledCredential) -> bytes:
-    """Write the file."""
-    return dump_json(stapled.to_json())
 
 
 def looks_stapled(source: str | bytes) -> bool:

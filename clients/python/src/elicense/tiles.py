@@ -69,20 +69,6 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
-def decode_entries(bundle: bytes, *, count: int) -> list[bytes]:
-    """Read an entry bundle of exactly `count` entries; FormatError (malformed) for any other."""
-    entries, position = [], 0
-    while position < len(bundle):
-        end = position + 2 + int.from_bytes(bundle[position : position + 2], "big")
-        if position + 2 > len(bundle) or end > len(bundle):
-            raise malformed("entry bundle ends within an entry")
-        entries.append(bundle[position + 2 : end])
-        position = end
-    if len(entries) != count:
-        raise malformed("entry bundle holds another number of entries")
-    return entries
-
-
 def extend_tiles(size: int, leaf_hashes: Sequence[bytes], read: TileReader) -> dict[tuple[int, int], bytes]:
     """Append leaf hashes to a tree of `size` leaves; return every tile that changed, whole, by (level, number).
 
@@ -198,19 +184,6 @@ class TiledTree:
                 raise ValueError(f"tile {level}/{number} is narrower than its tree")
             self._tiles[level, number] = found
         return found
-
-
-def tiles_of(size: int) -> list[TileName]:
-    """List every tile of a tree of `size` leaves, entry bundles left out."""
-    names, level = [], 0
-    while size >> (TILE_HEIGHT * level):
-        complete = size >> (TILE_HEIGHT * level)
-        names += [
-            TileName(level, number, tile_width(level, number, size))
-            for number in range(-(-complete // TILE_WIDTH))
-        ]
-        level += 1
-    return names
 
 
 def reader_of(tiles: Mapping[tuple[int, int], bytes]) -> TileReader:
