@@ -39,6 +39,7 @@ async def run_import(
     dry_run: bool = False,
     authority: str = NANJING,
     type_code: str = BUSINESS_LICENSE,
+    allow_holder_change: bool = False,
 ) -> Run:
     """Import a file (a text as GB18030) under a mapping file, or under none."""
     source = folder / "register.csv"
@@ -53,6 +54,7 @@ async def run_import(
         type_code=type_code,
         mapping=mapping_for(table, read_map),
         headers=table.headers,
+        allow_holder_change=allow_holder_change,
     )
     out = io.StringIO()
     writer = RefusedRowWriter(out, table.headers)

@@ -429,5 +429,10 @@ def _add_import(commands: "Commands") -> None:
     parser.add_argument("--type", metavar="CODE", required=True, help="证照类型 license type")
     parser.add_argument("--map", metavar="MAP.toml", type=Path, help="列映射 mapping of columns")
     parser.add_argument("--dry-run", action="store_true", help="只检查不签发不变更 judge, change nothing")
+    parser.add_argument(
+        "--allow-holder-change",
+        action="store_true",
+        help="允许变更持证主体 rows may name another holder than the license does",
+    )
     parser.add_argument("--errors", metavar="FILE", type=Path, help="被拒行写入此 CSV refused rows go here")
     parser.add_argument("--json", action="store_true", help="最后一行输出 JSON 汇总 summary as the last line")

@@ -43,6 +43,7 @@ def import_file(arguments: argparse.Namespace) -> int:
                 type_code=arguments.type,
                 mapping=mapping,
                 headers=table.headers,
+                allow_holder_change=arguments.allow_holder_change,
             )
             return with_services(settings, lambda services: _run(services, table, job, arguments))
         except DomainError as error:

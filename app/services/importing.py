@@ -67,12 +67,16 @@ class BulkIssuer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportJob:
-    """One import: for whom, which type, how the columns map, the file's headers."""
+    """One import: for whom, which type, how the columns map, the file's headers.
+
+    `allow_holder_change` lets a row name another holder than the license of its number does.
+    """
 
     authority_code: str
     type_code: str
     mapping: ImportMap
     headers: Sequence[str]
+    allow_holder_change: bool = False
 
 
 class _Tally:
@@ -142,7 +146,7 @@ class ImportService:
         reader = await self._reader(job)
         tally = _Tally(reader, on_refused)
         taken: set[str] = set()
-        amender = RowAmender(job.mapping)
+        amender = RowAmender(mapping=job.mapping, allow_holder_change=job.allow_holder_change)
         for chunk in _chunks(rows, CHUNK):
             prepared = self._prepare(chunk, reader, tally, taken)
             await self._take(prepared, tally, amender, actor=actor, dry_run=dry_run)
@@ -204,7 +208,7 @@ class ImportService:
                 while await self._issuing.recover():
                     pass
                 fresh, news = await self._sort([*fresh, *(one for _, one in news)], tally, amender)
-            left = await self._issue(fresh, tally, actor=actor)
+            left = await self._issue(fresh, tally, amender, actor=actor)
             left += await self._amend(news, tally, amender, actor=actor, last=round_ == _RECOVERY_ROUNDS - 1)
             if not left:
                 return
@@ -238,12 +242,16 @@ class ImportService:
             else:
                 tally.refuse(one.row, *_reason_of(refusal))
 
-    async def _issue(self, fresh: Sequence[PreparedRow], tally: _Tally, *, actor: str) -> list[PreparedRow]:
+    async def _issue(
+        self, fresh: Sequence[PreparedRow], tally: _Tally, amender: RowAmender, *, actor: str
+    ) -> list[PreparedRow]:
         """Issue, and return the rows whose number is taken by now."""
         if not fresh:
             return []
         answers = await self._issuing.issue_many(
-            [one.new for one in fresh], actor=actor, source_digests=[one.digest for one in fresh]
+            [one.new for one in fresh],
+            actor=actor,
+            source_digests=[amender.source(one) for one in fresh],
         )
         held: list[PreparedRow] = []
         for one, answer in zip(fresh, answers, strict=True):
@@ -301,15 +309,30 @@ class ImportService:
             existing = known.get(one.new.number)
             if existing is None:
                 fresh.append(one)
-            elif existing.authority_code != one.new.authority_code:
-                tally.refuse(one.row, "number_taken", "number")
-            elif amender.says_the_same(existing, one):
-                tally.unchanged += 1
-            elif existing.state in ENDED:
-                tally.refuse(one.row, "number_taken", "number")
-            else:
-                news.append((existing, one))
+                continue
+            try:
+                if _brings_news(existing, one, amender):
+                    news.append((existing, one))
+                else:
+                    tally.unchanged += 1
+            except RowRefused as refusal:
+                tally.refuse(one.row, refusal.code, refusal.field)
         return fresh, news
+
+
+def _brings_news(license: License, prepared: PreparedRow, amender: RowAmender) -> bool:
+    """Tell whether a row is to amend the license of its number; False when that says all of it. Raises RowRefused."""
+    if license.authority_code != prepared.new.authority_code:
+        raise RowRefused("number_taken", "number")
+    try:
+        if amender.says_the_same(license, prepared):
+            return False
+    except RowRefused:
+        if license.state not in ENDED:
+            raise
+    if license.state in ENDED:
+        raise RowRefused("number_taken", "number")
+    return True
 
 
 def _check_fields(mapping: ImportMap, license_type: LicenseType) -> None:

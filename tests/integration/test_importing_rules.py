@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.domain.amending import Amendment, HolderChange, Renewal
 from app.domain.authority import IssuingScope
+from app.domain.license import License
 from elicense.credential import parse_credential
 from tests.importing import Run, all_issued, run_import
-from tests.installation import AREA, AUTHORITY, HOLDER, TRANSPORT_TYPE, Installation, open_installation
+from tests.installation import AREA, AUTHORITY, HOLDER, TRANSPORT_TYPE, Installation, open_installation, uscc
 from tests.installation import test_plan as setup
 from tests.simulated_signers import SimulatedSigner
 
@@ -69,7 +73,7 @@ async def test_a_number_that_no_database_takes_is_listed_and_stops_no_other_row(
     assert run.summary.accepted == 2
 
 
-async def both(office: Installation, folder: Path, text: str, **options: str) -> Run:
+async def both(office: Installation, folder: Path, text: str, **options: Any) -> Run:
     """Import for trial and in truth, demand one answer, and return it."""
     dry = await run_import(
         office.services, folder, text, mapping=None, dry_run=True, authority=AUTHORITY, **options
@@ -129,3 +133,82 @@ async def test_a_dry_run_refuses_the_version_after_the_last(office: Installation
     await engine.dispose()
     run = await both(office, tmp_path, HEADER + row("V1", "二号"))
     assert run.listed == [(2, "number", "versions_exhausted")]
+
+
+async def the_license(office: Installation) -> License:
+    (held,) = await all_issued(office.services, authority=AUTHORITY)
+    return held.license
+
+
+async def amend(office: Installation, license: License, amendment: Amendment) -> None:
+    await office.services.amending.amend(
+        license.id,
+        amendment,
+        reason_code="change",
+        reason="x",
+        caller=await office.caller("authority"),
+        call=None,
+    )
+
+
+async def test_a_corrected_cell_undoes_nothing_that_the_department_did_since(
+    office: Installation, tmp_path: Path
+) -> None:
+    await take(office, tmp_path, HEADER + row("C1", "一号", until="2027-01-01"))
+    issued = await the_license(office)
+    await office.services.amending.renew(
+        issued.id,
+        Renewal(valid_until=date(2033, 1, 1)),
+        reason_code="renewal",
+        reason="x",
+        caller=await office.caller("authority"),
+        call=None,
+    )
+    renewed = await the_license(office)
+    for address in ("二号", "三号"):
+        run = await both(office, tmp_path, HEADER + row("C1", address, until="2027-01-01"))
+        assert (run.summary.amended, run.refused) == (1, [])
+        held = await the_license(office)
+        assert (held.valid_until, held.elements["address"]) == (date(2033, 1, 1), address)
+        assert held.issue_date == renewed.issue_date
+
+
+async def test_what_file_and_department_both_changed_is_refused(office: Installation, tmp_path: Path) -> None:
+    await take(office, tmp_path, HEADER + row("C1", "一号"))
+    await amend(office, await the_license(office), Amendment(elements={"address": "二号"}))
+    run = await both(office, tmp_path, HEADER + row("C1", "三号"))
+    assert run.listed == [(2, "elements.address", "conflict")]
+    agreed = await both(office, tmp_path, HEADER + row("C1", "二号"))
+    assert (agreed.summary.unchanged, agreed.refused) == (1, [])
+    narrow = f"number,holder.code,holder.name,issue_date\nC1,{HOLDER.code},改名公司,2024-01-01\n"
+    assert (await both(office, tmp_path, narrow)).summary.amended == 1
+    run = await both(office, tmp_path, HEADER + row("C1", "四号").replace(HOLDER.name, "改名公司"))
+    assert run.listed == [(2, "elements.address", "conflict")], (
+        "a file without the column has not forgotten it"
+    )
+
+
+async def test_a_row_names_another_holder_only_where_that_is_allowed(
+    office: Installation, tmp_path: Path
+) -> None:
+    await office.issue(number="H1", holder_key=HOLDER_KEY)
+    text = HEADER + row("H1", "二号", holder=uscc(2))
+    run = await both(office, tmp_path, text)
+    assert run.listed == [(2, "holder.code", "holder_differs")]
+    allowed = await both(office, tmp_path, text, allow_holder_change=True)
+    assert (allowed.summary.amended, allowed.refused) == (1, [])
+    held = await the_license(office)
+    assert (held.holder.code, held.holder_key) == (uscc(2), None)
+
+
+async def test_a_holder_that_the_department_changed_stays_when_the_file_says_nothing_new_of_it(
+    office: Installation, tmp_path: Path
+) -> None:
+    await take(office, tmp_path, HEADER + row("H1", "一号"))
+    await amend(
+        office, await the_license(office), Amendment(holder=HolderChange(code=uscc(2), name="另一家"))
+    )
+    run = await both(office, tmp_path, HEADER + row("H1", "二号"))
+    assert (run.summary.amended, run.refused) == (1, [])
+    held = await the_license(office)
+    assert (held.holder.code, held.holder.name, held.elements["address"]) == (uscc(2), "另一家", "二号")

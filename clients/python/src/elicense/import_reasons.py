@@ -23,7 +23,13 @@ IMPORT_REASONS: Mapping[str, Text] = MappingProxyType(
             "文件内证照编号重复,已采用第一条", "The number is repeated in this file; the first row was taken"
         ),
         "conflict": Text(
-            "该证照正由他人变更,请稍后重试", "Others are changing this license; import again later"
+            "颁发机构已另行变更该项,或该证照正由他人变更;请核对后重新导入",
+            "The department has changed this value otherwise, or others are changing this license now; check it and "
+            "import again",
+        ),
+        "holder_differs": Text(
+            "该编号的证照属于另一持证主体;确需变更持证主体的,请加 --allow-holder-change",
+            "The license of this number has another holder; if the holder is to change, add --allow-holder-change",
         ),
         "versions_exhausted": Text("证照版本号已用尽", "The license's version numbers are used up"),
         "unknown_area": Text("未知的区域代码", "The area code is not known"),
