@@ -1,10 +1,11 @@
 """What must hold before a license may be issued: shape of its texts, dates, holder, elements, and the authority."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
-from app.domain.authority import LicenseType
+from app.domain.authority import ElementKind, LicenseType
 from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
 from app.domain.holder_codes import other_code_problem
@@ -12,6 +13,7 @@ from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, NewLicense, stored_holder_code, stored_number
 from app.domain.texts import text_problem
 from elicense.cn import CodeError, check_uscc
+from elicense.element_numbers import NO_END, fold_date
 from elicense.problems import Text
 
 MAX_NUMBER_LENGTH = 100
@@ -27,6 +29,13 @@ FARTHEST_BEGIN = timedelta(days=4 * 365)
 # Unified social credit code, and other organisations: GB/T 36903. Natural persons come under a rule of their own.
 HOLDER_CODE_TYPES = frozenset({"001", "099"})
 
+_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LONGEST_DATE = 64
+
+_NO_DAY = Text(
+    "应为日历上的一天,如 2024-02-29 或 2024年2月29日;无期限者写 长期",
+    "must be a day of the calendar, as 2024-02-29 or 2024年2月29日; 长期 where there is no end",
+)
 _UNKNOWN = Text("不存在", "unknown")
 _ENDED_TOO_EARLY = Text(
     "有效期止早于 1970 年,本服务不登记此类证照",
@@ -38,7 +47,7 @@ _DAY_OUT_OF_RANGE = Text(
 
 
 def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> NewLicense:
-    """Apply every rule of issuing and return the license as the register holds it: number and holder's code folded.
+    """Apply every rule of issuing and return the license as the register holds it: codes and dates in one spelling.
 
     Raises DomainError, the first of: unknown_type, unknown_area, not_authorized_to_issue (this authority, this type,
     this area, today), holder_not_supported, invalid_uscc, invalid_request (texts), invalid_dates, invalid_elements,
@@ -60,9 +69,9 @@ def judge_new_license(new: NewLicense, directory: Directory, *, today: date) -> 
     holder, number = _judge_holder(new.holder), stored_number(new.number)
     _judge_texts({"/number": (number, MAX_NUMBER_LENGTH), "/holder/name": (holder.name, MAX_NAME_LENGTH)})
     _judge_dates(new, today=today)
-    _judge_elements(new.elements, license_type)
+    elements = _judge_elements(new.elements, license_type)
     key = None if new.holder_key is None else sound_holder_key(new.holder_key)
-    return replace(new, number=number, holder=holder, holder_key=key)
+    return replace(new, number=number, holder=holder, elements=elements, holder_key=key)
 
 
 def require_authority(
@@ -128,6 +137,10 @@ def _judge_dates(new: NewLicense, *, today: date) -> None:
         errors.append(_wrong("/valid_until", Text("不得早于 valid_from", "must not be before valid_from")))
     elif new.valid_until is not None and EARLIEST_DAY <= new.valid_until < FIRST_LAST_DAY:
         errors.append(_wrong("/valid_until", _ENDED_TOO_EARLY))
+    if new.issue_date > today:
+        errors.append(
+            _wrong("/issue_date", Text(f"不得晚于今日({today})", f"must not lie after today ({today})"))
+        )
     latest = today + FARTHEST_BEGIN
     if new.valid_from > latest:
         errors.append(_wrong("/valid_from", Text(f"不得晚于 {latest}", f"must not lie after {latest}")))
@@ -135,27 +148,46 @@ def _judge_dates(new: NewLicense, *, today: date) -> None:
         raise DomainError("invalid_dates", "the dates cannot be those of a license", errors=errors)
 
 
-def _judge_elements(elements: Mapping[str, str], license_type: LicenseType) -> None:
+def _judge_elements(elements: Mapping[str, str], license_type: LicenseType) -> dict[str, str]:
     errors = [
         _wrong(f"/elements/{definition.name}", Text("缺少必填项", "is required"))
         for definition in license_type.elements
         if definition.required and definition.name not in elements
     ]
+    held: dict[str, str] = {}
     for name, value in elements.items():
-        problem = _element_problem(name, value, license_type)
-        if problem is not None:
-            errors.append(_wrong(f"/elements/{pointer_segment(name)}", problem))
+        judged = _judge_element(name, value, license_type)
+        if isinstance(judged, Text):
+            errors.append(_wrong(f"/elements/{pointer_segment(name)}", judged))
+        else:
+            held[name] = judged
     if errors:
         raise DomainError("invalid_elements", "the elements do not fit the license type", errors=errors)
+    return held
 
 
-def _element_problem(name: str, value: object, license_type: LicenseType) -> Text | None:
+def _judge_element(name: str, value: object, license_type: LicenseType) -> str | Text:
+    """Return an element's value as the register holds it, or what is wrong with it."""
     definition = license_type.element(name)
     if definition is None:
         return Text("该证照类型没有此照面信息", "is no element of this license type")
     if not isinstance(value, str):
         return Text("应为字符串", "must be text")
-    return text_problem(value, max_length=definition.max_length)
+    problem = text_problem(value, max_length=definition.max_length)
+    if problem is not None:
+        return problem
+    return _written_date(value) if definition.kind is ElementKind.DATE else value
+
+
+def _written_date(text: str) -> str | Text:
+    """Return a date element as ISO 8601, the words for no end (长期) as given, or that it is no day."""
+    folded = fold_date(text) if len(text) <= _LONGEST_DATE else ""
+    if folded == NO_END:
+        return text
+    try:
+        return date.fromisoformat(folded).isoformat() if _ISO_DAY.fullmatch(folded) else _NO_DAY
+    except ValueError:
+        return _NO_DAY
 
 
 def _wrong(pointer: str, text: Text) -> FieldError:

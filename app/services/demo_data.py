@@ -270,7 +270,7 @@ def _business_license(entity: _Entity, draw: Draw, *, today: date) -> DemoLicens
     elif entity.index not in _SAMPLES and draw.percent(40):
         valid_until = today + timedelta(days=draw.between(30, 9_000))
     first_day = min(entity.established, (valid_until or today) - timedelta(days=365))
-    registered = first_day + timedelta(days=draw.below(360))
+    registered = min(first_day + timedelta(days=draw.below(360)), today)
     elements = _business_elements(entity, draw, first_day=first_day, registered=registered, until=valid_until)
     new = NewLicense(
         type_code=BUSINESS_LICENSE,

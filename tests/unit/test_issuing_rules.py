@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from app.domain.authority import AuthorityStatus
+from app.domain.authority import AuthorityStatus, ElementKind
 from app.domain.directory import Directory
 from app.domain.errors import DomainError
 from app.domain.holder_codes import other_code_problem
@@ -83,6 +83,8 @@ def test_a_good_license_passes_and_its_holder_code_is_put_into_normal_form() -> 
             ["/valid_until"],
         ),
         ({"valid_from": date(2031, 1, 1)}, "invalid_dates", ["/valid_from"]),
+        ({"issue_date": date(2026, 3, 5)}, "invalid_dates", ["/issue_date"]),
+        ({"issue_date": date.max}, "invalid_dates", ["/issue_date"]),
         ({"issue_date": date(1, 1, 1)}, "invalid_dates", ["/issue_date"]),
         ({"elements": {"unknown/one": "x"}}, "invalid_elements", ["/elements/unknown~1one"]),
         ({"elements": {"address": "line\nbreak"}}, "invalid_elements", ["/elements/address"]),
@@ -136,6 +138,45 @@ def test_persons_and_social_credit_codes_do_not_pass_as_other_organisations(code
     assert error.code == "holder_not_supported"
     assert [found.pointer for found in error.errors] == ["/holder/code"]
     assert told in error.errors[0].detail
+
+
+def dated(text: str) -> dict[str, object]:
+    """Return a food license of a type whose premises are a date, so that a date element is judged."""
+    return {"type_code": FOOD_TYPE, "elements": {"premises": text}}
+
+
+def dated_directory() -> Directory:
+    held = directory()
+    food = held.license_types[FOOD_TYPE]
+    as_date = replace(food, elements=tuple(replace(one, kind=ElementKind.DATE) for one in food.elements))
+    return replace(held, license_types={**held.license_types, FOOD_TYPE: as_date})
+
+
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ("2024-02-29", "2024-02-29"),
+        ("2024年2月9日", "2024-02-09"),
+        ("2024/2/9", "2024-02-09"),
+        ("二〇二四年二月九日", "2024-02-09"),
+        ("２０２４．０２．０９", "2024-02-09"),
+        ("长期", "长期"),
+        ("9999-12-31", "9999-12-31"),
+    ],
+)
+def test_a_date_element_is_held_one_way(given: str, held: str) -> None:
+    new = replace(GOOD, **dated(given))  # type: ignore[arg-type]
+    assert judge_new_license(new, dated_directory(), today=TODAY).elements == {"premises": held}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024年02月30日或昨天", "2024-13-45", "2024-02-30", "2023-02-29", "0000-01-01", "八十年代", "2" * 100],
+)
+def test_a_date_element_that_is_no_day_is_refused(text: str) -> None:
+    with pytest.raises(DomainError, match="invalid_elements") as caught:
+        judge_new_license(replace(GOOD, **dated(text)), dated_directory(), today=TODAY)  # type: ignore[arg-type]
+    assert [found.pointer for found in caught.value.errors] == ["/elements/premises"]
 
 
 def test_an_authority_that_is_not_active_issues_nothing() -> None:
