@@ -63,13 +63,15 @@ async def renew(installation: Installation, license_id: str, renewal: Renewal) -
     return changed.license
 
 
-async def act(installation: Installation, action: Action, license_id: str) -> None:
+async def act(
+    installation: Installation, action: Action, license_id: str, *, role: str = "authority"
+) -> None:
     await installation.services.lifecycle.act(
         action,
         license_id,
         reason_code="inspection",
         reason="x",
-        caller=await installation.caller("authority"),
+        caller=await installation.caller(role),
         call=None,
     )
 

@@ -62,7 +62,7 @@ async def diagnose(
             freshness=await work.documents.latest(DocumentKind.FRESHNESS),
             lists=await work.status.lists(),
             served=await work.status.all_served(),
-            overdue=await work.scheduled_changes.is_due(now - SCHEDULE_DELAY),
+            overdue=await work.scheduled_changes.is_overdue(now - SCHEDULE_DELAY),
         )
 
     facts = await store.read(read)

@@ -17,14 +17,13 @@ from app.domain.license import ENDED, License
 from app.domain.scheduled_change import DONE, LICENSE_ENDED, ChangeStatus, ScheduledChange
 from app.ports import Store, UnitOfWork
 from app.services.journal_rows import make_audit
+from app.services.one_of_many import concerns_one
 from app.services.performing import Performers, Together
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
-from elicense.problems import PROBLEMS
 
 LEASE = timedelta(seconds=30)
 _CLAIMED_AT_ONCE = 20
-_SERVER_FAULT = 500
 
 log = structlog.get_logger()
 
@@ -47,13 +46,20 @@ class DueChangeService:
     async def perform_due(self) -> int:
         """Perform everything whose time has come and that nobody else holds; return how many came to an end.
 
+        One that breaks is logged and left to the next claim, as after a crash; the others do not wait for it.
         Raises DomainError `read_only`, and `unavailable` while the clock runs backwards: nothing may happen then.
         """
         self._guard.require_writable()
         ended = 0
         while claimed := await self._claim():
             for change in claimed:
-                ended += await self._perform(change)
+                try:
+                    ended += await self._perform(change)
+                except Exception as error:
+                    if not concerns_one(error):
+                        raise
+                    # A damaged row, or an order of a newer program. What waits behind it belongs to other people.
+                    log.exception("scheduled_change_broke", change=change.id)
         return ended
 
     async def _claim(self) -> list[ScheduledChange]:
@@ -87,7 +93,7 @@ class DueChangeService:
             log.info("scheduled_change_lost", change=change.id)
             return False
         except DomainError as refusal:
-            if PROBLEMS[refusal.code].status >= _SERVER_FAULT:
+            if not concerns_one(refusal):
                 # The database is busy or the clock stands: the lease runs out, and whoever is there tries again.
                 log.warning("scheduled_change_not_done", change=change.id, code=refusal.code)
                 return False

@@ -18,6 +18,7 @@ from app.services.credential_maker import LEASE, CredentialMaker, require_listed
 from app.services.directory import DirectoryService
 from app.services.finishing import IntentFinisher
 from app.services.key_register import KeyRegister
+from app.services.one_of_many import concerns_one
 from app.services.signing_clock import MAX_STEP_BACK, SigningClock
 from app.services.trust_list import TrustListService
 from elicense.encoding import civil_today
@@ -55,6 +56,7 @@ class IntentRecovery:
     async def run(self) -> int:
         """Claim up to 100 expired intents and end each; return how many were finished or given up.
 
+        One that breaks is logged and claimed again when its lease has run out; the others do not wait for it.
         Raises DomainError `unavailable` while the clock runs backwards: nothing may be signed then.
         """
         now = self._signing_clock.signing_time()
@@ -68,6 +70,10 @@ class IntentRecovery:
                 ended += await self._end(intent, now=now)
             except ConcurrentChange:
                 log.info("intent_lost", intent=intent.id)  # somebody else holds a newer fence
+            except Exception as error:
+                if not concerns_one(error):
+                    raise
+                log.exception("intent_broke", intent=intent.id)
         return ended
 
     async def _end(self, intent: Intent, *, now: datetime) -> bool:

@@ -21,6 +21,7 @@ from app.services.anchor import Anchor
 from app.services.freshness import FreshnessWriter
 from app.services.key_register import FRESHNESS, STATUS, KeyRegister, require_sound
 from app.services.log_leaves import make_status_list_leaf
+from app.services.one_of_many import concerns_one
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
 from elicense.encoding import sha256_hex
@@ -32,6 +33,7 @@ LIFETIME = timedelta(days=7)
 REFRESH_EVERY = timedelta(hours=1)
 LOOK_FOR_OLD_EVERY = timedelta(minutes=1)
 TTL_SECONDS = 300
+BROKEN_PAUSE_SECONDS = 30.0
 _LISTS_PER_TRANSACTION = 50
 
 log = structlog.get_logger()
@@ -75,16 +77,18 @@ class StatusListService:
         self._issuer_url = issuer_url
         self._env = env
         self._looked_at: datetime | None = None
+        self._broken: dict[str, float] = {}
 
     async def publish_due(self) -> int:
         """Publish lists that changed, were never published or are an hour old; return how many.
 
         Lists and the freshness statement that names them are stored in one transaction. 0 also when another
-        publisher was faster: the next call looks again.
+        publisher was faster: the next call looks again. A list that cannot be made is logged, left alone for
+        half a minute, and holds up no other.
         """
         self._guard.require_writable()
         await self._anchor.settle()
-        due = await self._store.read(self._find_due)
+        due = [row for row in await self._store.read(self._find_due) if not self._is_set_aside(row.id)]
         published = 0
         for start in range(0, len(due), _LISTS_PER_TRANSACTION):
             published += await self._publish(due[start : start + _LISTS_PER_TRANSACTION])
@@ -172,7 +176,9 @@ class StatusListService:
     async def _publish(self, rows: Sequence[StatusListRow]) -> int:
         signer = await self._signer(STATUS)
         freshness_signer = await self._signer(FRESHNESS)
-        made = [await self._make(row.id, signer) for row in rows]
+        made = await self._make_each(rows, signer)
+        if not made:
+            return 0
 
         async def work(unit: UnitOfWork) -> int:
             now = self._signing_clock.signing_time()
@@ -188,6 +194,30 @@ class StatusListService:
         await self._remember(rows, [item.published for item in made], freshness_sequence)
         log.info("status_lists_published", lists=[item.name for item in made])
         return len(made)
+
+    async def _make_each(self, rows: Sequence[StatusListRow], signer: Signer) -> list[_Made]:
+        """Read and sign each list; one that cannot be made is logged and set aside."""
+        made = []
+        for row in rows:
+            try:
+                made.append(await self._make(row.id, signer))
+            except Exception as error:
+                if not concerns_one(error):
+                    raise
+                self._set_aside(row.id)
+        return made
+
+    def _set_aside(self, list_id: str) -> None:
+        """Log what was just raised about a list and leave it alone for a while: its duty comes again at once."""
+        log.exception("status_list_not_published", list=list_id, again_in=BROKEN_PAUSE_SECONDS)
+        self._broken[list_id] = self._signing_clock.monotonic()
+
+    def _is_set_aside(self, list_id: str) -> bool:
+        since = self._broken.get(list_id)
+        if since is None or self._signing_clock.monotonic() - since >= BROKEN_PAUSE_SECONDS:
+            self._broken.pop(list_id, None)
+            return False
+        return True
 
     async def _remember(
         self, rows: Sequence[StatusListRow], made: Sequence[PublishedStatusList], freshness_sequence: int

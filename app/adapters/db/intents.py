@@ -13,6 +13,7 @@ from app.adapters.db.license_rows import (
     replacement_from_json,
     replacement_to_json,
 )
+from app.adapters.db.readable import readable
 from app.adapters.db.session import Session
 from app.adapters.db.tables import intents
 from app.domain.errors import ConcurrentChange, DomainError
@@ -85,7 +86,8 @@ class SqlIntents:
     async def claim_expired(self, *, now: datetime, lease_until: datetime, limit: int) -> Sequence[Intent]:
         """Take over open intents whose lease ran out, the longest expired first: new lease, fence + 1.
 
-        One statement. Two claimers never get the same intent: on PostgreSQL the second skips rows the first has
+        One statement claims them. One that cannot be read is logged and left out, until its new lease has run out as
+        well. Two claimers never get the same intent: on PostgreSQL the second skips rows the first has
         locked, on SQLite it comes after the first's commit and finds their leases renewed.
         """
         expired = (intents.c.state == IntentState.OPEN.value, intents.c.lease_until <= now)
@@ -103,9 +105,10 @@ class SqlIntents:
             update(intents)
             .where(intents.c.id.in_(select(chosen.c.id)), *expired)
             .values(lease_until=lease_until, fence=intents.c.fence + 1)
-            .returning(*intents.columns)
+            .returning(intents.c.id)
         )
-        return [_intent(row) for row in await self._session.rows(claim)]
+        claimed = [row.id for row in await self._session.rows(claim)]
+        return await readable(self._session, intents, claimed, _intent)
 
     async def _leave_open(self, some: Sequence[Intent], state: IntentState) -> None:
         mine = tuple_(intents.c.id, intents.c.fence).in_([(intent.id, intent.fence) for intent in some])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, exists, func, or_, select, update
 
 from app.adapters.db.cursors import decode_cursor, encode_cursor, moment_of
+from app.adapters.db.readable import readable
 from app.adapters.db.session import Session
 from app.adapters.db.tables import scheduled_changes
 from app.domain.errors import ConcurrentChange
@@ -81,14 +82,20 @@ class SqlScheduledChanges:
         due = select(_table.id).where(*_claimable(now)).limit(1)
         return await self._session.row(due) is not None
 
+    async def is_overdue(self, since: datetime) -> bool:
+        """Tell whether anything still waits whose time had come by then, whoever holds it."""
+        late = select(_table.id).where(_table.status == _WAITING, _table.effective_at <= since).limit(1)
+        return await self._session.row(late) is not None
+
     async def claim_due(
         self, *, now: datetime, lease_until: datetime, limit: int
     ) -> Sequence[ScheduledChange]:
         """Take changes whose time has come, the longest due first: new lease, fence + 1.
 
-        One statement, and of each license only the first that waits: what was ordered for an earlier moment is done
-        earlier, also by many workers that were all asleep. Two claimers never get the same change: on PostgreSQL the
-        second skips rows the first has locked, on SQLite it comes after the first's commit.
+        One statement claims them, and of each license only the first that waits: what was ordered for an earlier
+        moment is done earlier, also by many workers that were all asleep. Two claimers never get the same change: on
+        PostgreSQL the second skips rows the first has locked, on SQLite it comes after the first's commit. One that
+        cannot be read is logged and left out, until its lease has run out.
         """
         chosen = (
             select(_table.id)
@@ -104,9 +111,10 @@ class SqlScheduledChanges:
             update(scheduled_changes)
             .where(_table.id.in_(select(chosen.c.id)), _table.status == _WAITING, _table.lease_until <= now)
             .values(lease_until=lease_until, fence=_table.fence + 1)
-            .returning(*scheduled_changes.columns)
+            .returning(_table.id)
         )
-        claimed = [_change(row) for row in await self._session.rows(claim)]
+        ids = [row.id for row in await self._session.rows(claim)]
+        claimed = await readable(self._session, scheduled_changes, ids, _change)
         return sorted(claimed, key=lambda change: (change.effective_at, change.id))
 
     async def end(self, ended: ScheduledChange) -> None:
