@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -132,3 +133,23 @@ def client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
             return cast(Elicense, Driven(driven, runner))
 
         yield make
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name the clients in turn, for `over_http`."""
+    return str(request.param)
+
+
+@contextmanager
+def over_http(kind: str, url: str, **settings: Any) -> Iterator[Elicense]:
+    """Make the client of a kind (`blocking`, `asyncio`) for a real socket, and close it."""
+    options = {"api_key": "elk_live_a_b", "base_url": url, "max_retries": 0, **settings}
+    if kind == "blocking":
+        with Elicense(**options) as client:
+            yield client
+        return
+    with asyncio.Runner() as runner:
+        awaited = AsyncElicense(**options)
+        yield cast(Elicense, Driven(awaited, runner))
+        runner.run(awaited.aclose())

@@ -1,5 +1,5 @@
 """Fixtures of the unit tests."""
 
-from tests.sdk_clients import client
+from tests.sdk_clients import client, kind
 
-__all__ = ["client"]
+__all__ = ["client", "kind"]

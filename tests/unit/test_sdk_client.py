@@ -100,7 +100,7 @@ def test_each_action_has_its_path(client: MakeClient, action: str) -> None:
 
 
 def test_a_bad_license_is_an_answer_and_not_an_error(client: MakeClient) -> None:
-    transport = FakeTransport(json_answer(VERIFICATION))
+    transport = FakeTransport(json_answer({**VERIFICATION, "reference": "shop-8812"}))
     answer = client(transport).verifications.create(
         license={"holder_code": "H", "type_code": "T"}, elements={"holder_name": "n"}, reference="shop-8812"
     )

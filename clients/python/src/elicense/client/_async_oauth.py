@@ -34,14 +34,15 @@ class AsyncAccessTokens:
     async def aclose(self) -> None:
         """End a renewal that is under way."""
         renewal = self._renewal
-        if renewal is not None:
+        if renewal is not None and renewal.get_loop() is asyncio.get_running_loop():
             renewal.cancel()
             await asyncio.wait({renewal})
 
     async def _renewed(self) -> str:
         # A task of its own: who is cancelled while waiting takes it from nobody else, and all learn of its failure
         # at once, rather than one after the other trying again what just failed.
-        if self._renewal is None:
+        # One that a loop of before, or of the process that forked, never ended is nothing to wait for.
+        if self._renewal is None or self._renewal.get_loop() is not asyncio.get_running_loop():
             self._renewal = asyncio.create_task(self._renew())
             self._renewal.add_done_callback(self._ended)
         renewal = self._renewal
@@ -51,7 +52,8 @@ class AsyncAccessTokens:
         return renewal.result()
 
     def _ended(self, renewal: asyncio.Task[str]) -> None:
-        self._renewal = None
+        if self._renewal is renewal:
+            self._renewal = None
         if not renewal.cancelled():
             renewal.exception()  # seen, even when nobody waits any more
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from elicense.client import _system
 from elicense.client._models import _maybe_integer, _text
+from elicense.client._processes import PerProcess
 from elicense.client._protocol import Endpoint, Request, Response, check_api_key, json_object
 from elicense.client.errors import ConfigurationError
 from elicense.encoding import dump_json, to_unix
@@ -127,17 +128,17 @@ class AccessTokens:
         """`send` sends what its argument makes, anew for each attempt, and returns the answer."""
         self._steps = steps
         self._send = send
-        self._lock = Lock()
+        self._lock = PerProcess(Lock)
 
     def current(self) -> str:
         """Return a token that is good for a while yet. Raises APIStatusError when the server gives none."""
         # One thread fetches, the others wait for what it gets.
-        with self._lock:
+        with self._lock():
             return self._steps.usable() or self._renew()
 
     def forget(self, text: str) -> None:
         """Use this token no more: the server refused it."""
-        with self._lock:
+        with self._lock():
             self._steps.forget(text)
 
     def _renew(self) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 import httpx
 
+from elicense.client._processes import PerProcess
 from elicense.client._protocol import Request, Response, Timeout
 from elicense.client.errors import APIConnectionError, APITimeoutError, ElicenseError
 
@@ -13,23 +14,26 @@ MOST_BYTES: Final = 64 << 20
 
 
 class HttpTransport:
-    """Keep a pool of connections to one service. Safe to share between threads."""
+    """Keep a pool of connections to one service. Safe to share between threads, and to use on both sides of a fork:
+    each process opens connections of its own.
+    """
 
     def __init__(self) -> None:
-        # Redirects are never followed: the key must not travel to another address.
-        self._client = httpx.Client(follow_redirects=False)
+        self._client = PerProcess(_new_client)
+        self._client()  # settings of the environment that cannot work are told at once
+        self._is_closed = False
 
     def send(self, request: Request, *, timeout: Timeout) -> Response:
         """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), ElicenseError once
         it is closed.
         """
-        _require_open(self._client)
+        _require_open(self._is_closed)
         limits = httpx.Timeout(
             connect=timeout.connect, read=timeout.read, write=timeout.read, pool=timeout.connect
         )
         with (
             _own_errors(),
-            self._client.stream(
+            self._client().stream(
                 request.method,
                 request.url,
                 headers=dict(request.headers),
@@ -43,26 +47,33 @@ class HttpTransport:
             return _response(answer, body)
 
     def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close this process's connections."""
+        self._is_closed = True
+        client = self._client.made()
+        if client is not None:
+            client.close()
 
 
 class AsyncHttpTransport:
-    """Keep a pool of connections to one service. Safe to share between the tasks of one event loop."""
+    """Keep a pool of connections to one service. Safe to share between the tasks of one event loop, and to use on both
+    sides of a fork: each process opens connections of its own.
+    """
 
     def __init__(self) -> None:
-        self._client = httpx.AsyncClient(follow_redirects=False)
+        self._client = PerProcess(_new_async_client)
+        self._client()  # settings of the environment that cannot work are told at once
+        self._is_closed = False
 
     async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
         """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), ElicenseError once
         it is closed.
         """
-        _require_open(self._client)
+        _require_open(self._is_closed)
         # Nothing bounds the wait for a free connection: of a thousand tasks most wait for the others, and that says
         # nothing about the service. Each attempt of those before them is bounded, so it ends.
         limits = httpx.Timeout(connect=timeout.connect, read=timeout.read, write=timeout.read, pool=None)
         with _own_errors():
-            async with self._client.stream(
+            async with self._client().stream(
                 request.method,
                 request.url,
                 headers=dict(request.headers),
@@ -75,13 +86,25 @@ class AsyncHttpTransport:
                 return _response(answer, body)
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        """Close this process's connections."""
+        self._is_closed = True
+        client = self._client.made()
+        if client is not None:
+            await client.aclose()
 
 
-def _require_open(client: httpx.Client | httpx.AsyncClient) -> None:
+def _new_client() -> httpx.Client:
+    # Redirects are never followed: the key must not travel to another address.
+    return httpx.Client(follow_redirects=False)
+
+
+def _new_async_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(follow_redirects=False)
+
+
+def _require_open(is_closed: bool) -> None:
     # No lost connection: to try again would be in vain.
-    if client.is_closed:
+    if is_closed:
         raise ElicenseError("the client was closed")
 
 

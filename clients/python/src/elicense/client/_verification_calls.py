@@ -48,7 +48,11 @@ def create(
         "key_binding": None if key_binding is None else dict(key_binding),
     }
     path = ["v1", "verifications"]
-    return post(path, without_none(question), verification_of, idempotency_key=idempotency_key)
+
+    def read(answer: Json) -> Verification:
+        return _about(verification_of(answer), reference)
+
+    return post(path, without_none(question), read, idempotency_key=idempotency_key)
 
 
 def batch(items: Sequence[Question], *, idempotency_key: str | None) -> Call[BatchResult]:
@@ -94,6 +98,15 @@ def alarms(cursor: str | None) -> Call[Page[Alarm]]:
 def requests(cursor: str | None) -> Call[Page[LoggedRequest]]:
     """Fetch one page of the caller's own requests."""
     return get(["v1", "requests"], lambda page: page_of(page, logged_request_of), query={"cursor": cursor})
+
+
+def _about(answer: Verification, reference: object) -> Verification:
+    # What stands in between (a cache, a pool of connections) may have mixed up two answers.
+    if answer.reference != reference:
+        raise APIResponseError(
+            "the answer bears another reference than the question: it is about something else"
+        )
+    return answer
 
 
 def _nonce_of(answer: Json) -> str:
