@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from elicense.bundle import parse_bundle
 from elicense.client import _system
 from elicense.client._checkpoint import FetchConsistency, require_growth
 from elicense.client._offline_report import OfflineReport, with_evidence
+from elicense.client._processes import PerProcess
 from elicense.client.errors import TrustError
 from elicense.encoding import parse_rfc3339, to_utc
 from elicense.evidence import (
@@ -42,6 +44,15 @@ MEMO_SIZE: Final = 4096
 Source = str | os.PathLike[str] | bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """A bundle in use: its bytes, what had been seen before it, and what was gathered from both."""
+
+    bundle: bytes | None
+    before: TrustMemory | None
+    evidence: Evidence
+
+
 class OfflineVerifier:
     """Verify credentials with a pinned trust root and a bundle: no key, no network.
 
@@ -49,8 +60,9 @@ class OfflineVerifier:
     (`trust_unavailable`). `max_status_age` ("24h", "90m", a timedelta; up to 7 days) replaces that of the policy
     (a preset's name, the path of a policy file, or a Policy). The verifier remembers the newest root, the highest
     sequences, the log's states and the latest time it has seen: `reload` refuses older ones and a log that forked or
-    went back, and a clock that ran backwards makes answers indeterminate. Raises TrustError for a root that cannot be
-    read or is none, ValueError for an unknown policy or age, TypeError for an age that is neither text nor timedelta.
+    went back, and a clock that ran backwards makes answers indeterminate. Safe to share between threads, `reload`
+    included. Raises TrustError for a root that cannot be read or is none, ValueError for an unknown policy or age,
+    TypeError for an age that is neither text nor timedelta.
     """
 
     def __init__(
@@ -68,11 +80,11 @@ class OfflineVerifier:
         self._root = _read(trust_root, "trust root")
         require_root(self._root)
         self._bundle_source = bundle
-        self._bundle: bytes | None = None
         self._memory: TrustMemory | None = None
-        self._before: TrustMemory | None = None
+        self._remembering = PerProcess(Lock)
+        self._reloading = PerProcess(Lock)
         self._memo = SignatureMemo(MEMO_SIZE)
-        self._evidence = self._gather()
+        self._take_bundle()
 
     def verify(
         self,
@@ -97,19 +109,21 @@ class OfflineVerifier:
         """
         binding, moment = expected_binding(nonce, audience), asked_moment(at)
         now = self._clock()
-        evidence = self._evidence.at_time(now, memory=self._memory)
+        # Read once: another thread may take up a new bundle meanwhile.
+        taken, memory = self._taken, self._memory
+        evidence = taken.evidence.at_time(now, memory=memory)
         self._saw(now)
         token, proof = take_apart(read_credential(credential))
         judgement = new_judgement(
             token=token,
             proof=proof,
             trust_root=self._root,
-            bundle=self._bundle,
+            bundle=taken.bundle,
             policy=self._policy,
             now=now,
             at=moment,
             elements=_as_asked(elements) if elements is not None else None,
-            memory=self._before,
+            memory=taken.before,
             clock_reliable=evidence.clock_reliable,
             binding=binding,
         )
@@ -117,20 +131,22 @@ class OfflineVerifier:
 
     def reload(self) -> None:
         """Read the bundle again, after `trust update` has replaced it. Parts older than those seen are not used."""
-        self._evidence = self._gather()
+        self._take_bundle()
 
-    def _gather(self) -> Evidence:
-        self._bundle = None if self._bundle_source is None else _read(self._bundle_source, "bundle")
-        self._before = self._memory
-        evidence = gather_offline(
-            trust_root=self._root, bundle=self._bundle, now=self._clock(), memory=self._memory
-        )
-        self._memory = remember(evidence, self._memory)
-        return evidence
+    def _take_bundle(self) -> None:
+        # One after the other, so that of two the later one is in use. Verifications go on with the bundle of before.
+        with self._reloading():
+            bundle = None if self._bundle_source is None else _read(self._bundle_source, "bundle")
+            before = self._memory
+            evidence = gather_offline(trust_root=self._root, bundle=bundle, now=self._clock(), memory=before)
+            with self._remembering():
+                self._memory = remember(evidence, self._memory)
+            self._taken = _Taken(bundle=bundle, before=before, evidence=evidence)
 
     def _saw(self, now: datetime) -> None:
-        if self._memory is not None and now > self._memory.latest:
-            self._memory = replace(self._memory, latest=now)
+        with self._remembering():
+            if self._memory is not None and now > self._memory.latest:
+                self._memory = replace(self._memory, latest=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
