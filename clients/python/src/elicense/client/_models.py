@@ -186,8 +186,8 @@ def license_of(value: Json) -> License:
         area_code=_text(value, "area_code"),
         issue_date=_day(_text(value, "issue_date")),
         valid_from=_day(_text(value, "valid_from")),
-        valid_until=_optional(_day, _maybe_text(value, "valid_until")),
-        elements={name: str(text) for name, text in _object(value, "elements").items()},
+        valid_until=_day_or_long_term(value, "valid_until"),
+        elements=_members(_object(value, "elements")),
         created_at=_moment(_text(value, "created_at")),
         updated_at=_moment(_text(value, "updated_at")),
         holder_key_thumbprint=_maybe_text(value, "holder_key_thumbprint"),
@@ -270,7 +270,7 @@ def verification_of(value: Json) -> Verification:
 
 
 def batch_of(value: Json) -> BatchResult:
-    """Read a batch answer. Raises APIResponseError when the results are missing."""
+    """Read a batch answer. Raises APIResponseError when the results are missing or one of them is no object."""
     if not isinstance(value.get("results"), list):
         raise APIResponseError("the answer lacks results")
     return BatchResult(
@@ -282,7 +282,7 @@ def batch_of(value: Json) -> BatchResult:
 
 
 def page_of(value: Json, read: Callable[[Json], T]) -> Page[T]:
-    """Read one page of a list. Raises APIResponseError when `data` is missing."""
+    """Read one page of a list. Raises APIResponseError when `data` is missing or an entry is no object."""
     if not isinstance(value.get("data"), list):
         raise APIResponseError("the answer lacks data")
     return Page(
@@ -300,7 +300,9 @@ def _text(value: Json, name: str) -> str:
 
 def _maybe_text(value: Json, name: str) -> str | None:
     found = value.get(name)
-    return found if isinstance(found, str) else None
+    if found is not None and not isinstance(found, str):
+        raise APIResponseError(f"the answer's {name} is no text")
+    return found
 
 
 def _integer(value: Json, name: str) -> int:
@@ -312,7 +314,9 @@ def _integer(value: Json, name: str) -> int:
 
 def _maybe_integer(value: Json, name: str) -> int | None:
     found = value.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    if found is not None and (not isinstance(found, int) or isinstance(found, bool)):
+        raise APIResponseError(f"the answer's {name} is no whole number")
+    return found
 
 
 def _object(value: Json, name: str) -> Json:
@@ -324,17 +328,32 @@ def _object(value: Json, name: str) -> Json:
 
 def _maybe_object(value: Json, name: str) -> Json | None:
     found = value.get(name)
-    return found if isinstance(found, dict) else None
+    if found is not None and not isinstance(found, dict):
+        raise APIResponseError(f"the answer's {name} is no object")
+    return found
+
+
+def _members(value: Json) -> Mapping[str, str]:
+    return {name: _text(value, name) for name in value}
 
 
 def _objects(value: Json, name: str) -> Sequence[Json]:
+    """Return a list of objects, none if it is absent. What is no object is refused: others would take its place."""
     found = value.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise APIResponseError(f"the answer's {name} is no list of objects")
+    return found
 
 
 def _texts(value: Json, name: str) -> tuple[str, ...]:
     found = value.get(name)
-    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else ()
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise APIResponseError(f"the answer's {name} is no list of texts")
+    return tuple(found)
 
 
 def _optional(read: Callable[[str], T], text: str | None) -> T | None:
@@ -343,9 +362,19 @@ def _optional(read: Callable[[str], T], text: str | None) -> T | None:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise APIResponseError("the answer holds a date that is none") from error
+    if day.isoformat() != text:
+        raise APIResponseError("the answer holds a date that is none")
+    return day
+
+
+def _day_or_long_term(value: Json, name: str) -> date | None:
+    # Only an explicit null says "long-term": what is missing must not.
+    if name not in value:
+        raise APIResponseError(f"the answer lacks {name}")
+    return _optional(_day, _maybe_text(value, name))
 
 
 def _moment(text: str) -> datetime:

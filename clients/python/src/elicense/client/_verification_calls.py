@@ -57,8 +57,13 @@ def create(
 
 def batch(items: Sequence[Question], *, idempotency_key: str | None) -> Call[BatchResult]:
     """Ask many questions at once."""
-    body = {"items": [without_none(item) for item in items]}
-    return post(["v1", "verifications", "batch"], body, batch_of, idempotency_key=idempotency_key)
+    questions = [without_none(item) for item in items]
+
+    def read(answer: Json) -> BatchResult:
+        return _one_each(batch_of(answer), questions)
+
+    path = ["v1", "verifications", "batch"]
+    return post(path, {"items": questions}, read, idempotency_key=idempotency_key)
 
 
 def new_nonce() -> Call[str]:
@@ -106,6 +111,19 @@ def _about(answer: Verification, reference: object) -> Verification:
         raise APIResponseError(
             "the answer bears another reference than the question: it is about something else"
         )
+    return answer
+
+
+def _one_each(answer: BatchResult, questions: Sequence[Question]) -> BatchResult:
+    """Refuse answers that are not those to the questions, each in its place."""
+    if len(answer.results) != len(questions):
+        raise APIResponseError(f"{len(answer.results)} answers came to {len(questions)} questions")
+    for place, (one, question) in enumerate(zip(answer.results, questions, strict=True)):
+        if one.raw.get("index", place) != place:
+            raise APIResponseError("the answers are not in the order of the questions")
+        # What is wrong with a malformed question may be its reference.
+        if not one.errors:
+            _about(one, question.get("reference"))
     return answer
 
 
