@@ -219,3 +219,27 @@ def test_policies_alarms_and_requests(service: Attacked, tmp_path: Path) -> None
     service.portal.call(service.service.installation.services.request_log.flush)
     routes = {one.route for one in platform.requests()}
     assert {"/v1/policies", "/v1/verifications"} <= routes
+
+
+@on_sqlite
+def test_directories_and_whole_lists_are_read_from_the_service(service: Attacked) -> None:
+    platform, authority = by_key(service, "platform"), by_key(service, "authority")
+    directory = platform.directory
+    kinds = {one.kind for one in directory.reasons()}
+    assert kinds == {"verification", "problem", "service", "import"}
+    assert {"advertising_review"} <= {one.code for one in directory.purposes()}
+    type_code = service.known["type_code"]
+    assert type_code in {one.code for one in directory.license_types()}
+    assert directory.license_type(type_code).elements
+    assert any(scope.type_code == type_code for one in directory.authorities() for scope in one.scopes)
+    assert all(one.code and one.name for one in directory.areas())
+    question = {"number": "attacked-1", "type_code": type_code}
+    answer = platform.verifications.batch([{"license": question}, {"nonsense": "x"}])
+    assert answer.id and [one.index for one in answer.results] == [0, 1]
+    assert answer.results[0].message and answer.results[0].purpose and answer.results[1].statement
+    assert answer.results[0].id in {one.id for one in platform.verifications.iterate()}
+    (license,) = authority.licenses.list(number="attacked-1")
+    assert [one.action for one in authority.licenses.iterate_history(license.id)][0] == "issue"
+    assert json.loads(platform.trust.root(version=1)) == json.loads(platform.trust.root())
+    with pytest.raises(NotFoundError):
+        platform.trust.trust_list(sequence=999)

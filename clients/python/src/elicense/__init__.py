@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elicense.client._async import AsyncElicense as AsyncElicense
+    from elicense.client._directory_models import Area as Area
+    from elicense.client._directory_models import Authority as Authority
+    from elicense.client._directory_models import AuthorityScope as AuthorityScope
+    from elicense.client._directory_models import CodeExplanation as CodeExplanation
+    from elicense.client._directory_models import ElementDefinition as ElementDefinition
+    from elicense.client._directory_models import LicenseType as LicenseType
+    from elicense.client._directory_models import Purpose as Purpose
     from elicense.client._evidence import OfflineVerifier as OfflineVerifier
+    from elicense.client._models import AnswerWarning as AnswerWarning
     from elicense.client._models import BatchResult as BatchResult
     from elicense.client._models import CheckResult as CheckResult
     from elicense.client._models import ElementAnswer as ElementAnswer
+    from elicense.client._models import FieldError as FieldError
     from elicense.client._models import HistoryEntry as HistoryEntry
     from elicense.client._models import Holder as Holder
     from elicense.client._models import Holding as Holding
     from elicense.client._models import License as License
+    from elicense.client._models import LogPosition as LogPosition
     from elicense.client._models import Page as Page
     from elicense.client._models import Verification as Verification
     from elicense.client._offline_report import OfflineReport as OfflineReport
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
     from elicense.client._order_models import VersionEffect as VersionEffect
     from elicense.client._policy_models import Alarm as Alarm
     from elicense.client._policy_models import DryRun as DryRun
+    from elicense.client._policy_models import DryRunCount as DryRunCount
     from elicense.client._policy_models import LoggedRequest as LoggedRequest
     from elicense.client._policy_models import StoredPolicy as StoredPolicy
     from elicense.client._protocol import Timeout as Timeout
@@ -52,15 +63,27 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "elicense.client._async": ("AsyncElicense",),
+    "elicense.client._directory_models": (
+        "Area",
+        "Authority",
+        "AuthorityScope",
+        "CodeExplanation",
+        "ElementDefinition",
+        "LicenseType",
+        "Purpose",
+    ),
     "elicense.client._evidence": ("OfflineVerifier",),
     "elicense.client._models": (
+        "AnswerWarning",
         "BatchResult",
         "CheckResult",
         "ElementAnswer",
+        "FieldError",
         "HistoryEntry",
         "Holder",
         "Holding",
         "License",
+        "LogPosition",
         "Page",
         "Verification",
     ),
@@ -73,7 +96,7 @@ _HOMES = {
         "ScheduledChange",
         "VersionEffect",
     ),
-    "elicense.client._policy_models": ("Alarm", "DryRun", "LoggedRequest", "StoredPolicy"),
+    "elicense.client._policy_models": ("Alarm", "DryRun", "DryRunCount", "LoggedRequest", "StoredPolicy"),
     "elicense.client._protocol": ("Timeout",),
     "elicense.client._sandbox_models": ("SandboxClock", "SandboxCode"),
     "elicense.client._sync": ("Elicense",),

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from elicense.client import _system
 from elicense.client import _verification_calls as calls
+from elicense.client._async_directory import AsyncDirectory
 from elicense.client._async_licenses import AsyncLicenses
 from elicense.client._async_orders import AsyncProposals, AsyncScheduledChanges
 from elicense.client._async_policies import AsyncPolicies
@@ -77,6 +78,7 @@ class AsyncElicense:
         self.proposals = AsyncProposals(self)
         self.verifications = AsyncVerifications(self)
         self.sandbox = AsyncSandbox(self)
+        self.directory = AsyncDirectory(self)
         self.trust = AsyncTrust(self)
 
     def __repr__(self) -> str:
@@ -103,13 +105,21 @@ class AsyncElicense:
         """Fetch the licenses of the calling holder, each with the path of its credential."""
         return [one async for one in each_async(self, calls.holdings)]
 
-    async def alarms(self, *, cursor: str | None = None) -> "Page[Alarm]":
+    async def alarms(self, *, cursor: str | None = None, limit: int | None = None) -> "Page[Alarm]":
         """Fetch one page of alarms about guessing at the calling authority's licenses, oldest first."""
-        return await self._run(calls.alarms(cursor))
+        return await self._run(calls.alarms(cursor, limit))
 
-    async def requests(self, *, cursor: str | None = None) -> "Page[LoggedRequest]":
+    def iterate_alarms(self) -> "AsyncIterator[Alarm]":
+        """Go through all pages of `alarms`, fetching as needed."""
+        return each_async(self, calls.alarms)
+
+    async def requests(self, *, cursor: str | None = None, limit: int | None = None) -> "Page[LoggedRequest]":
         """Fetch one page of this client's own requests, newest first."""
-        return await self._run(calls.requests(cursor))
+        return await self._run(calls.requests(cursor, limit))
+
+    def iterate_requests(self) -> "AsyncIterator[LoggedRequest]":
+        """Go through all pages of `requests`, fetching as needed."""
+        return each_async(self, calls.requests)
 
     async def verify_receipt(self, receipt: str, *, proof: Mapping[str, object] | None = None) -> "Receipt":
         """Check a receipt's signature against the pinned trust root and the service's trust list; return it.

@@ -30,10 +30,23 @@ class AsyncLicenseActions:
         return await self._client._run(calls.preview(license_id, action=action))
 
     async def scheduled(
-        self, license_id: str, *, status: str | None = None, cursor: str | None = None
+        self,
+        license_id: str,
+        *,
+        status: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
     ) -> Page[ScheduledChange]:
-        """Fetch what was ever scheduled for a license, by the time from which it has effect."""
-        return await self._client._run(calls.scheduled(license_id, status=status, cursor=cursor))
+        """Fetch one page of what was ever scheduled for a license, by the time from which it has effect."""
+        return await self._client._run(calls.scheduled(license_id, status=status, cursor=cursor, limit=limit))
+
+    def iterate_scheduled(
+        self, license_id: str, *, status: str | None = None
+    ) -> AsyncIterator[ScheduledChange]:
+        """Go through all pages of `scheduled`, fetching as needed."""
+        return each_async(
+            self._client, lambda cursor: calls.scheduled(license_id, status=status, cursor=cursor)
+        )
 
     @overload
     async def suspend(
@@ -268,6 +281,10 @@ class AsyncScheduledChanges:
     ) -> Page[ScheduledChange]:
         """Fetch one page by time of effect; pass `next_cursor` as `cursor` for the following one."""
         return await self._client._run(calls.scheduled_changes(status=status, cursor=cursor, limit=limit))
+
+    def iterate(self, *, status: str | None = None) -> AsyncIterator[ScheduledChange]:
+        """Go through all pages of `list`, fetching as needed."""
+        return each_async(self._client, lambda cursor: calls.scheduled_changes(status=status, cursor=cursor))
 
     async def cancel(
         self, change_id: str, *, reason: str | None = None, idempotency_key: str | None = None

@@ -1,10 +1,10 @@
 """Policies for asyncio: the calls of `_policies`, awaited."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
 from elicense.client import _policy_calls as calls
-from elicense.client._call import AsyncCaller
+from elicense.client._call import AsyncCaller, each_async
 from elicense.client._models import Page
 from elicense.client._policy_models import DryRun, StoredPolicy
 
@@ -25,9 +25,13 @@ class AsyncPolicies:
         """Fetch one version, the newest when none is named. Raises NotFoundError."""
         return await self._client._run(calls.policy(name, version=version))
 
-    async def list(self, *, cursor: str | None = None) -> Page[StoredPolicy]:
+    async def list(self, *, cursor: str | None = None, limit: int | None = None) -> Page[StoredPolicy]:
         """Fetch one page of the policies that may be named, each in its newest version."""
-        return await self._client._run(calls.policies(cursor))
+        return await self._client._run(calls.policies(cursor, limit))
+
+    def iterate(self) -> AsyncIterator[StoredPolicy]:
+        """Go through all pages of `list`, fetching as needed."""
+        return each_async(self._client, calls.policies)
 
     async def dry_run(
         self,

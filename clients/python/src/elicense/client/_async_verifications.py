@@ -1,10 +1,10 @@
 """Verifications for asyncio: the calls of `_verifications`, awaited."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from elicense.client import _verification_calls as calls
-from elicense.client._call import AsyncCaller
+from elicense.client._call import AsyncCaller, each_async
 from elicense.client._models import BatchResult, Json, Page, Verification
 from elicense.client._verification_calls import Question
 
@@ -82,4 +82,13 @@ class AsyncVerifications:
         """Fetch one page of the caller's verifications; `due_before` finds those that must be made again by then."""
         return await self._client._run(
             calls.verifications(reference=reference, due_before=due_before, cursor=cursor, limit=limit)
+        )
+
+    def iterate(
+        self, *, reference: str | None = None, due_before: datetime | str | None = None
+    ) -> AsyncIterator[Verification]:
+        """Go through all pages of `list`, fetching as needed."""
+        return each_async(
+            self._client,
+            lambda cursor: calls.verifications(reference=reference, due_before=due_before, cursor=cursor),
         )

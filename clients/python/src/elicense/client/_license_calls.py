@@ -86,10 +86,11 @@ def licenses(
     return get(["v1", "licenses"], lambda page: page_of(page, license_of), query=query)
 
 
-def history(license_id: str, *, cursor: str | None) -> Call[Page[HistoryEntry]]:
+def history(license_id: str, *, cursor: str | None, limit: int | None = None) -> Call[Page[HistoryEntry]]:
     """Fetch one page of what happened to a license."""
     path = ["v1", "licenses", license_id, "history"]
-    return get(path, lambda page: page_of(page, history_entry_of), query={"cursor": cursor})
+    query = {"cursor": cursor, "limit": limit}
+    return get(path, lambda page: page_of(page, history_entry_of), query=query)
 
 
 def credential(license_id: str, *, version: str | None, proof: bool) -> Call[str]:

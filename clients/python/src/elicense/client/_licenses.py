@@ -94,9 +94,15 @@ class Licenses(LicenseActions):
             ),
         )
 
-    def history(self, license_id: str, *, cursor: str | None = None) -> Page[HistoryEntry]:
+    def history(
+        self, license_id: str, *, cursor: str | None = None, limit: int | None = None
+    ) -> Page[HistoryEntry]:
         """Fetch what happened to a license, oldest first; pass `next_cursor` as `cursor` for the following page."""
-        return self._client._run(calls.history(license_id, cursor=cursor))
+        return self._client._run(calls.history(license_id, cursor=cursor, limit=limit))
+
+    def iterate_history(self, license_id: str) -> Iterator[HistoryEntry]:
+        """Go through all pages of `history`, fetching as needed."""
+        yield from each(self._client, lambda cursor: calls.history(license_id, cursor=cursor))
 
     def credential(self, license_id: str, *, version: str | None = None, proof: bool = False) -> str:
         """Fetch the signed credential (SD-JWT) of the current or of a named version.

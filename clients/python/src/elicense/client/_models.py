@@ -77,12 +77,13 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One named check: outcome is passed, failed, cannot_tell or skipped; `code` says why."""
+    """One named check: outcome is passed, failed, cannot_tell or skipped; `code` says why, `detail` more of it."""
 
     id: str
     outcome: str
     code: str
     message: str
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +107,32 @@ class FieldError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerWarning:
+    """Something worth knowing that does not decide the verdict."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPosition:
+    """Where in which log a credential stands: the log's origin, the entry's 0-based index.
+
+    `size` counts the entries of the log state that proves it, None where the register itself says so.
+    """
+
+    origin: str
+    index: int
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """The service's answer to one question. True only when the verdict is valid.
+
+    `message` says the reason and `action` what to do about it, in the client's language; `warnings` do not decide the
+    verdict. `candidates` counts the live licenses that fit an ambiguous reference. An answer of a batch carries its
+    place under the batch's receipt: `index`, the hashes of `path` and the `statement` that was hashed.
 
     `license` holds the disclosed claims, for questions by credential or code only. `superseded_by` is the identifier in
     force in place of the one asked about, `successors` those of licenses that took its place. `receipt` is the signed
@@ -138,6 +163,17 @@ class Verification:
     raw: Mapping[str, object] = field(repr=False)
     successors: tuple[str, ...] = ()
     historical: bool = False
+    fmt: int | None = None
+    message: str = ""
+    action: str = ""
+    purpose: str | None = None
+    trust_list: Mapping[str, object] | None = None
+    log: LogPosition | None = None
+    warnings: tuple[AnswerWarning, ...] = ()
+    candidates: int | None = None
+    index: int | None = None
+    path: tuple[str, ...] = ()
+    statement: Mapping[str, object] | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         return self.verdict == "valid"
@@ -151,6 +187,7 @@ class BatchResult:
     summary: Mapping[str, object]
     receipt: str | None
     raw: Mapping[str, object] = field(repr=False)
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +271,7 @@ def verification_of(value: Json) -> Verification:
                 outcome=_text(item, "outcome"),
                 code=_maybe_text(item, "code") or "",
                 message=_maybe_text(item, "message") or "",
+                detail=_maybe_text(item, "detail"),
             )
             for item in _objects(value, "checks")
         ),
@@ -266,6 +304,28 @@ def verification_of(value: Json) -> Verification:
             for item in _objects(value, "errors")
         ),
         raw=value,
+        fmt=_maybe_integer(value, "fmt"),
+        message=_maybe_text(value, "message") or "",
+        action=_maybe_text(value, "action") or "",
+        purpose=_maybe_text(value, "purpose"),
+        trust_list=_maybe_object(value, "trust_list"),
+        log=_log_position_of(_maybe_object(value, "log")),
+        warnings=tuple(
+            AnswerWarning(code=_text(item, "code"), message=_maybe_text(item, "message") or "")
+            for item in _objects(value, "warnings")
+        ),
+        candidates=_maybe_integer(value, "candidates"),
+        index=_maybe_integer(value, "index"),
+        path=_texts(value, "path"),
+        statement=_maybe_object(value, "statement"),
+    )
+
+
+def _log_position_of(value: Json | None) -> LogPosition | None:
+    if value is None:
+        return None
+    return LogPosition(
+        origin=_text(value, "origin"), index=_integer(value, "index"), size=_maybe_integer(value, "size")
     )
 
 
@@ -278,6 +338,7 @@ def batch_of(value: Json) -> BatchResult:
         summary=_maybe_object(value, "summary") or {},
         receipt=_maybe_text(value, "receipt"),
         raw=value,
+        id=_maybe_text(value, "id") or "",
     )
 
 

@@ -55,10 +55,12 @@ def preview(license_id: str, *, action: str) -> Call[Preview]:
     return get(["v1", "licenses", license_id, "preview"], preview_of, query={"action": action})
 
 
-def scheduled(license_id: str, *, status: str | None, cursor: str | None) -> Call[Page[ScheduledChange]]:
+def scheduled(
+    license_id: str, *, status: str | None, cursor: str | None, limit: int | None = None
+) -> Call[Page[ScheduledChange]]:
     """Fetch one page of what was scheduled for a license."""
     path = ["v1", "licenses", license_id, "scheduled"]
-    query = {"status": status, "cursor": cursor}
+    query = {"status": status, "cursor": cursor, "limit": limit}
     return get(path, lambda page: page_of(page, scheduled_change_of), query=query)
 
 
@@ -68,7 +70,7 @@ def scheduled_change(change_id: str) -> Call[ScheduledChange]:
 
 
 def scheduled_changes(
-    *, status: str | None, cursor: str | None, limit: int | None
+    *, status: str | None, cursor: str | None, limit: int | None = None
 ) -> Call[Page[ScheduledChange]]:
     """Fetch one page of scheduled changes."""
     query = {"status": status, "cursor": cursor, "limit": limit}

@@ -30,10 +30,21 @@ class LicenseActions:
         return self._client._run(calls.preview(license_id, action=action))
 
     def scheduled(
-        self, license_id: str, *, status: str | None = None, cursor: str | None = None
+        self,
+        license_id: str,
+        *,
+        status: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
     ) -> Page[ScheduledChange]:
-        """Fetch what was ever scheduled for a license, by the time from which it has effect."""
-        return self._client._run(calls.scheduled(license_id, status=status, cursor=cursor))
+        """Fetch one page of what was ever scheduled for a license, by the time from which it has effect."""
+        return self._client._run(calls.scheduled(license_id, status=status, cursor=cursor, limit=limit))
+
+    def iterate_scheduled(self, license_id: str, *, status: str | None = None) -> Iterator[ScheduledChange]:
+        """Go through all pages of `scheduled`, fetching as needed."""
+        yield from each(
+            self._client, lambda cursor: calls.scheduled(license_id, status=status, cursor=cursor)
+        )
 
     @overload
     def suspend(
@@ -268,6 +279,10 @@ class ScheduledChanges:
     ) -> Page[ScheduledChange]:
         """Fetch one page by time of effect; pass `next_cursor` as `cursor` for the following one."""
         return self._client._run(calls.scheduled_changes(status=status, cursor=cursor, limit=limit))
+
+    def iterate(self, *, status: str | None = None) -> Iterator[ScheduledChange]:
+        """Go through all pages of `list`, fetching as needed."""
+        yield from each(self._client, lambda cursor: calls.scheduled_changes(status=status, cursor=cursor))
 
     def cancel(
         self, change_id: str, *, reason: str | None = None, idempotency_key: str | None = None

@@ -1,10 +1,10 @@
 """The client's calls about policies of one's own, and what one would have answered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from elicense.client import _policy_calls as calls
-from elicense.client._call import Caller
+from elicense.client._call import Caller, each
 from elicense.client._models import Page
 from elicense.client._policy_models import DryRun, StoredPolicy
 
@@ -25,9 +25,13 @@ class Policies:
         """Fetch one version, the newest when none is named. Raises NotFoundError."""
         return self._client._run(calls.policy(name, version=version))
 
-    def list(self, *, cursor: str | None = None) -> Page[StoredPolicy]:
+    def list(self, *, cursor: str | None = None, limit: int | None = None) -> Page[StoredPolicy]:
         """Fetch one page of the policies that may be named, each in its newest version."""
-        return self._client._run(calls.policies(cursor))
+        return self._client._run(calls.policies(cursor, limit))
+
+    def iterate(self) -> Iterator[StoredPolicy]:
+        """Go through all pages of `list`, fetching as needed."""
+        yield from each(self._client, calls.policies)
 
     def dry_run(
         self,

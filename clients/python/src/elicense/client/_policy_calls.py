@@ -20,9 +20,10 @@ def policy(name: str, *, version: int | None) -> Call[StoredPolicy]:
     return get(["v1", "policies", name], policy_of, query={"version": version})
 
 
-def policies(cursor: str | None) -> Call[Page[StoredPolicy]]:
+def policies(cursor: str | None, limit: int | None = None) -> Call[Page[StoredPolicy]]:
     """Fetch one page of policies."""
-    return get(["v1", "policies"], lambda page: page_of(page, policy_of), query={"cursor": cursor})
+    query = {"cursor": cursor, "limit": limit}
+    return get(["v1", "policies"], lambda page: page_of(page, policy_of), query=query)
 
 
 def dry_run(

@@ -7,9 +7,11 @@ from datetime import datetime
 from elicense.client._models import (
     Json,
     _integer,
+    _maybe_object,
     _maybe_text,
     _moment,
     _object,
+    _objects,
     _optional,
     _text,
 )
@@ -29,10 +31,23 @@ class StoredPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DryRun:
-    """What a policy would have answered for the caller's verifications; `raw` holds the counts by verdict and reason.
+class DryRunCount:
+    """How many verifications of one verdict and reason would have had which other one; None: it cannot be told."""
 
-    Of `total` in the span, `judged` were judged again: `same`, `changed`, or `cannot_tell` from what is kept.
+    from_verdict: str
+    from_reason: str
+    to_verdict: str | None
+    to_reason: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a policy would have answered for the caller's verifications between `since` and `until`.
+
+    Of `total` in the span, `judged` were judged again: `same`, `changed`, or `cannot_tell` from what is kept
+    (`cannot_tell_parts`: for how many which part of the policy is why). `changed_ids` are the first of those that
+    changed, all of them where `changed_ids_complete`. `policy` is the one tried; `raw` the whole answer.
     """
 
     total: int
@@ -43,6 +58,12 @@ class DryRun:
     changed_ids: tuple[str, ...]
     next_cursor: str | None
     raw: Mapping[str, object] = field(repr=False)
+    policy: Mapping[str, object] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+    cannot_tell_parts: Mapping[str, object] = field(default_factory=dict)
+    counts: tuple[DryRunCount, ...] = ()
+    changed_ids_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +115,23 @@ def dry_run_of(value: Json) -> DryRun:
         changed_ids=tuple(map(str, ids)) if isinstance(ids, Sequence) and not isinstance(ids, str) else (),
         next_cursor=_maybe_text(value, "next_cursor"),
         raw=value,
+        policy=_maybe_object(value, "policy") or {},
+        since=_optional(_moment, _maybe_text(value, "from")),
+        until=_optional(_moment, _maybe_text(value, "to")),
+        cannot_tell_parts=_maybe_object(value, "cannot_tell_parts") or {},
+        counts=tuple(_count_of(count) for count in _objects(value, "counts")),
+        changed_ids_complete=value.get("changed_ids_complete") is True,
+    )
+
+
+def _count_of(value: Json) -> DryRunCount:
+    before, after = _object(value, "from"), _maybe_object(value, "to")
+    return DryRunCount(
+        from_verdict=_text(before, "verdict"),
+        from_reason=_text(before, "reason"),
+        to_verdict=None if after is None else _text(after, "verdict"),
+        to_reason=None if after is None else _text(after, "reason"),
+        count=_integer(value, "count"),
     )
 
 

@@ -1,7 +1,7 @@
 """The blocking client: `Elicense`. All rules stand in `_protocol`; this file sends, waits and sends again."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from elicense.client import _system
 from elicense.client import _verification_calls as calls
 from elicense.client._call import Call, each
+from elicense.client._directory import Directory
 from elicense.client._licenses import Licenses
 from elicense.client._models import Holding, Page
 from elicense.client._orders import Proposals, ScheduledChanges
@@ -75,6 +76,7 @@ class Elicense:
         self.proposals = Proposals(self)
         self.verifications = Verifications(self)
         self.sandbox = Sandbox(self)
+        self.directory = Directory(self)
         self.trust = Trust(self)
 
     def __repr__(self) -> str:
@@ -99,13 +101,21 @@ class Elicense:
         """Fetch the licenses of the calling holder, each with the path of its credential."""
         return list(each(self, calls.holdings))
 
-    def alarms(self, *, cursor: str | None = None) -> "Page[Alarm]":
+    def alarms(self, *, cursor: str | None = None, limit: int | None = None) -> "Page[Alarm]":
         """Fetch one page of alarms about guessing at the calling authority's licenses, oldest first."""
-        return self._run(calls.alarms(cursor))
+        return self._run(calls.alarms(cursor, limit))
 
-    def requests(self, *, cursor: str | None = None) -> "Page[LoggedRequest]":
+    def iterate_alarms(self) -> "Iterator[Alarm]":
+        """Go through all pages of `alarms`, fetching as needed."""
+        yield from each(self, calls.alarms)
+
+    def requests(self, *, cursor: str | None = None, limit: int | None = None) -> "Page[LoggedRequest]":
         """Fetch one page of this client's own requests, newest first."""
-        return self._run(calls.requests(cursor))
+        return self._run(calls.requests(cursor, limit))
+
+    def iterate_requests(self) -> "Iterator[LoggedRequest]":
+        """Go through all pages of `requests`, fetching as needed."""
+        yield from each(self, calls.requests)
 
     def verify_receipt(self, receipt: str, *, proof: Mapping[str, object] | None = None) -> "Receipt":
         """Check a receipt's signature against the pinned trust root and the service's trust list; return it.

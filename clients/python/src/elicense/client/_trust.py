@@ -29,19 +29,44 @@ class Trust:
         """Fetch the proof that a log of `new_size` entries begins with the one of `old_size`."""
         return self._client._run(calls.consistency(origin, old_size, new_size))
 
+    def log_proof(
+        self,
+        *,
+        identifier: str | None = None,
+        signing_input_sha256: str | None = None,
+        trust_list: int | None = None,
+        trust_root: int | None = None,
+    ) -> Json:
+        """Fetch the proof that an entry stands in the log: a license's issuance by its identifier, a trust list by its
+        sequence, or a trust root by its version; name exactly one.
+
+        With `signing_input_sha256` (hex), the digest of the credential's signing input, the answer holds what opens a
+        license's entry, too. Raises NotFoundError, and NotLoggedYetError for the seconds until the log has taken it.
+        """
+        return self._client._run(
+            calls.log_proof(
+                identifier=identifier,
+                signing_input_sha256=signing_input_sha256,
+                trust_list=trust_list,
+                trust_root=trust_root,
+            )
+        )
+
     def status_list_proof(self, uri: str, seq: int) -> bytes:
         """Fetch the proof (JSON) that a version of a status list stands in the log. Raises NotFoundError,
         NotLoggedYetError.
         """
         return self._client._run(calls.status_list_proof(uri, seq))
 
-    def root(self) -> bytes:
-        """Fetch the trust root. Compare it with one obtained by another way before pinning it."""
-        return self._client._run(calls.root())
+    def root(self, *, version: int | None = None) -> bytes:
+        """Fetch the trust root, the newest or one version. Compare it with one obtained by another way before pinning
+        it. Raises NotFoundError for a version there is not.
+        """
+        return self._client._run(calls.root(version))
 
-    def trust_list(self) -> bytes:
-        """Fetch the signed trust list."""
-        return self._client._run(calls.trust_list())
+    def trust_list(self, *, sequence: int | None = None) -> bytes:
+        """Fetch the signed trust list, the newest or an earlier one. Raises NotFoundError for one there is not."""
+        return self._client._run(calls.trust_list(sequence))
 
     def freshness(self) -> str:
         """Fetch the signed freshness statement."""

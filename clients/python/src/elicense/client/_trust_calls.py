@@ -26,19 +26,37 @@ def consistency(origin: str, old_size: int, new_size: int) -> Call[Json]:
     return _public(["v1", "log", "consistency"], json_object, origin=origin, **sizes)
 
 
+def log_proof(
+    *,
+    identifier: str | None,
+    signing_input_sha256: str | None,
+    trust_list: int | None,
+    trust_root: int | None,
+) -> Call[Json]:
+    """Fetch the proof that an entry stands in the log."""
+    return _public(
+        ["v1", "log", "proof"],
+        json_object,
+        identifier=identifier,
+        signing_input_sha256=signing_input_sha256,
+        trust_list=trust_list,
+        trust_root=trust_root,
+    )
+
+
 def status_list_proof(uri: str, seq: int) -> Call[bytes]:
     """Fetch the log proof of a version of a status list."""
     return _public(["v1", "log", "proof"], _content, status_list=uri, seq=seq)
 
 
-def root() -> Call[bytes]:
-    """Fetch the trust root."""
-    return _public(["v1", "trust-root"], _content)
+def root(version: int | None) -> Call[bytes]:
+    """Fetch a version of the trust root."""
+    return _public(["v1", "trust-root"], _content, version=version)
 
 
-def trust_list() -> Call[bytes]:
-    """Fetch the signed trust list."""
-    return _public(["v1", "trust-list"], _content)
+def trust_list(sequence: int | None) -> Call[bytes]:
+    """Fetch a signed trust list."""
+    return _public(["v1", "trust-list"], _content, sequence=sequence)
 
 
 def freshness() -> Call[str]:

@@ -82,7 +82,11 @@ def receipt_proof(verification_id: str) -> Call[Json]:
 
 
 def verifications(
-    *, reference: str | None, due_before: datetime | str | None, cursor: str | None, limit: int | None
+    *,
+    reference: str | None,
+    due_before: datetime | str | None,
+    cursor: str | None,
+    limit: int | None = None,
 ) -> Call[Page[Verification]]:
     """Fetch one page of verifications."""
     due = rfc3339(due_before) if isinstance(due_before, datetime) else due_before
@@ -95,14 +99,16 @@ def holdings(cursor: str | None) -> Call[Page[Holding]]:
     return get(["v1", "holdings"], lambda page: page_of(page, holding_of), query={"cursor": cursor})
 
 
-def alarms(cursor: str | None) -> Call[Page[Alarm]]:
+def alarms(cursor: str | None, limit: int | None = None) -> Call[Page[Alarm]]:
     """Fetch one page of alarms."""
-    return get(["v1", "alarms"], lambda page: page_of(page, alarm_of), query={"cursor": cursor})
+    query = {"cursor": cursor, "limit": limit}
+    return get(["v1", "alarms"], lambda page: page_of(page, alarm_of), query=query)
 
 
-def requests(cursor: str | None) -> Call[Page[LoggedRequest]]:
+def requests(cursor: str | None, limit: int | None = None) -> Call[Page[LoggedRequest]]:
     """Fetch one page of the caller's own requests."""
-    return get(["v1", "requests"], lambda page: page_of(page, logged_request_of), query={"cursor": cursor})
+    query = {"cursor": cursor, "limit": limit}
+    return get(["v1", "requests"], lambda page: page_of(page, logged_request_of), query=query)
 
 
 def _about(answer: Verification, reference: object) -> Verification:
