@@ -15,6 +15,7 @@ from app.domain.import_batch import ImportFileError, ImportMap, RefusedRow, Sour
 from elicense.import_reasons import IMPORT_REASONS
 
 MOST_BYTES = 512 << 20
+_MOST_MAPPING = 1 << 20
 _FORMULA_STARTS = frozenset("=+-@\t\r=+-@")
 
 
@@ -44,14 +45,13 @@ class SourceTable:
 def read_table(path: Path) -> SourceTable:
     """Read a CSV file: UTF-8 with or without a mark, UTF-16 with one, or GB18030; comma or tab.
 
-    Raises ImportFileError for a file that cannot be read, is larger than 512 MiB, is a spreadsheet, or has no header.
+    Raises OSError for a file that cannot be read, ImportFileError for one that is larger than 512 MiB, is a
+    spreadsheet, or has no header.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ImportFileError("the file is larger than 512 MiB: split it")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImportFileError(f"{path}: {error.strerror}") from error
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ImportFileError("the file is larger than 512 MiB: split it")
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise ImportFileError("this is a spreadsheet or archive: save it as CSV first")
     text = decode(data)
@@ -75,12 +75,15 @@ def _has_damage(cells: Sequence[str]) -> bool:
 def read_mapping(path: Path) -> ImportMap:
     """Read a mapping file (TOML): [columns] field = header, [constants] field = value, [empty] values = […].
 
-    Raises ImportFileError for other sections, unknown fields and values that are not text (dates may stand bare).
+    Raises OSError for a file that cannot be read, ImportFileError for other sections, unknown fields and values that
+    are not text (dates may stand bare).
     """
+    with path.open("rb") as file:
+        content = file.read(_MOST_MAPPING + 1)
+    if len(content) > _MOST_MAPPING:
+        raise ImportFileError("the mapping is larger than 1 MiB")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ImportFileError(f"{path}: {error.strerror}") from error
+        document = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ImportFileError(f"{path} is not TOML in UTF-8: {error}") from error
     unknown = set(document) - {"columns", "constants", "empty"}

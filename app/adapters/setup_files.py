@@ -23,6 +23,7 @@ from elicense.credential import is_element_name
 from elicense.element_kinds import kind_of
 
 T = TypeVar("T")
+_MOST_BYTES = 16 << 20
 _AREA = re.compile(r"[0-9]{6}")
 _AREA_PREFIX = re.compile(r"[0-9]{1,6}")
 _LEVELS = ("national", "province", "city", "county")
@@ -101,8 +102,12 @@ class _Table:
 
 def read_setup_file(path: Path) -> SetupPlan:
     """Read definitions. Raises SetupFileError naming all that is wrong, OSError for a file that cannot be read."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise SetupFileError([f"{path}: 超过 16 MiB larger than 16 MiB"])
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupFileError([f"{path}: TOML {error}"]) from error
     problems = [f"未知表 unknown table {name}" for name in sorted(set(document) - set(_READERS))]

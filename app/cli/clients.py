@@ -9,6 +9,7 @@ from app.cli.common import (
     UsageError,
     complain,
     guarded,
+    read_input,
     say,
     say_json,
     settings_of,
@@ -24,6 +25,7 @@ from elicense.policy import parse_duration
 from elicense.problems import FormatError
 
 _ACTOR = "cli"
+_MOST_JWK_BYTES = 65536
 
 
 def create(arguments: argparse.Namespace) -> int:
@@ -180,7 +182,7 @@ def add_jwk(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         try:
-            jwk = parse_json_object(arguments.file.read_bytes(), max_bytes=65536)
+            jwk = parse_json_object(read_input(arguments.file, _MOST_JWK_BYTES), max_bytes=_MOST_JWK_BYTES)
         except FormatError as error:
             raise UsageError(f"{arguments.file}: {error.detail}") from error
 

@@ -13,6 +13,7 @@ import structlog
 from app.adapters.signers.key_files import KeyFileError
 from app.domain.errors import DomainError, ServiceRefusal
 from app.settings import SANDBOX_MARK, Environment, Settings, SettingsError, load_settings
+from elicense.cli_common import read_file
 from elicense.problems import PROBLEMS
 from elicense.service_reasons import SERVICE_REASONS
 
@@ -85,7 +86,10 @@ def configure_logging(level: str) -> None:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Run a command; every expected error becomes one clear line and an exit code."""
+    """Run a command; every error of its own becomes one clear line and an exit code.
+
+    What any command may meet (OSError, no memory, nobody reading) is left to the command line that called it.
+    """
     configure_logging("warning")
     try:
         return command()
@@ -103,9 +107,6 @@ def guarded(command: Callable[[], int]) -> int:
     except DomainError as error:
         complain(describe(error))
         return ERROR if error.code in _OUT_OF_ORDER else REFUSED
-    except OSError as error:
-        complain(f"运行错误 error: {error.filename or ''} {error.strerror or error}")
-        return ERROR
 
 
 _NEXT_STEP = (
@@ -129,6 +130,14 @@ def describe(error: DomainError) -> str:
     elif error.code == "unavailable":
         lines.append(_NEXT_STEP)
     return "\n".join(lines)
+
+
+def read_input(path: Path, limit: int) -> bytes:
+    """Read a file that the command line names. Raises UsageError for more than `limit` bytes, OSError (exit 4)."""
+    content = read_file(path, limit)
+    if len(content) > limit:
+        raise UsageError(f"{path}: 文件过大 the file is too large (> {limit} bytes)")
+    return content
 
 
 def with_services(

@@ -3,14 +3,14 @@
 import argparse
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-from app.cli.common import DONE, REFUSED, UsageError, complain, guarded, say, say_json, settings_of
+from app.cli.common import DONE, REFUSED, complain, guarded, read_input, say, say_json, settings_of
 from app.services.log_audit import AuditReport
 from app.services.log_audit_report import Fault, Pending
 from app.settings import Settings
 from elicense.report import Lang
+from elicense.trust_root import MAX_ROOT_BYTES
 
 FMT: Final = 1
 _WORDS: Final[Mapping[Lang, tuple[str, str, str, str, str]]] = {
@@ -24,7 +24,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         settings = settings_of(arguments.data_dir)
-        root = None if arguments.trust_root is None else _read(arguments.trust_root)
+        root = None if arguments.trust_root is None else read_input(arguments.trust_root, MAX_ROOT_BYTES)
         report = asyncio.run(_run(settings, root))
         if arguments.json:
             say_json(report_json(report, lang=arguments.lang))
@@ -80,10 +80,3 @@ def _show(report: AuditReport, *, lang: Lang) -> None:
         say(f"{one.identifier or '-'} - {one.where} {pending}")
     say(f"{checked}: " + ", ".join(f"{name} {count}" for name, count in report.checked.items()))
     say(clean if report.clean else f"{faults}: {len(report.faults)}")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--trust-root: {error.strerror}") from error

@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from app.cli.common import DONE, REFUSED, UsageError, guarded, say, settings_of, with_services
+from app.cli.common import DONE, REFUSED, guarded, read_input, say, settings_of, with_services
 from app.services.container import Services
 from app.services.lost_changes import LostChange
 from app.services.recovery import Loss, Recovered
+from elicense.bundle import MAX_BUNDLE_BYTES
 from elicense.report import rfc3339
+from elicense.trust_root import MAX_ROOT_BYTES
 
 ACTOR = "recover"
 
@@ -17,8 +18,8 @@ def recover(arguments: argparse.Namespace) -> int:
     """Show what is missing, put a trust root back, or accept the loss; exit 1 while something is missing."""
 
     def command() -> int:
-        root = None if arguments.trust_root is None else _read(arguments.trust_root)
-        bundle = None if arguments.bundle is None else _read(arguments.bundle)
+        root = None if arguments.trust_root is None else read_input(arguments.trust_root, MAX_ROOT_BYTES)
+        bundle = None if arguments.bundle is None else read_input(arguments.bundle, MAX_BUNDLE_BYTES)
 
         async def work(services: Services) -> int:
             if root is not None:
@@ -35,13 +36,6 @@ def recover(arguments: argparse.Namespace) -> int:
         return with_services(settings_of(arguments.data_dir), work)
 
     return guarded(command)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def _show(loss: Loss | None) -> int:

@@ -1,6 +1,5 @@
 """`elicense clients` and `elicense plans` on a migrated database, as an operator types them."""
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.adapters.db import open_store
-from app.cli import register
 from app.ports import UnitOfWork
+from elicense.cli import main
 from tests.builders import NOON
 from tests.client_assertions import BankKey
 from tests.databases import run_apart
@@ -23,11 +22,7 @@ def data_dir(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def run(data_dir: Path, *words: str) -> int:
-    parser = argparse.ArgumentParser(prog="elicense")
-    register(parser.add_subparsers(required=True))
-    arguments = parser.parse_args([*words, "--data-dir", str(data_dir)])
-    code: int = arguments.run(arguments)
-    return code
+    return main([*words, "--data-dir", str(data_dir)])
 
 
 def test_an_operator_manages_plans_networks_and_keys(

@@ -1,12 +1,11 @@
 """`elicense keys` on a migrated database, as an operator types it: what is wrong with the root folder is one line."""
 
-import argparse
 import shutil
 from pathlib import Path
 
 import pytest
 
-from app.cli import register
+from elicense.cli import main
 from tests.installation import ISSUER_URL
 
 
@@ -20,11 +19,7 @@ def data_dir(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def run(data_dir: Path, *words: str) -> int:
-    parser = argparse.ArgumentParser(prog="elicense")
-    register(parser.add_subparsers(required=True))
-    arguments = parser.parse_args(["keys", *words, "--data-dir", str(data_dir)])
-    code: int = arguments.run(arguments)
-    return code
+    return main(["keys", *words, "--data-dir", str(data_dir)])
 
 
 def test_a_root_folder_open_to_others_is_a_wrong_setting(

@@ -53,7 +53,7 @@ def test_a_spreadsheet_and_an_empty_file_are_refused_by_name(tmp_path: Path) -> 
     path.write_bytes(b"")
     with pytest.raises(ImportFileError, match="header"):
         read_table(path)
-    with pytest.raises(ImportFileError):
+    with pytest.raises(FileNotFoundError):
         read_table(tmp_path / "absent.csv")
 
 

@@ -5,15 +5,15 @@ that verifying never pays for a server that happens to be installed.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
-from elicense.cli_common import EXIT_ERROR
+from elicense.cli_common import EXIT_ERROR, EXIT_INTERRUPTED
 from elicense.cli_key_id import mark_key_id
 from elicense.cli_receipt import add_verify_receipt
+from elicense.cli_streams import cannot_go_on, usable_streams
 from elicense.cli_trust import add_trust
 from elicense.cli_verify import add_inspect, add_verify
 
@@ -25,9 +25,23 @@ _OWN_WORDS: Final = frozenset({"verify", "verify-receipt", "inspect", "trust"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; argparse ends wrong usage with 2 by itself."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    _make_output_safe()
+    """Run a command line and return its exit code; argparse ends wrong usage with 2 by itself.
+
+    Nothing but a judgement exits with 1: output that could not be written, input that is closed, a lack of memory and
+    faults of the program itself end in one line on stderr and exit 4.
+    """
+    try:
+        with usable_streams():
+            return _run(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:
+        return EXIT_ERROR  # the reader of our output went away: nothing is left to say
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 the last one to catch anything: Python would exit with 1, "invalid"
+        return cannot_go_on(error)
+
+
+def _run(words: list[str]) -> int:
     parser = _build_parser()
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_own_commands(commands)
@@ -35,14 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _load_more_commands(commands)
     arguments = parser.parse_args([mark_key_id(word) for word in words])
     run: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        return run(arguments)
-    except BrokenPipeError:
-        # The reader of our output went away; nothing is left to say, and Python must not try at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        return 130
+    return run(arguments)
 
 
 def add_own_commands(commands: "Commands") -> None:
@@ -51,13 +58,6 @@ def add_own_commands(commands: "Commands") -> None:
     add_verify_receipt(commands)
     add_inspect(commands)
     add_trust(commands)
-
-
-def _make_output_safe() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
 
 
 def _build_parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """What the commands of `elicense` share: exit codes, languages, and how files and refusals are handled."""
 
 import argparse
+import errno
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ EXIT_INVALID: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INDETERMINATE: Final = 3
 EXIT_ERROR: Final = 4
+EXIT_INTERRUPTED: Final = 130
 GRAVITY: Final = (EXIT_ERROR, EXIT_USAGE, EXIT_INVALID, EXIT_INDETERMINATE, EXIT_VALID)
 MOST_TOKEN_BYTES: Final = 1 << 20
 
@@ -44,11 +46,22 @@ def complain(lang: str, zh: str, en: str) -> None:
 
 
 def read_bounded(name: str, limit: int = MOST_TOKEN_BYTES) -> bytes:
-    """Read a file, or stdin for `-`: at most one byte more than the limit, so that too much is seen as too much."""
+    """Read a file, or stdin for `-`: at most one byte more than the limit, so that too much is seen as too much.
+
+    White space behind it is dropped. Raises OSError for what cannot be read, a closed stdin included.
+    """
     if name == "-":
+        if sys.stdin is None:  # a process started without one (`<&-`)
+            raise OSError(errno.EBADF, "标准输入已关闭 stdin is closed", name)
         return sys.stdin.buffer.read(limit + 1).rstrip()
     with Path(name).open("rb") as file:
         return file.read(limit + 1).rstrip()
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a file as it stands: at most one byte more than the limit, so that too much is seen as too much."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)
 
 
 def cannot_read(name: str, error: OSError, lang: str) -> int:

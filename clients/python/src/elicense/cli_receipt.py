@@ -14,6 +14,7 @@ from elicense.cli_common import (
     complain,
     exit_of,
     read_bounded,
+    read_file,
 )
 
 if TYPE_CHECKING:
@@ -93,10 +94,12 @@ def _verify_receipt(arguments: argparse.Namespace) -> int:
 
 
 def _gather(arguments: argparse.Namespace) -> "Evidence":
+    from elicense.bundle import MAX_BUNDLE_BYTES
     from elicense.cli_verify import existing_bundle
     from elicense.client import _system
     from elicense.client._evidence import require_root
     from elicense.evidence import gather_offline
+    from elicense.trust_root import MAX_ROOT_BYTES
 
     root = b""
     if arguments.trust_root is None:
@@ -106,10 +109,10 @@ def _gather(arguments: argparse.Namespace) -> "Evidence":
             "no trust root is given (--trust-root): no receipt can be trusted",
         )
     else:
-        root = arguments.trust_root.read_bytes()
+        root = read_file(arguments.trust_root, MAX_ROOT_BYTES)
         require_root(root)
     bundle = existing_bundle(arguments)
-    held = bundle.read_bytes() if bundle is not None else None
+    held = read_file(bundle, MAX_BUNDLE_BYTES) if bundle is not None else None
     return gather_offline(trust_root=root, bundle=held, now=_system.now())
 
 

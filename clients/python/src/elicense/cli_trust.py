@@ -12,6 +12,7 @@ from elicense.cli_common import (
     add_command,
     add_language,
     complain,
+    read_file,
     read_moment,
 )
 
@@ -65,8 +66,9 @@ def _trust_update(arguments: argparse.Namespace) -> int:
     from elicense.client import _system
     from elicense.client._storing import store_file
     from elicense.client._sync import Elicense
-    from elicense.client._updating import fetch_update
+    from elicense.client._updating import MAX_HELD_BYTES, fetch_update
     from elicense.client.errors import ConfigurationError, ElicenseError, TrustError
+    from elicense.trust_root import MAX_ROOT_BYTES
 
     lang: str = arguments.lang
     out: Path = arguments.bundle
@@ -74,8 +76,8 @@ def _trust_update(arguments: argparse.Namespace) -> int:
         now = _system.now()
         if arguments.at is not None and arguments.at > now:
             arguments.refuse("--at must not be in the future")
-        root = arguments.trust_root.read_bytes()
-        held = out.read_bytes() if out.exists() else None
+        root = read_file(arguments.trust_root, MAX_ROOT_BYTES)
+        held = read_file(out, MAX_HELD_BYTES) if out.exists() else None
         with Elicense(base_url=arguments.base_url, api_key=None, trust_root=root) as client:
             update = fetch_update(client.trust, trust_root=root, held=held, now=now, at=arguments.at)
         if update.changed:

@@ -18,6 +18,7 @@ from elicense.cli_common import (
     complain,
     exit_of,
     read_bounded,
+    read_file,
     read_moment,
 )
 
@@ -239,6 +240,7 @@ def _judge(
 def _repeat(arguments: argparse.Namespace) -> int:
     from elicense.evidence_file import MAX_EVIDENCE_BYTES, parse_evidence, repeat
     from elicense.problems import FormatError
+    from elicense.trust_root import MAX_ROOT_BYTES
 
     lang, name = arguments.lang, arguments.evidence
     try:
@@ -246,7 +248,8 @@ def _repeat(arguments: argparse.Namespace) -> int:
     except OSError as error:
         return cannot_read(name, error, lang)
     try:
-        root = arguments.trust_root.read_bytes() if arguments.trust_root is not None else None
+        pinned = arguments.trust_root
+        root = None if pinned is None else read_file(pinned, MAX_ROOT_BYTES)
     except OSError as error:
         return cannot_read(str(arguments.trust_root), error, lang)
     try:
