@@ -67,6 +67,11 @@ class Settings:
     is_sandbox: bool = False
 
     @property
+    def uses_sqlite(self) -> bool:
+        """Tell whether the database is a file of this machine."""
+        return self.database_url.startswith("sqlite")
+
+    @property
     def has_sandbox(self) -> bool:
         """Tell whether a sandbox was set up beside this installation (`elicense sandbox init`)."""
         return not self.is_sandbox and (self.data_dir / SANDBOX_FOLDER / SANDBOX_MARK).exists()

@@ -122,7 +122,9 @@ def migrate(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         settings = settings_of(arguments.data_dir)
-        make_data_dir(settings)
+        if settings.uses_sqlite:
+            # On PostgreSQL nothing is kept there yet, and a container's working directory is read-only.
+            make_data_dir(settings)
         asyncio.run(bring_to_current_schema(settings.database_url))
         if settings.has_sandbox:
             asyncio.run(bring_to_current_schema(settings.for_sandbox().database_url))

@@ -56,3 +56,15 @@ def test_a_list_whose_reader_goes_away_ends_quietly(
         monkeypatch.setattr(sys, "stdout", pipe)
         assert run(data_dir, "doctor") == 4
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_migrating_postgresql_needs_no_folder(
+    empty_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("no folder can be made below this")
+    monkeypatch.setenv("ELICENSE_DATABASE_URL", empty_database_url)
+    assert run(tmp_path / "file" / "data", "migrate") == 0, capsys.readouterr().err

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_ERROR  # the reader of our output went away: nothing is left to say
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 the last one to catch anything: Python would exit with 1, "invalid"
+    except Exception as error:  # noqa: BLE001  # Python itself would exit with 1, "invalid"
         return cannot_go_on(error)
 
 
