@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
+from app.database_url import database_url_problem, mask_password
 from app.domain.guessing import GuessingTerms
 
 Environment = Literal["development", "production"]
@@ -18,7 +19,6 @@ SANDBOX_MARK = "SANDBOX"
 """A file of this name in a data directory says that it is a sandbox's, and that it is to be served."""
 SANDBOX_SCHEMA = "elicense_sandbox"
 _SANDBOX_GUESSES = 100_000
-_SCHEMES = ("sqlite+aiosqlite:", "postgresql+asyncpg:")
 # A bundle counts for seven days: who fetched one a moment before the list must know the key when it signs.
 KEY_LEAD_SECONDS = {"production": 8 * 86400, "development": 5}
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -192,14 +192,6 @@ def _beside(database_url: str, folder: Path) -> str:
     return f"{database_url}{'&' if '?' in database_url else '?'}schema={SANDBOX_SCHEMA}"
 
 
-def mask_password(url: str) -> str:
-    """Return a database URL whose password reads `***`."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
-
-
 class _Reader:
     """Takes settings one by one and collects what is wrong with them."""
 
@@ -269,10 +261,9 @@ class _Reader:
         return None if value is None else self._database("sandbox_database_url", str(value))
 
     def _database(self, field: str, value: str) -> str:
-        if not value.startswith(_SCHEMES):
-            self.problems.append(
-                f"ELICENSE_{field.upper()} must begin with sqlite+aiosqlite:// or postgresql+asyncpg://"
-            )
+        problem = database_url_problem(value)
+        if problem is not None:
+            self.problems.append(f"ELICENSE_{field.upper()} {problem}")
         return value
 
     def issuer_url(self, default: str | None) -> str | None:

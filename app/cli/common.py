@@ -13,7 +13,6 @@ import structlog
 from app.adapters.signers.key_files import KeyFileError
 from app.domain.errors import DomainError, ServiceRefusal
 from app.settings import SANDBOX_MARK, Environment, Settings, SettingsError, load_settings
-from elicense.cli_common import read_file
 from elicense.problems import PROBLEMS
 from elicense.service_reasons import SERVICE_REASONS
 
@@ -134,7 +133,8 @@ def describe(error: DomainError) -> str:
 
 def read_input(path: Path, limit: int) -> bytes:
     """Read a file that the command line names. Raises UsageError for more than `limit` bytes, OSError (exit 4)."""
-    content = read_file(path, limit)
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
     if len(content) > limit:
         raise UsageError(f"{path}: 文件过大 the file is too large (> {limit} bytes)")
     return content

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.database_url import mask_password
 from app.settings import SettingsError, load_settings
 
 
@@ -64,3 +65,75 @@ def test_what_is_shown_holds_no_password(tmp_path: Path) -> None:
     shown = load_settings(tmp_path, environ=environ).describe()
     assert shown["database_url"] == "postgresql+asyncpg://user:***@db/x"
     assert "hunter2" not in str(shown)
+
+
+PG = "postgresql+asyncpg://"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (PG + "user@db/x", PG + "user@db/x"),
+        (PG + "db:5432/x", PG + "db:5432/x"),
+        (PG + "u:S3cr/et@h/db", PG + "u:***@h/db"),
+        (PG + "u:p@ss/w#rd@h/db", PG + "u:***@h/db"),
+        (PG + "u:p?a=b@h/db", PG + "u:***@h/db"),
+        (PG + "u ser:pw@h/db", PG + "***@h/db"),
+        (PG + "h/db?user=x&password=pw", PG + "h/db?user=x&password=***"),
+        (PG + "h:p/db?user=x&password=pw", PG + "h:p/db?user=x&password=***"),
+        (PG + "h/db?passwd=pw&schema=s&pw", PG + "h/db?***&schema=s&***"),
+        (PG + "u@h/db?password=p@w", PG + "***@w"),
+        ("sqlite+aiosqlite:////srv/a@b/x.db", "sqlite+aiosqlite:////srv/a@b/x.db"),
+    ],
+)
+def test_a_password_is_masked_wherever_it_stands(url: str, shown: str) -> None:
+    assert mask_password(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        (PG + "u@127.0.0.1:port/x", "port"),
+        (PG + "u@127.0.0.1:65536/x", "port"),
+        (PG + "u@127.0.0.1:0/x", "port"),
+        (PG + "u:pw/db", "percent-encoded"),
+        (PG + "u@[::1/x", "percent-encoded"),
+        (PG + "u:hunter@2@h/db", "percent-encoded"),
+        (PG + "u:hunter@2/w#rd@h/db", "percent-encoded"),
+        (PG + "u@h/db?bogus=1", "unknown option"),
+        (PG + "u@h/db?ssl=perhaps", "option ssl"),
+        (PG + "u@h/db?schema=A-B", "option schema"),
+        (PG + "u@h/db?port=1&port=2", "twice"),
+        ("sqlite+aiosqlite://", "three slashes"),
+        ("sqlite+aiosqlite:///", "name a file"),
+        ("sqlite+aiosqlite:///:memory:", "name a file"),
+        ("sqlite+aiosqlite://host/x.db", "three slashes"),
+        ("sqlite+aiosqlite:///x.db?timeout=3", "no options"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ELICENSE_DATABASE_URL", "ELICENSE_SANDBOX_DATABASE_URL"])
+def test_a_database_url_is_read_before_anything_connects(
+    tmp_path: Path, name: str, url: str, named: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path, environ={name: url})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{name} ") and named in problem
+    assert "hunter" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        PG + "h",
+        PG + "u:S3cr/et@h/db",
+        PG + "u:p%40ss@h:5432/db?ssl=verify-full&schema=province",
+        PG + "u@[::1]:5432/x",
+        PG + "postgres:@/postgres?host=/tmp/pg/data",
+        PG + "u@/db?host=h1:1&host=h2:2&target_session_attrs=primary",
+        "sqlite+aiosqlite:////srv/a@b/x.db",
+        "sqlite+aiosqlite:///x y/证照.db",
+    ],
+)
+def test_a_database_url_that_can_be_meant_is_taken(tmp_path: Path, url: str) -> None:
+    assert load_settings(tmp_path, environ={"ELICENSE_DATABASE_URL": url}).database_url == url
