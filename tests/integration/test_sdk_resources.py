@@ -239,7 +239,7 @@ def test_directories_and_whole_lists_are_read_from_the_service(service: Attacked
     assert answer.results[0].message and answer.results[0].purpose and answer.results[1].statement
     assert answer.results[0].id in {one.id for one in platform.verifications.iterate()}
     (license,) = authority.licenses.list(number="attacked-1")
-    assert [one.action for one in authority.licenses.iterate_history(license.id)][0] == "issue"
+    assert next(one.action for one in authority.licenses.iterate_history(license.id)) == "issue"
     assert json.loads(platform.trust.root(version=1)) == json.loads(platform.trust.root())
     with pytest.raises(NotFoundError):
         platform.trust.trust_list(sequence=999)
