@@ -1,4 +1,4 @@
-"""Writing once: begun again when somebody else was faster, answered as the first time when it is asked for again."""
+"""Write and answer at once: begun again when somebody else was faster, answered as before when asked for again."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -14,18 +14,19 @@ T = TypeVar("T")
 _ATTEMPTS = 10
 
 
-async def write_once(
+async def write_or_repeat(
     store: Store,
     clock: SigningClock,
     work: Callable[[UnitOfWork, datetime], Awaitable[tuple[T, StoredAnswer]]],
     *,
     call: IdempotentCall | None,
+    subject: str = "this",
 ) -> T | StoredAnswer:
     """Run `work` at the signing time in one transaction; return its value, or the answer this call got before.
 
     The answer that `work` gives is kept for the call in the same transaction. A compare-and-swap that loses begins
-    again, and decides anew on what is there now. Raises DomainError `unavailable` when it keeps losing, the refusals
-    of the idempotency key, and whatever `work` and the store raise.
+    again, and decides anew on what is there now. Raises DomainError `unavailable`, about `subject`, when it keeps
+    losing, the refusals of the idempotency key, and whatever `work` and the store raise.
     """
 
     async def write(unit: UnitOfWork) -> T | StoredAnswer:
@@ -46,4 +47,4 @@ async def write_once(
             return await store.write(write)
         except ConcurrentChange:
             continue
-    raise DomainError("unavailable", "this is being changed by many at once")
+    raise DomainError("unavailable", f"{subject} is being changed by many at once")

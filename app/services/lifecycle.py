@@ -1,25 +1,22 @@
 """Suspend, resume, revoke, cancel: state, published value, log leaf, event, audit and answer in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
 from app.domain.api_client import Caller
-from app.domain.errors import ConcurrentChange, DomainError
-from app.domain.license import STATUS_VALUE, Action, RevocationKind, State, next_state
+from app.domain.license import Action, License, RevocationKind, State, next_state
 from app.domain.order import Order
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
-from app.services import idempotency
 from app.services.answers import changed_answer
-from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
-from app.services.pending_orders import settle_pending
+from app.services.attempts import write_or_repeat
 from app.services.performing import Changed, Together, VersionEffect, require_own
 from app.services.signing_clock import SigningClock
+from app.services.state_change import StateChange, store_state_change
 from app.services.write_guard import WriteGuard
 from elicense.encoding import civil_today
 
-_ATTEMPTS = 10
 _KINDS = {
     Action.SUSPEND: "suspended",
     Action.RESUME: "resumed",
@@ -99,106 +96,32 @@ class LifecycleService:
         self._guard.require_writable()
         revocation = (kind or RevocationKind.PENALTY) if action is Action.REVOKE else None
 
-        async def work(unit: UnitOfWork) -> Changed:
-            return await self._change(
-                unit,
-                action,
-                license_id,
+        async def work(unit: UnitOfWork, at: datetime) -> tuple[License, StoredAnswer]:
+            snapshot = require_own(await unit.licenses.snapshot(license_id), caller)
+            answer = await together.joined(unit, snapshot.license, at) if together else None
+            decided = StateChange(
+                action=action,
+                kind=_KINDS[action],
+                state=next_state(snapshot.license.state, action),
                 reason_code=reason_code,
                 reason=reason,
-                caller=caller,
-                call=call,
                 revocation=revocation,
-                together=together,
+                effective_at=together.effective_at if together else None,
+                details={
+                    **({} if revocation is None else {"kind": revocation.value}),
+                    **(together.details if together else {}),
+                },
             )
+            after = await store_state_change(unit, snapshot, decided, caller=caller, at=at)
+            return after, answer or changed_answer(after, civil_today(at))
 
-        for _ in range(_ATTEMPTS):
-            try:
-                changed = await self._store.write(work)
-            except ConcurrentChange:
-                continue  # somebody changed the license in between: decide again on what it is now
-            if changed.license is not None:
-                log.info("license_changed", license=license_id, action=action.value, client=caller.client.id)
-            return changed
-        raise DomainError("unavailable", "this license is being changed by many at once")
-
-    async def _change(
-        self,
-        unit: UnitOfWork,
-        action: Action,
-        license_id: str,
-        *,
-        reason_code: str,
-        reason: str,
-        caller: Caller,
-        call: IdempotentCall | None,
-        revocation: RevocationKind | None,
-        together: Together | None,
-    ) -> Changed:
-        at = self._signing_clock.signing_time()
-        row_id: str | None = None
-        if call is not None:
-            begun = await idempotency.begin(unit, call, now=at)
-            if isinstance(begun, StoredAnswer):
-                return Changed(replayed=begun)
-            row_id = begun
-        snapshot = require_own(await unit.licenses.snapshot(license_id), caller)
-        before, version = snapshot.license, snapshot.version
-        answer = await together.joined(unit, before, at) if together else None
-        state = next_state(before.state, action)
-        after = replace(
-            before, state=state, updated_at=at, row_version=before.row_version + 1, revocation=revocation
+        written = await write_or_repeat(
+            self._store, self._signing_clock, work, call=call, subject="this license"
         )
-        entry = make_history(
-            after,
-            action=action.value,
-            from_state=before.state.value,
-            actor=caller.client.id,
-            at=at,
-            reason_code=reason_code,
-            reason=reason,
-            effective_at=together.effective_at if together else None,
-            details={
-                **({} if revocation is None else {"kind": revocation.value}),
-                **(together.details if together else {}),
-            },
-        )
-        await unit.licenses.change_state(
-            license_id=license_id,
-            expected_row_version=before.row_version,
-            state=state,
-            at=at,
-            entry=entry,
-            revocation=revocation,
-        )
-        await unit.status.set_values([(version.status_list_id, version.status_index, STATUS_VALUE[state])])
-        change = Change(
-            kind=_KINDS[action],
-            license=after,
-            entry=entry,
-            env=version.env,
-            signing_input_sha256=version.signing_input_sha256,
-            status_list_id=version.status_list_id,
-            status_index=version.status_index,
-        )
-        await unit.journal.add_leaves([make_leaf(change)])
-        await unit.journal.add_events([make_event(change)])
-        await unit.journal.add_audit(
-            [
-                make_audit(
-                    action=f"license.{action.value}",
-                    subject=license_id,
-                    actor=caller.client.id,
-                    at=at,
-                    request_id=caller.request_id,
-                )
-            ]
-        )
-        await settle_pending(unit, after, caller=caller, at=at)
-        if row_id is not None:
-            answer = answer or changed_answer(after, civil_today(at))
-            await idempotency.finish(unit, row_id, answer, expires_at=at + idempotency.KEPT)
-        return Changed(license=after)
+        if isinstance(written, StoredAnswer):
+            return Changed(replayed=written)
+        log.info("license_changed", license=license_id, action=action.value, client=caller.client.id)
+        return Changed(license=written)
 
 
 def _kind_of(order: Order) -> RevocationKind | None:

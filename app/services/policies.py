@@ -14,7 +14,7 @@ from app.domain.ids import ClientId
 from app.domain.policy import OwnPolicy
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services.answers import JSON, utc_text
-from app.services.attempts import write_once
+from app.services.attempts import write_or_repeat
 from app.services.audit import add_audit
 from app.services.directory import DirectoryService
 from app.services.signing_clock import SigningClock
@@ -88,7 +88,7 @@ class PolicyService:
             answer = _answer(made, status=201)
             return answer, answer
 
-        return await write_once(self._store, self._signing_clock, work, call=call)
+        return await write_or_repeat(self._store, self._signing_clock, work, call=call)
 
     async def get(self, name: str, *, version: int | None, caller: Caller) -> Shown:
         """Return a preset or one of the caller's own policies, the newest version when none is named.

@@ -12,7 +12,7 @@ from app.domain.errors import DomainError, FieldError
 from app.domain.verification import VerificationRecord
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
 from app.services.answers import JSON, utc_text
-from app.services.attempts import write_once
+from app.services.attempts import write_or_repeat
 from app.services.credential_maker import FIRST_VERSION
 from app.services.license_past import held_elements
 from app.services.policies import PolicyService, read_policy
@@ -76,7 +76,7 @@ class PolicyDryRunService:
         async def keep(unit: UnitOfWork, at: datetime) -> tuple[StoredAnswer, StoredAnswer]:
             return answer, answer
 
-        return await write_once(self._store, self._signing_clock, keep, call=call)
+        return await write_or_repeat(self._store, self._signing_clock, keep, call=call)
 
     async def _policy_of(self, wanted: DryRun, *, client_id: str) -> Policy:
         if wanted.policy is None:

@@ -17,7 +17,7 @@ from app.domain.license import License
 from app.domain.order import Order
 from app.domain.proposal import Proposal, ProposalStatus, expiry
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
-from app.services.attempts import write_once
+from app.services.attempts import write_or_repeat
 from app.services.audit import add_audit
 from app.services.order_answers import decided_answer, proposed_answer
 from app.services.performing import Performers, Together, is_own, performer_of, require_own
@@ -183,7 +183,7 @@ class ProposalService:
         call: IdempotentCall | None,
     ) -> Proposed:
         self._guard.require_writable()
-        written = await write_once(self._store, self._signing_clock, work, call=call)
+        written = await write_or_repeat(self._store, self._signing_clock, work, call=call)
         if isinstance(written, StoredAnswer):
             return Proposed(replayed=written)
         log.info("proposal_stored", proposal=written.id, status=written.status.value)

@@ -14,7 +14,7 @@ from app.domain.order import Order, require_effective_at
 from app.domain.proposal import Proposal
 from app.domain.scheduled_change import ChangeStatus, ScheduledChange
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
-from app.services.attempts import write_once
+from app.services.attempts import write_or_repeat
 from app.services.audit import add_audit
 from app.services.order_answers import ended_answer, scheduled_answer
 from app.services.performing import Performers, is_own, performer_of, require_own
@@ -177,7 +177,7 @@ class ScheduledChangeService:
         call: IdempotentCall | None,
     ) -> Scheduled:
         self._guard.require_writable()
-        written = await write_once(self._store, self._signing_clock, work, call=call)
+        written = await write_or_repeat(self._store, self._signing_clock, work, call=call)
         if isinstance(written, StoredAnswer):
             return Scheduled(replayed=written)
         log.info("scheduled_change_stored", change=written.id, status=written.status.value)

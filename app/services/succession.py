@@ -6,22 +6,20 @@ license counts, so that a wrong one is corrected by recording again; all of them
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
 from app.domain.api_client import Caller
-from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.ids import LicenseId
-from app.domain.license import ENDED, STATUS_VALUE, Action, License, next_state
+from app.domain.license import ENDED, Action, License, next_state
 from app.domain.succession import Relation, Succession, judge_successors, wrong_successors
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
-from app.services import idempotency
 from app.services.answers import changed_answer
-from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
-from app.services.pending_orders import settle_pending
+from app.services.attempts import write_or_repeat
 from app.services.performing import Changed, require_own
 from app.services.signing_clock import SigningClock
+from app.services.state_change import StateChange, store_state_change
 from app.services.write_guard import WriteGuard
 from elicense.encoding import civil_today
 from elicense.problems import Text
@@ -30,7 +28,6 @@ SUCCEEDED = "succeeded"
 MOST_FOLLOWED = 64
 """How many licenses a succession is followed over: further than any real one, and an end for every chain."""
 
-_ATTEMPTS = 10
 _LEADS_NOWHERE = Text("该证照已终止且无接续证照", "has ended, and nothing took its place")
 
 log = structlog.get_logger()
@@ -64,111 +61,38 @@ class SuccessionService:
         self._guard.require_writable()
         judge_successors(relation, named)
 
-        async def work(unit: UnitOfWork) -> Changed:
-            return await self._record(
-                unit,
-                license_id,
-                relation,
-                named,
+        async def work(unit: UnitOfWork, at: datetime) -> tuple[License, StoredAnswer]:
+            snapshot = require_own(await unit.licenses.snapshot(license_id), caller)
+            successors = await _find_successors(unit, named, of=snapshot.license)
+            decided = StateChange(
+                action=Action.SUCCESSION,
+                kind=SUCCEEDED,
+                state=next_state(snapshot.license.state, Action.SUCCESSION),
                 reason_code=reason_code,
                 reason=reason,
-                caller=caller,
-                call=call,
+                details={
+                    "relation": relation.value,
+                    "successors": " ".join(license.identifier for license in successors),
+                },
             )
-
-        for _ in range(_ATTEMPTS):
-            try:
-                changed = await self._store.write(work)
-            except ConcurrentChange:
-                continue  # somebody changed the license in between: decide again on what it is now
-            if changed.license is not None:
-                log.info("license_succeeded", license=license_id, client=caller.client.id)
-            return changed
-        raise DomainError("unavailable", "this license is being changed by many at once")
-
-    async def _record(
-        self,
-        unit: UnitOfWork,
-        license_id: str,
-        relation: Relation,
-        named: Sequence[str],
-        *,
-        reason_code: str,
-        reason: str,
-        caller: Caller,
-        call: IdempotentCall | None,
-    ) -> Changed:
-        at = self._signing_clock.signing_time()
-        row_id: str | None = None
-        if call is not None:
-            begun = await idempotency.begin(unit, call, now=at)
-            if isinstance(begun, StoredAnswer):
-                return Changed(replayed=begun)
-            row_id = begun
-        snapshot = require_own(await unit.licenses.snapshot(license_id), caller)
-        before, version = snapshot.license, snapshot.version
-        successors = await _find_successors(unit, named, of=before)
-        state = next_state(before.state, Action.SUCCESSION)
-        after = replace(before, state=state, updated_at=at, row_version=before.row_version + 1)
-        entry = make_history(
-            after,
-            action=Action.SUCCESSION.value,
-            from_state=before.state.value,
-            actor=caller.client.id,
-            at=at,
-            reason_code=reason_code,
-            reason=reason,
-            details={
-                "relation": relation.value,
-                "successors": " ".join(license.identifier for license in successors),
-            },
-        )
-        await unit.licenses.change_state(
-            license_id=before.id,
-            expected_row_version=before.row_version,
-            state=state,
-            at=at,
-            entry=entry,
-        )
-        await unit.successions.add(
-            Succession(
-                license_id=before.id,
-                row_version=after.row_version,
-                relation=relation,
-                successors=tuple(license.id for license in successors),
-            )
-        )
-        if state is not before.state:
-            place = (version.status_list_id, version.status_index)
-            await unit.status.set_values([(*place, STATUS_VALUE[state])])
-        change = Change(
-            kind=SUCCEEDED,
-            license=after,
-            entry=entry,
-            env=version.env,
-            signing_input_sha256=version.signing_input_sha256,
-            status_list_id=version.status_list_id,
-            status_index=version.status_index,
-        )
-        await unit.journal.add_leaves([make_leaf(change)])
-        await unit.journal.add_events([make_event(change)])
-        await unit.journal.add_audit(
-            [
-                make_audit(
-                    action=f"license.{Action.SUCCESSION.value}",
-                    subject=before.id,
-                    actor=caller.client.id,
-                    at=at,
-                    request_id=caller.request_id,
+            after = await store_state_change(unit, snapshot, decided, caller=caller, at=at)
+            await unit.successions.add(
+                Succession(
+                    license_id=after.id,
+                    row_version=after.row_version,
+                    relation=relation,
+                    successors=tuple(license.id for license in successors),
                 )
-            ]
-        )
-        await settle_pending(unit, after, caller=caller, at=at)
-        if row_id is not None:
-            await idempotency.finish(
-                unit, row_id, changed_answer(after, civil_today(at)), expires_at=at + idempotency.KEPT
             )
-        return Changed(license=after)
+            return after, changed_answer(after, civil_today(at))
+
+        written = await write_or_repeat(
+            self._store, self._signing_clock, work, call=call, subject="this license"
+        )
+        if isinstance(written, StoredAnswer):
+            return Changed(replayed=written)
+        log.info("license_succeeded", license=license_id, client=caller.client.id)
+        return Changed(license=written)
 
 
 async def follow(unit: UnitOfWork, license_ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
