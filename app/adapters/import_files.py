@@ -117,6 +117,8 @@ def _flat(section: object, where: str, prefix: str = "") -> Iterator[tuple[str, 
 
 def _empty_values(section: object) -> frozenset[str]:
     values = section.get("values", []) if isinstance(section, dict) else section
+    if isinstance(section, dict) and (unknown := set(section) - {"values"}):
+        raise ImportFileError(f"[empty] has unknown members: {', '.join(sorted(unknown))}")
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ImportFileError("[empty] values is not a list of texts")
     return frozenset(value.strip() for value in values)
@@ -133,6 +135,12 @@ def mapping_for(table: SourceTable, mapping: ImportMap | None) -> ImportMap:
     if missing:
         raise ImportFileError(f"the file has no column {', '.join(missing)}")
     return mapping
+
+
+def ignored_headers(table: SourceTable, mapping: ImportMap) -> tuple[str, ...]:
+    """Return the headers that no field is taken from, in the file's order: a misspelt one is among them."""
+    taken = set(mapping.columns.values())
+    return tuple(dict.fromkeys(header for header in table.headers if header and header not in taken))
 
 
 class RefusedRowWriter:

@@ -7,7 +7,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from app.adapters.import_files import RefusedRowWriter, SourceTable, mapping_for, read_mapping, read_table
+from app.adapters.import_files import (
+    RefusedRowWriter,
+    SourceTable,
+    ignored_headers,
+    mapping_for,
+    read_mapping,
+    read_table,
+)
 from app.cli.common import (
     DONE,
     ERROR,
@@ -23,7 +30,7 @@ from app.cli.common import (
 )
 from app.cli.progress import progress
 from app.domain.errors import DomainError
-from app.domain.import_batch import ImportFileError, ImportSummary, RefusedRow
+from app.domain.import_batch import ImportFileError, ImportMap, ImportSummary, RefusedRow
 from app.services.container import Services
 from app.services.importing import ImportJob, ImportService
 from elicense.import_reasons import IMPORT_REASONS
@@ -77,6 +84,7 @@ async def _run(services: Services, table: SourceTable, job: ImportJob, arguments
             on_refused=refuse,
             on_progress=advance,
         )
+    _name_ignored(table, job.mapping)
     _report(summary, arguments)
     return REFUSED if summary.refused else DONE
 
@@ -111,6 +119,12 @@ def _complete_file(path: Path) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
+def _name_ignored(table: SourceTable, mapping: ImportMap) -> None:
+    ignored = ignored_headers(table, mapping)
+    if ignored:
+        complain(f"提示 note: 未采用的列 columns that nothing is taken from: {', '.join(ignored)}")
+
+
 def _list_refused(refused: RefusedRow) -> None:
     text = IMPORT_REASONS[refused.code]
     complain(f"第 {refused.row.line} 行 line: {refused.column} {refused.code} {text.zh} {text.en}")
@@ -121,6 +135,11 @@ def _report(summary: ImportSummary, arguments: argparse.Namespace) -> None:
         complain(
             f"提示 note: {summary.areas_replaced} 行的区域无法识别,已采用持证主体或颁发机构的区域 "
             "rows had no readable area; the holder's or the authority's own was used"
+        )
+    if summary.ends_missing:
+        complain(
+            f"提示 note: {summary.ends_missing} 行未给出有效期止,按长期有效处理 "
+            "rows gave no valid_until and are long-term now"
         )
     counts = {
         "rows": summary.rows,

@@ -49,7 +49,11 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSummary:
-    """Counts of one run. `rows` is the sum of the others; `areas_replaced` of the accepted had no readable area."""
+    """Counts of one run: `rows` is the sum of accepted, unchanged, amended and refused.
+
+    `areas_replaced` of the accepted had no readable area; `ends_missing` of the accepted and amended became long-term
+    because the file gave no end, and no word for one either.
+    """
 
     rows: int
     accepted: int
@@ -57,6 +61,7 @@ class ImportSummary:
     amended: int
     refused: int
     areas_replaced: int = 0
+    ends_missing: int = 0
 
 
 class ImportFileError(Exception):

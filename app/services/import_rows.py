@@ -54,6 +54,7 @@ class PreparedRow:
     """A row that can be issued: the license, the digest (hex) that recognises it, whether its area was replaced.
 
     `area_given` tells that the row itself named an area; otherwise the holder's or the authority's own stands in.
+    `end_missing` tells that it is long-term only because it says nothing about an end.
     """
 
     row: SourceRow
@@ -61,6 +62,7 @@ class PreparedRow:
     digest: str
     area_replaced: bool
     area_given: bool
+    end_missing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,7 @@ class RowReader:
             digest=digest_of(new),
             area_replaced=replaced,
             area_given=self._given_area(area_text) is not None,
+            end_missing=not values.get("valid_until", ""),
         )
 
     def _values(self, row: SourceRow) -> dict[str, str]:

@@ -8,6 +8,7 @@ promise to issue that was cut off is finished (or given up) by recovery before i
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Protocol
 
 from app.domain.authority import LicenseType
@@ -88,6 +89,7 @@ class _Tally:
         self.amended = 0
         self.refused = 0
         self.areas_replaced = 0
+        self.ends_missing = 0
         self._columns = reader.mapping.columns
         self._on_refused = on_refused
 
@@ -98,6 +100,11 @@ class _Tally:
     def accept(self, prepared: PreparedRow) -> None:
         self.accepted += 1
         self.areas_replaced += prepared.area_replaced
+        self.ends_missing += prepared.end_missing
+
+    def amend(self, prepared: PreparedRow, *, before: date | None, after: date | None) -> None:
+        self.amended += 1
+        self.ends_missing += prepared.end_missing and before is not None and after is None
 
     def summary(self) -> ImportSummary:
         return ImportSummary(
@@ -107,6 +114,7 @@ class _Tally:
             amended=self.amended,
             refused=self.refused,
             areas_replaced=self.areas_replaced,
+            ends_missing=self.ends_missing,
         )
 
 
@@ -234,9 +242,10 @@ class ImportService:
         amended = await self._amending.rehearse_many(
             [amender.request(license, one, actor=actor) for license, one in news]
         )
-        for (_, one), refusal in zip(news, amended, strict=True):
+        for (license, one), refusal in zip(news, amended, strict=True):
             if refusal is None:
-                tally.amended += 1
+                after = amender.content(license, one)
+                tally.amend(one, before=license.valid_until, after=after.valid_until)
             elif refusal.code == "no_change":
                 tally.unchanged += 1
             else:
@@ -279,9 +288,9 @@ class ImportService:
             [amender.request(license, one, actor=actor) for license, one in news]
         )
         held: list[PreparedRow] = []
-        for (_, one), answer in zip(news, answers, strict=True):
+        for (license, one), answer in zip(news, answers, strict=True):
             if isinstance(answer, License):
-                tally.amended += 1
+                tally.amend(one, before=license.valid_until, after=answer.valid_until)
             elif answer.code == "no_change":
                 tally.unchanged += 1
             elif answer.code == "conflict" and not last:

@@ -83,3 +83,33 @@ def test_refused_rows_may_go_to_a_device(office: Path, capsys: pytest.CaptureFix
     assert run("r.csv", "--errors", "/dev/null", "--json") == 1
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["refused"] == 1
     assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_columns_that_nothing_is_taken_from_and_ends_that_are_missing_are_told(
+    office: Path, capsys: pytest.CaptureFixture[str], *, dry_run: bool
+) -> None:
+    words = ("r.csv", "--json", *(("--dry-run",) if dry_run else ()))
+    Path("r.csv").write_text(HEADER.replace("valid_until", "valid_untill") + GOOD)
+    assert run(*words) == 0
+    told = capsys.readouterr()
+    assert "columns that nothing is taken from: valid_untill\n" in told.err
+    assert "1 行未给出有效期止" in told.err
+    counts = {"rows": 1, "accepted": 1, "unchanged": 0, "amended": 0, "refused": 0}
+    assert json.loads(told.out.splitlines()[-1]) == counts
+    Path("r.csv").write_text(HEADER + GOOD.replace("N1", "N3").replace("2030-01-01", "长期"))
+    assert run(*words) == 0
+    told = capsys.readouterr()
+    assert "有效期止" not in told.err and "columns" not in told.err
+
+
+def test_an_end_that_a_blank_cell_takes_away_is_told(
+    office: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("r.csv").write_text(HEADER + GOOD)
+    assert run("r.csv") == 0
+    assert "有效期止" not in capsys.readouterr().err
+    Path("r.csv").write_text(HEADER + GOOD.replace("2030-01-01", ""))
+    for words in (("--dry-run",), ()):
+        assert run("r.csv", *words) == 0
+        assert "1 行未给出有效期止" in capsys.readouterr().err

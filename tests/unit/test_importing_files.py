@@ -91,6 +91,7 @@ def test_a_mapping_reads_quoted_and_nested_fields_alike(tmp_path: Path) -> None:
         "not toml",
         '[columns]\nnumber = "a"\n[constants]\nnumber = "b"\n',
         "[empty]\nvalues = [1]\n",
+        '[empty]\nvalue = ["-"]\n',
     ],
 )
 def test_a_mapping_that_cannot_be_meant_is_refused(tmp_path: Path, text: str) -> None:
