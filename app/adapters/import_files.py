@@ -1,6 +1,7 @@
 """Files of the bulk import: registers as CSV in, mapping files in, refused rows as CSV out."""
 
 import csv
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,16 +17,25 @@ from elicense.import_reasons import IMPORT_REASONS
 
 MOST_BYTES = 512 << 20
 _MOST_MAPPING = 1 << 20
-_FORMULA_STARTS = frozenset("=+-@\t\r=+-@")
+_WHY = ("line", "column", "reason", "message_zh", "message_en")
+# A spreadsheet takes for a formula what begins so, behind white space too. Apostrophes in front are counted in, so that
+# what is taken away when the file comes back is exactly what was put there.
+_FORMULA = re.compile(r"'*(?:\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
+_NO_FORMULA = re.compile(r" *[+\-\uff0b\uff0d]?(?:[0-9][0-9,]*(?:\.[0-9]+)?%?)? *")
+_UNREADABLE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTable:
-    """A file as a table: its headers, folded as `fold_header` does, and its text."""
+    """A file as a table: its headers, folded as `fold_header` does, and its text.
+
+    A file that we wrote ourselves, with refused rows, gives those rows as they were before: `returned` tells.
+    """
 
     headers: tuple[str, ...]
     text: str
     delimiter: str
+    returned: bool = False
 
     def rows(self) -> Iterator[SourceRow]:
         """Give the rows below the header; blank lines are left out. Raises ImportFileError as `CsvRows` does."""
@@ -34,8 +44,10 @@ class SourceTable:
         for row in reader.rows():
             if row.fault:
                 yield SourceRow(line=row.line, cells=row.cells, readable=False, fault=row.fault)
-            elif any(cell.strip() for cell in row.cells):
-                yield SourceRow(line=row.line, cells=row.cells, readable=not _has_damage(row.cells))
+                continue
+            cells = tuple(map(_as_it_came, row.cells[len(_WHY) :])) if self.returned else row.cells
+            if any(cell.strip() for cell in cells):
+                yield SourceRow(line=row.line, cells=cells, readable=not _has_damage(cells))
 
     def count(self) -> int:
         """Count the rows (reads the text once)."""
@@ -58,9 +70,12 @@ def read_table(path: Path) -> SourceTable:
     first_line = text.split("\n", 1)[0]
     delimiter = "\t" if first_line.count("\t") > first_line.count(",") else ","
     headers = tuple(fold_header(name) for name in CsvRows(text, delimiter=delimiter).header())
+    returned = headers[: len(_WHY)] == _WHY
+    if returned:
+        headers = tuple(fold_header(_as_it_came(name)) for name in headers[len(_WHY) :])
     if not any(headers):
         raise ImportFileError("the file has no header line")
-    return SourceTable(headers=headers, text=text, delimiter=delimiter)
+    return SourceTable(headers=headers, text=text, delimiter=delimiter, returned=returned)
 
 
 def fold_header(name: str) -> str:
@@ -146,12 +161,13 @@ def ignored_headers(table: SourceTable, mapping: ImportMap) -> tuple[str, ...]:
 class RefusedRowWriter:
     """Write refused rows as CSV (UTF-8 with a mark, so that spreadsheets read it): why, then the row as it came.
 
-    Cells that a spreadsheet would take for a formula are prefixed with an apostrophe.
+    Cells that a spreadsheet would take for a formula are prefixed with an apostrophe, which `read_table` takes off
+    again. What could not be decoded is written as U+FFFD, which no import takes for text.
     """
 
     def __init__(self, out: TextIO, headers: Sequence[str]) -> None:
         self._writer = csv.writer(out)
-        self._write(["line", "column", "reason", "message_zh", "message_en", *headers])
+        self._write([*_WHY, *headers])
 
     def write(self, refused: RefusedRow) -> None:
         """Write one row."""
@@ -164,5 +180,10 @@ class RefusedRowWriter:
 
 
 def _harmless(cell: str) -> str:
-    safe = cell.encode("utf-8", "replace").decode("utf-8")
-    return f"'{safe}" if safe[:1] in _FORMULA_STARTS and safe else safe
+    safe = _UNREADABLE.sub("\ufffd", cell)
+    return f"'{safe}" if _FORMULA.match(safe) and not _NO_FORMULA.fullmatch(safe) else safe
+
+
+def _as_it_came(cell: str) -> str:
+    """Undo what `_harmless` did to a cell."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

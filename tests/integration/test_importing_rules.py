@@ -212,3 +212,13 @@ async def test_a_holder_that_the_department_changed_stays_when_the_file_says_not
     assert (run.summary.amended, run.refused) == (1, [])
     held = await the_license(office)
     assert (held.holder.code, held.holder.name, held.elements["address"]) == (uscc(2), "另一家", "二号")
+
+
+async def test_a_corrected_list_of_refused_rows_is_imported_as_the_file_it_came_from(
+    office: Installation, tmp_path: Path
+) -> None:
+    refused = await take(office, tmp_path, HEADER + row("E1", "=一号", until="soon") + row("E2", "-", until="x"))
+    corrected = refused.errors.replace("soon", "2030-01-01").replace(",x,", ",2031-01-01,")
+    run = await both(office, tmp_path, corrected)
+    assert (run.summary.accepted, run.refused) == (2, [])
+    assert await addresses(office) == {"E1": "=一号", "E2": "-"}

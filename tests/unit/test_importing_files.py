@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,40 @@ def test_refused_rows_are_listed_with_reason_and_no_live_formula() -> None:
     assert lines[0] == ["line", "column", "reason", "message_zh", "message_en", "名称", "备注"]
     assert lines[1][:3] == ["7", "名称", "holder_name_missing"]
     assert lines[1][5:] == ["'=HYPERLINK(1)", "'@x"]
+
+
+def write_refused(folder: Path, cells: Sequence[str]) -> Path:
+    path = folder / "refused.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as out:
+        writer = RefusedRowWriter(out, ["number", "-备注", *(str(index) for index in range(2, len(cells)))])
+        writer.write(RefusedRow(row=SourceRow(line=7, cells=tuple(cells)), column="number", code="too_long"))
+    return path
+
+
+@pytest.mark.parametrize("cell", ["-", "+", "-5", "+86", "-1,234.50", "-3%", "x-1", "", "\uff0d", "a=b"])
+def test_what_is_no_formula_is_listed_as_it_came(tmp_path: Path, cell: str) -> None:
+    path = write_refused(tmp_path, ["x", cell])
+    assert next(csv.reader(path.read_text("utf-8-sig").splitlines()[1:]))[5:] == ["x", cell]
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1+1", " =1+1", "\u3000=1+1", "-1+1", "@x", "\n=1", "\t1", "--", "'=1", "\uff1d1"]
+)
+def test_a_formula_is_guarded_behind_white_space_too(tmp_path: Path, cell: str) -> None:
+    with write_refused(tmp_path, ["x", cell]).open(encoding="utf-8-sig", newline="") as listed:
+        assert list(csv.reader(listed))[1][5:] == ["x", f"'{cell}"]
+
+
+def test_a_list_of_refused_rows_comes_back_as_it_was(tmp_path: Path) -> None:
+    cells = ("=1+1", " =1", "-", "-1", "'-1", "''=1", "'x", "-1+1", "\n=1,\n2", '"老王"', "@")
+    table = read_table(write_refused(tmp_path, cells))
+    assert table.returned
+    assert table.headers[:2] == ("number", "-备注")
+    assert [row.cells for row in table.rows()] == [cells]
+    again = write_refused(tmp_path, next(table.rows()).cells)
+    assert [row.cells for row in read_table(again).rows()] == [cells]
+
+
+def test_what_could_not_be_decoded_does_not_come_back_as_text(tmp_path: Path) -> None:
+    path = write_refused(tmp_path, ["x", "\udcff\udcfe"])
+    assert [(row.cells, row.readable) for row in read_table(path).rows()] == [(("x", "\ufffd\ufffd"), False)]
