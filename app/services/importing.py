@@ -92,10 +92,20 @@ class _Tally:
         self.ends_missing = 0
         self._columns = reader.mapping.columns
         self._on_refused = on_refused
+        self._held: dict[int, RefusedRow] = {}
 
     def refuse(self, row: SourceRow, code: str, field: str) -> None:
         self.refused += 1
-        self._on_refused(RefusedRow(row=row, column=self._columns.get(field, field), code=code))
+        self._held[row.line] = RefusedRow(row=row, column=self._columns.get(field, field), code=code)
+
+    def has_refused(self, row: SourceRow) -> bool:
+        return row.line in self._held
+
+    def hand_on(self) -> None:
+        """Hand the refused rows of a chunk on in the order of the file."""
+        for _, refused in sorted(self._held.items()):
+            self._on_refused(refused)
+        self._held.clear()
 
     def accept(self, prepared: PreparedRow) -> None:
         self.accepted += 1
@@ -156,8 +166,10 @@ class ImportService:
         taken: set[str] = set()
         amender = RowAmender(mapping=job.mapping, allow_holder_change=job.allow_holder_change)
         for chunk in _chunks(rows, CHUNK):
-            prepared = self._prepare(chunk, reader, tally, taken)
-            await self._take(prepared, tally, amender, actor=actor, dry_run=dry_run)
+            try:
+                await self._take_chunk(chunk, reader, tally, taken, amender, actor=actor, dry_run=dry_run)
+            finally:
+                tally.hand_on()
             on_progress(len(chunk))
         return tally.summary()
 
@@ -178,21 +190,30 @@ class ImportService:
             areas=directory.areas,
         )
 
-    def _prepare(
-        self, chunk: Sequence[SourceRow], reader: RowReader, tally: _Tally, taken: set[str]
-    ) -> list[PreparedRow]:
-        prepared = []
-        for row in chunk:
-            try:
-                one = reader.read(row)
+    async def _take_chunk(
+        self,
+        chunk: Sequence[SourceRow],
+        reader: RowReader,
+        tally: _Tally,
+        taken: set[str],
+        amender: RowAmender,
+        *,
+        actor: str,
+        dry_run: bool,
+    ) -> None:
+        """Take a chunk; of rows with one number the first good one counts, so the others wait what becomes of it."""
+        left = _read_all(chunk, reader, tally)
+        while left:
+            first: dict[str, PreparedRow] = {}
+            waiting = []
+            for one in left:
                 if one.new.number in taken:
-                    raise RowRefused("duplicate_in_file", "number")
-            except RowRefused as refusal:
-                tally.refuse(row, refusal.code, refusal.field)
-                continue
-            taken.add(one.new.number)
-            prepared.append(one)
-        return prepared
+                    tally.refuse(one.row, "duplicate_in_file", "number")
+                elif first.setdefault(one.new.number, one) is not one:
+                    waiting.append(one)
+            await self._take(list(first.values()), tally, amender, actor=actor, dry_run=dry_run)
+            taken.update(number for number, one in first.items() if not tally.has_refused(one.row))
+            left = waiting
 
     async def _take(
         self,
@@ -327,6 +348,16 @@ class ImportService:
             except RowRefused as refusal:
                 tally.refuse(one.row, refusal.code, refusal.field)
         return fresh, news
+
+
+def _read_all(chunk: Sequence[SourceRow], reader: RowReader, tally: _Tally) -> list[PreparedRow]:
+    read = []
+    for row in chunk:
+        try:
+            read.append(reader.read(row))
+        except RowRefused as refusal:
+            tally.refuse(row, refusal.code, refusal.field)
+    return read
 
 
 def _brings_news(license: License, prepared: PreparedRow, amender: RowAmender) -> bool:

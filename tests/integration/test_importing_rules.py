@@ -217,8 +217,26 @@ async def test_a_holder_that_the_department_changed_stays_when_the_file_says_not
 async def test_a_corrected_list_of_refused_rows_is_imported_as_the_file_it_came_from(
     office: Installation, tmp_path: Path
 ) -> None:
-    refused = await take(office, tmp_path, HEADER + row("E1", "=一号", until="soon") + row("E2", "-", until="x"))
+    refused = await take(
+        office, tmp_path, HEADER + row("E1", "=一号", until="soon") + row("E2", "-", until="x")
+    )
     corrected = refused.errors.replace("soon", "2030-01-01").replace(",x,", ",2031-01-01,")
     run = await both(office, tmp_path, corrected)
     assert (run.summary.accepted, run.refused) == (2, [])
     assert await addresses(office) == {"E1": "=一号", "E2": "-"}
+
+
+async def test_of_rows_with_one_number_the_first_good_one_is_taken(
+    office: Installation, tmp_path: Path
+) -> None:
+    early = row("N1", "一号").replace("2024-01-01", "1890-01-01")
+    text = HEADER + early + row("N2") + row("N1", "二号") + row("N1", "三号") + early + row("N2", until="x")
+    run = await both(office, tmp_path, text)
+    assert run.listed == [
+        (2, "issue_date", "date_invalid"),
+        (5, "number", "duplicate_in_file"),
+        (6, "number", "duplicate_in_file"),
+        (7, "valid_until", "date_invalid"),
+    ]
+    assert (run.summary.accepted, run.summary.rows) == (2, 6)
+    assert await addresses(office) == {"N1": "二号", "N2": "一号"}

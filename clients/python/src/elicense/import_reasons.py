@@ -20,7 +20,8 @@ IMPORT_REASONS: Mapping[str, Text] = MappingProxyType(
         "date_invalid": Text("日期无法识别", "A date cannot be read"),
         "dates_reversed": Text("有效期止早于有效期起", "The validity ends before it begins"),
         "duplicate_in_file": Text(
-            "文件内证照编号重复,已采用第一条", "The number is repeated in this file; the first row was taken"
+            "文件内证照编号重复,已采用其中第一条合格的",
+            "The number is repeated in this file; the first good row was taken",
         ),
         "conflict": Text(
             "颁发机构已另行变更该项,或该证照正由他人变更;请核对后重新导入",
