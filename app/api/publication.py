@@ -14,6 +14,7 @@ from app.api.schemas.publication import BundleQuery, RootQuery, StatusListQuery,
 from app.domain.authority import ElementDefinition, LicenseType
 from app.domain.errors import NotFound
 from app.domain.publication import Digested, SignedDocument
+from app.domain.type_versions import at_version
 from elicense.bundle_delta import BUNDLE_DELTA_TYPE
 from elicense.trust_list import Authority, AuthorityState
 
@@ -81,12 +82,13 @@ async def get_bundle(request: Request) -> Response:
 
 
 async def get_type_metadata(request: Request) -> Response:
-    """Answer the SD-JWT VC type metadata of a license type (draft-ietf-oauth-sd-jwt-vc §6)."""
+    """Answer the SD-JWT VC type metadata of a license type (draft-ietf-oauth-sd-jwt-vc §6), at any version it had."""
     read_query(request, NoQuery)
     services = services_of(request)
-    found = (await services.directory.snapshot()).license_types.get(request.path_params["type_code"])
+    held = (await services.directory.snapshot()).license_types.get(request.path_params["type_code"])
     version = request.path_params["schema_version"]
-    if found is None or version != str(found.schema_version):
+    found = None if held is None else at_version(held, version)
+    if found is None:
         raise NotFound("license type")
     evidence = await services.trust_list.evidence()
     vct = f"{evidence.root.type_base}/types/{found.code}/{version}"

@@ -91,7 +91,8 @@ class LicenseType:
     """A license type: 21-character code (GB/T 36904), its names, the defining authority, its elements.
 
     `holder_kinds` limits nothing when empty. `demonstration` marks types that no national catalogue knows.
-    `two_person` names the orders that need a second person's approval.
+    `two_person` names the orders that need a second person's approval. `earlier` are the definitions published under
+    lower schema versions: credentials name theirs for as long as they live.
     """
 
     code: str
@@ -103,6 +104,7 @@ class LicenseType:
     demonstration: bool = False
     description: str = ""
     two_person: tuple[str, ...] = ()
+    earlier: "tuple[LicenseType, ...]" = field(default=(), compare=False, repr=False)
     kinds: Mapping[str, ElementKind] = field(init=False, compare=False, repr=False)
     """The kind of each element by name."""
 

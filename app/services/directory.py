@@ -9,6 +9,7 @@ from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
 from app.domain.events import AuditEntry
 from app.domain.ids import new_id
+from app.domain.type_versions import following, version_problem
 from app.ports import Clock, DirectoryRepository, Store, UnitOfWork
 from app.services.recent import Recent
 
@@ -39,12 +40,14 @@ class DirectoryService:
     async def apply(self, plan: SetupPlan, *, dry_run: bool, actor: str) -> SetupOutcome:
         """Merge definitions by code, never deleting; say what was (or with `dry_run` would be) done.
 
-        Raises DomainError `invalid_request` when a definition refers to something that is nowhere defined.
+        Raises DomainError `invalid_request` when a definition refers to something that is nowhere defined, or changes
+        what is published of a license type without a new `schema_version`.
         """
 
         async def work(unit: UnitOfWork) -> SetupOutcome:
             directory = await read_directory(unit.directory)
             _require_references(plan, directory)
+            _require_new_versions(plan, directory)
             if not dry_run:
                 await self._put_differences(unit, plan, directory, actor)
             return _outcome(plan, directory)
@@ -64,9 +67,13 @@ class DirectoryService:
     async def _put_differences(
         self, unit: UnitOfWork, plan: SetupPlan, directory: Directory, actor: str
     ) -> None:
+        held = directory.license_types
+        types = [
+            following(item, held[item.code]) if item.code in held else item for item in plan.license_types
+        ]
         changed = [
             *await _put(plan.areas, directory.areas, unit.directory.put_area),
-            *await _put(plan.license_types, directory.license_types, unit.directory.put_license_type),
+            *await _put(types, directory.license_types, unit.directory.put_license_type),
             *await _put(plan.authorities, directory.authorities, unit.directory.put_authority),
         ]
         at = self._clock.now()
@@ -136,3 +143,16 @@ def _require_references(plan: SetupPlan, directory: Directory) -> None:
         ]
     if errors:
         raise DomainError("invalid_request", "the definitions do not fit together", errors=errors)
+
+
+def _require_new_versions(plan: SetupPlan, directory: Directory) -> None:
+    errors = [
+        FieldError(f"/license_types/{item.code}/schema_version", problem.en, problem.zh)
+        for item in plan.license_types
+        if item.code in directory.license_types
+        and (problem := version_problem(item, directory.license_types[item.code])) is not None
+    ]
+    if errors:
+        raise DomainError(
+            "invalid_request", "what is published of a license type stays as it is", errors=errors
+        )

@@ -18,6 +18,8 @@ from app.api.schemas.answers import (
     ReasonPage,
     StatusListUris,
 )
+from app.domain.authority import ElementDefinition, SetupPlan
+from app.domain.errors import DomainError
 from app.main import create_app
 from elicense.credential import parse_credential
 from elicense.import_reasons import IMPORT_REASONS
@@ -168,6 +170,39 @@ async def test_a_credentials_type_and_issuer_are_described_where_they_say(servic
     assert issuer["issuer"] == f"https://{host}/{path}"
     assert parse_credential(token).kid in {key["kid"] for key in issuer["jwks"]["keys"]}
     assert all("d" not in key for key in issuer["jwks"]["keys"])
+
+
+async def test_what_is_published_of_a_type_stays_where_credentials_name_it(service: HttpService) -> None:
+    directory = service.installation.services.directory
+    held = (await directory.snapshot()).license_types[service.installation.types[0]]
+    path = f"/types/{held.code}"
+    first = (await service.http.get(f"{path}/1")).json()
+    note = ElementDefinition(name="note", label="备注", label_en="note")
+    other = replace(held, elements=(*held.elements, note))
+    for silent in (
+        other,
+        replace(held, name="另一名称"),
+        replace(held, elements=held.elements[1:]),
+        replace(held, schema_version=0),
+    ):
+        for dry_run in (True, False):
+            with pytest.raises(DomainError, match="invalid_request") as refused:
+                await directory.apply(SetupPlan(license_types=(silent,)), dry_run=dry_run, actor="test")
+            assert [error.pointer for error in refused.value.errors] == [
+                f"/license_types/{held.code}/schema_version"
+            ]
+    for version in (2, 4):
+        raised = replace(other, schema_version=version, description=f"第{version}版")
+        await directory.apply(SetupPlan(license_types=(raised,)), dry_run=False, actor="test")
+        stricter = replace(raised, two_person=("revoke",))  # nothing that is published
+        await directory.apply(SetupPlan(license_types=(stricter,)), dry_run=False, actor="test")
+    assert (await service.http.get(f"{path}/1")).json() == first
+    for version in (2, 4):
+        found = (await service.http.get(f"{path}/{version}")).json()
+        assert found["description"] == f"第{version}版" and found["vct"].endswith(f"/{version}")
+        assert "note" in {claim["path"][1] for claim in found["claims"]}
+    for unknown in ("0", "3", "5", "01"):
+        assert_problem(await service.http.get(f"{path}/{unknown}"), "not_found")
 
 
 async def test_health_is_told_to_anyone(service: HttpService) -> None:

@@ -23,7 +23,7 @@ async def service(database_url: str, tmp_path: Path) -> AsyncIterator[HttpServic
         phone = ElementDefinition(
             name="contact_phone", label="联系电话", label_en="phone", kind=ElementKind.CODE, personal=True
         )
-        more = replace(business, elements=(*business.elements, phone))
+        more = replace(business, schema_version=2, elements=(*business.elements, phone))
         await opened.installation.services.directory.apply(
             replace(plan, license_types=(more, *others)), dry_run=False, actor="test"
         )

@@ -94,6 +94,7 @@ def _type_definition(kind: LicenseType) -> dict[str, Any]:
             }
             for element in kind.elements
         ],
+        "earlier": [_type_definition(one) for one in kind.earlier],
     }
 
 
@@ -103,7 +104,10 @@ def _type_from(code: str, definition: Mapping[str, Any]) -> LicenseType:
         for element in definition["elements"]
     )
     two_person = tuple(definition.get("two_person", ()))  # stored types are older than the rule
-    return LicenseType(**{**definition, "code": code, "elements": elements, "two_person": two_person})
+    earlier = tuple(_type_from(code, one) for one in definition.get("earlier", ()))
+    return LicenseType(
+        **{**definition, "code": code, "elements": elements, "two_person": two_person, "earlier": earlier}
+    )
 
 
 def _authority_definition(authority: Authority) -> dict[str, Any]:
