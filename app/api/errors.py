@@ -12,6 +12,7 @@ from starlette.routing import Match
 
 from app.api.arrival import arrival_of
 from app.api.language import Language
+from app.api.patterns import words_of
 from app.api.problems import problem_response
 from app.domain.errors import DomainError, FieldError, ServiceRefusal, TooManyCalls
 from elicense.problems import FormatError
@@ -24,7 +25,6 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     "string_type": ("应为字符串", "must be a string"),
     "string_too_short": ("内容过短,至少 {min_length} 个字符", "must have at least {min_length} characters"),
     "string_too_long": ("内容过长,至多 {max_length} 个字符", "must have at most {max_length} characters"),
-    "string_pattern_mismatch": ("格式不正确,应符合 {pattern}", "must match {pattern}"),
     "int_type": ("应为整数", "must be an integer"),
     "int_parsing": ("应为整数", "must be an integer"),
     "bool_type": ("应为布尔值", "must be true or false"),
@@ -35,8 +35,8 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     "list_type": ("应为数组", "must be an array"),
     "too_long": ("项数过多,至多 {max_length} 项", "must have at most {max_length} entries"),
     "too_short": ("项数过少,至少 {min_length} 项", "must have at least {min_length} entries"),
-    "literal_error": ("应为 {expected} 之一", "must be one of {expected}"),
-    "enum": ("应为 {expected} 之一", "must be one of {expected}"),
+    "literal_error": ("应为 {expected_zh} 之一", "must be one of {expected}"),
+    "enum": ("应为 {expected_zh} 之一", "must be one of {expected}"),
     "repeated": ("参数重复", "is given more than once"),
     "date_form": ("应为 YYYY-MM-DD 格式的日期", "must be a date as YYYY-MM-DD"),
     "time_form": ("应为 RFC 3339 时间,须带时区", "must be an RFC 3339 time with its offset"),
@@ -158,8 +158,17 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 
 def _message(found: ErrorDetails, language: Language) -> str:
-    chinese, english = _MESSAGES.get(found["type"], _FALLBACK)
-    return (chinese if language == "zh" else english).format_map(_Context(found.get("ctx", {})))
+    context = found.get("ctx", {})
+    texts = _MESSAGES.get(found["type"], _FALLBACK)
+    if found["type"] == "string_pattern_mismatch":
+        texts = words_of(str(context.get("pattern"))) or _FALLBACK
+    if "expected" in context:
+        context = {
+            **context,
+            "expected_zh": str(context["expected"]).replace(", ", "、").replace(" or ", " 或 "),
+        }
+    chinese, english = texts
+    return (chinese if language == "zh" else english).format_map(_Context(context))
 
 
 class _Context(dict[str, object]):

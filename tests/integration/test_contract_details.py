@@ -1,10 +1,11 @@
 """Details of the public surface that a caller relies on: order of checks, whole lists, strict queries, languages."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from app.api.patterns import words_of
 from app.api.schemas.answers import ClientPage, HistoryPage, HoldingPage
 from app.domain.api_client import ClientKind
 from app.domain.cursors import encode_cursor
@@ -226,3 +227,53 @@ async def test_a_refused_method_is_answered_with_the_ones_there_are(
             assert_problem(response, "method_not_allowed")
             assert response.headers["allow"] == allowed
             assert (await service.call("authority", "HEAD", path)).status_code == 200
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    """Yield every pattern of a part of the OpenAPI document."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        for member in schema.values():
+            yield from _patterns(member)
+    elif isinstance(schema, list):
+        for member in schema:
+            yield from _patterns(member)
+
+
+async def test_every_form_of_a_field_is_told_in_words(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    document = service.http._transport.app.openapi()  # type: ignore[attr-defined]
+    assert {pattern for pattern in _patterns(document) if words_of(pattern) is None} == set()
+    body = license_body(service)
+    cases: tuple[tuple[str, dict[str, object], str, str], ...] = (
+        ("", {"number": "a\x00b"}, "不得含有换行、制表符等控制字符", "must not hold line breaks"),
+        ("", {"area_code": "3201"}, "应为 6 位数字的区域代码", "must be an area code of six digits"),
+        ("/x/revoke", {"reason_code": "Fine!"}, "应以小写字母开头", "must begin with a small letter"),
+        (
+            "/x/revoke",
+            {"kind": "x"},
+            "应为 'penalty' 或 'annulled' 之一",
+            "must be one of 'penalty' or 'annulled'",
+        ),
+    )
+    issued = await service.issue()
+    for path, changes, zh, en in cases:
+        for language, told in (("zh", zh), ("en", en)):
+            with subtests.test(changes=str(changes), language=language):
+                good = body if not path else {"reason_code": "x", "reason": "查"}
+                response = await service.call(
+                    "authority",
+                    "POST",
+                    f"/v1/licenses{path.replace('x', issued['id'], 1)}",
+                    json={**good, **changes},
+                    headers={"accept-language": language},
+                )
+                assert_problem(response, "invalid_request")
+                (error,) = response.json()["errors"]
+                assert error["detail"].startswith(told) and "^" not in error["detail"]
+    query = {"status": "gone"}
+    response = await service.call("authority", "GET", "/v1/licenses", params=query)
+    (error,) = response.json()["errors"]
+    assert error["detail"].endswith("'expired' 或 'not_yet_valid' 之一") and " or " not in error["detail"]
