@@ -11,6 +11,7 @@ from app.api.routing import Routes
 from app.api.schemas.answers import Health
 from app.domain.errors import DomainError, NotFound
 from app.metrics import CONTENT_TYPE, Metrics
+from app.services.log_diagnosis import require_signed
 
 routes = Routes(tag="operation")
 
@@ -21,7 +22,8 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Say that all of the service's work can be done, else 503: database, schema, clock, receipt key, nothing lost.
+    """Say that all of the service's work can be done, else 503: database, schema, clock, receipt key, nothing lost,
+    logs signed as they grow.
 
     Looks again itself, at most once a second: what an operator has mended is seen at once.
     """
@@ -32,6 +34,7 @@ async def readyz(request: Request) -> Response:
     services.signing_clock.require_reliable()
     # Read from its file once and kept; a key that could not be read is tried again with each look.
     await services.receipts.require_usable(now=services.clock.now())
+    await require_signed(store=services.store, clock=services.clock)
     return json_answer({"status": "ready"})
 
 
@@ -55,8 +58,9 @@ routes.add(
     summary="就绪检查 · Readiness",
     description=(
         "503 while the database is away or of another schema, while the key of receipts cannot be used, while the "
-        "service is read-only, and while nothing is signed because the clock was moved; `reason` or `detail` of the "
-        "problem says which. Reading goes on all the while."
+        "service is read-only, while nothing is signed because the clock was moved, and while a log has grown and "
+        "not been signed for two minutes; `reason` or `detail` of the problem says which. Reading goes on all the "
+        "while."
     ),
     answer=Health,
     problems=("unavailable", "read_only"),

@@ -9,6 +9,7 @@ from app.services.lost_changes import LostChange
 from app.services.recovery import Loss, Recovered
 from elicense.bundle import MAX_BUNDLE_BYTES
 from elicense.report import rfc3339
+from elicense.signed_note import Checkpoint
 from elicense.trust_root import MAX_ROOT_BYTES
 
 ACTOR = "recover"
@@ -26,23 +27,30 @@ def recover(arguments: argparse.Namespace) -> int:
                 version = await services.recovery.restore_root(root, actor=ACTOR)
                 say(f"已放回信任根 trust root put back: {version}")
             if not arguments.accept_loss:
-                shown = _show(await services.recovery.loss())
+                shown = _show(await services.recovery.loss(), await services.recovery.forgotten_logs())
                 if bundle is not None:
                     _list(await services.recovery.lost_changes(bundle))
                 return shown
             recovered = await services.recovery.accept_loss(actor=ACTOR, bundle=bundle)
-            return _show(None) if recovered is None else _tell(recovered)
+            for one in await services.recovery.accept_forgotten_logs(actor=ACTOR):
+                say(
+                    f"按数据库所发布者继续 goes on from what this database published: {one.origin} {one.size}"
+                )
+            return _show(None, ()) if recovered is None else _tell(recovered)
 
         return with_services(settings_of(arguments.data_dir), work)
 
     return guarded(command)
 
 
-def _show(loss: Loss | None) -> int:
-    if loss is None:
+def _show(loss: Loss | None, forgotten: Sequence[Checkpoint]) -> int:
+    if loss is None and not forgotten:
         say("数据库无缺失 nothing is missing")
         return DONE
-    _name(loss)
+    if loss is not None:
+        _name(loss)
+    for one in forgotten:
+        say(f"log-heads.json 中没有 log-heads.json does not know: {one.origin} {one.size}")
     say("接受缺失 to accept the loss: elicense recover --accept-loss")
     return REFUSED
 

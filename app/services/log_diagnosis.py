@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from app.domain.errors import DomainError
 from app.domain.events import LogName
 from app.domain.publication import ServiceKey
 from app.domain.transparency_log import LogHead, PublishedCheckpoint
@@ -13,6 +14,7 @@ from app.services.diagnosis import Finding
 from app.services.key_register import WITNESS
 
 WAITING_TOO_LONG: Final = timedelta(seconds=60)
+UNSIGNED_TOO_LONG: Final = timedelta(minutes=2)
 WITNESS_SILENT: Final = timedelta(hours=24)
 
 
@@ -40,6 +42,31 @@ async def diagnose_logs(*, store: Store, clock: Clock) -> list[Finding]:
     return [*findings, _witness(logs[0], len(witnesses), now)]
 
 
+async def require_signed(*, store: Store, clock: Clock) -> None:
+    """Raise DomainError `unavailable` while a log grows and has not been signed for two minutes.
+
+    A backlog is signed piece by piece: only where nothing was published either in that time is something wrong.
+    """
+
+    async def read(unit: UnitOfWork) -> list[tuple[str, datetime]]:
+        stuck = []
+        for name in LogName:
+            head = await unit.transparency_log.open_head(name)
+            since = None if head is None else await _unsigned_since(unit, head)
+            if head is not None and since is not None:
+                served = await unit.transparency_log.checkpoint(head.origin)
+                stuck.append((head.origin, since if served is None else max(since, served.published_at)))
+        return stuck
+
+    now = clock.now()
+    for origin, since in await store.read(read):
+        if now - since > UNSIGNED_TOO_LONG:
+            waited = _ago(now, since)
+            raise DomainError(
+                "unavailable", f"log {origin} was not signed for {waited} s: see the worker's log"
+            )
+
+
 async def _read(unit: UnitOfWork, name: LogName) -> _Log:
     head = await unit.transparency_log.open_head(name)
     return _Log(
@@ -54,10 +81,17 @@ async def _read(unit: UnitOfWork, name: LogName) -> _Log:
 async def _waiting_since(unit: UnitOfWork, name: LogName, head: LogHead | None) -> datetime | None:
     """Return when the oldest leaf was written that no published checkpoint covers, None when all are covered."""
     moments = [await unit.transparency_log.waiting_since(name)]
-    if head is not None and head.published_size < head.size:
-        unsigned = await unit.transparency_log.leaf_at(head.origin, head.published_size)
-        moments.append(unsigned.recorded_at if unsigned is not None else None)
+    if head is not None:
+        moments.append(await _unsigned_since(unit, head))
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+async def _unsigned_since(unit: UnitOfWork, head: LogHead) -> datetime | None:
+    """Return when the oldest leaf was written that has its place and that no published checkpoint covers."""
+    if head.published_size >= head.size:
+        return None
+    unsigned = await unit.transparency_log.leaf_at(head.origin, head.published_size)
+    return unsigned.recorded_at if unsigned is not None else None
 
 
 def _growth(log: _Log, now: datetime) -> list[Finding]:

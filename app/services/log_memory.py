@@ -7,7 +7,7 @@ against, at the start and ever after: there is no second one.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -27,10 +27,11 @@ from app.log_ports import SignedHeads
 from app.ports import Store, UnitOfWork
 from app.services.write_guard import WriteGuard
 from elicense.service_reasons import ServiceReason
-from elicense.signed_note import Checkpoint
+from elicense.signed_note import Checkpoint, parse_checkpoint_text
 from elicense.tiles import TiledTree, reader_of
 
 _UNREADABLE = "unreadable"
+_UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 log = structlog.get_logger()
 
@@ -47,13 +48,28 @@ class LogMemory:
         """Return the largest head signed of each origin. Raises ServiceRefusal when that cannot be read."""
         try:
             return self._signed.load()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ServiceRefusal(
-                "unavailable",
-                ServiceReason.ANCHOR_UNAVAILABLE,
+        except _UNUSABLE as error:
+            raise _unavailable(
                 "log-heads.json in the keys folder cannot be read",
                 detail_zh="密钥目录中的 log-heads.json 无法读取",
             ) from error
+
+    async def forgotten(self, unit: UnitOfWork) -> Sequence[Checkpoint]:
+        """Return the published heads of the logs in force that nothing here remembers: their memory is gone.
+
+        Raises ServiceRefusal as `signed`.
+        """
+        found = []
+        for head in await unit.transparency_log.heads():
+            served = await unit.transparency_log.checkpoint(head.origin)
+            if head.state is LogState.OPEN and head.published_size and served is not None:
+                found.append(parse_checkpoint_text(served.text))
+        signed = self.signed()  # after the database: whoever publishes has remembered before
+        return [one for one in found if one.origin not in signed]
+
+    async def take_for_signed(self, head: Checkpoint) -> None:
+        """Remember a published head of which nothing was known, on an operator's word. Raises ServiceRefusal."""
+        await self._remember(head, after=None)
 
     async def held(self, unit: UnitOfWork) -> Mapping[str, LogMark]:
         """Return how far each log of this database is, to be held against what was signed.
@@ -83,8 +99,9 @@ class LogMemory:
         None also when another process is about to sign: the next run looks again; and for a frozen log that a
         recovery has given up, of which more was signed than is here: what is served of it stays as it is.
 
-        Raises ServiceRefusal `read_only` when it does not continue, DomainError `internal` when the stored tiles do
-        not give its root.
+        Raises ServiceRefusal `read_only` when it does not continue, `unavailable` when the memory cannot be read or
+        written, or is gone although the log was published; DomainError `internal` when the stored tiles do not give
+        its root.
         """
         # The memory first: it is raised after commits alone, so a snapshot taken later holds at least as much.
         before = self.signed().get(origin)
@@ -92,6 +109,9 @@ class LogMemory:
         head = read.head
         if head is None or head.published_size == head.size:
             return None
+        if before is None and head.published_size:
+            self._require_remembered(head)
+            return None  # another process has just signed the first one
         if not _continues(before, read):
             if not read.is_superseded and head.state is LogState.OPEN:
                 self._refuse(head, before)
@@ -101,8 +121,27 @@ class LogMemory:
             raise DomainError("internal") from BrokenLog(f"the stored tiles of {origin} do not give its root")
         # A crash after this line signs the same head later; before it, nothing was signed. Whoever has remembered
         # another head since we looked is the one to sign now. In a thread: it waits for the disk.
-        remembered = await asyncio.to_thread(self._signed.raise_to, head.checkpoint, after=before)
-        return head if remembered else None
+        return head if await self._remember(head.checkpoint, after=before) else None
+
+    async def _remember(self, head: Checkpoint, *, after: Checkpoint | None) -> bool:
+        try:
+            return await asyncio.to_thread(self._signed.raise_to, head, after=after)
+        except _UNUSABLE as error:
+            log.exception("log_head_not_remembered", origin=head.origin)
+            raise _unavailable(
+                "log-heads.json in the keys folder cannot be written",
+                detail_zh="密钥目录中的 log-heads.json 无法写入",
+            ) from error
+
+    def _require_remembered(self, head: LogHead) -> None:
+        """Refuse to begin anew with a log that was published: whether this database continues it nobody knows here."""
+        if head.origin not in self.signed():
+            raise _unavailable(
+                f"log-heads.json in the keys folder does not know {head.origin}, of which {head.published_size} "
+                "entries are published: put the file back, or run elicense recover --accept-loss",
+                detail_zh=f"密钥目录中的 log-heads.json 没有 {head.origin} 的记录,"
+                f"而该日志已发布 {head.published_size} 条:请放回该文件,或运行 elicense recover --accept-loss",
+            )
 
     def _refuse(self, head: LogHead, before: Checkpoint | None) -> None:
         seen = 0 if before is None else before.size
@@ -136,6 +175,10 @@ async def _read(unit: UnitOfWork, origin: str, before: Checkpoint | None) -> _Re
     if before is not None and before.size <= head.size:
         wanted |= edge_tiles(before.size)
     return _Read(head, await unit.transparency_log.tiles(origin, wanted), later)
+
+
+def _unavailable(detail: str, *, detail_zh: str) -> ServiceRefusal:
+    return ServiceRefusal("unavailable", ServiceReason.ANCHOR_UNAVAILABLE, detail, detail_zh=detail_zh)
 
 
 def _mark(before: Checkpoint | None, read: _Read) -> LogMark | None:

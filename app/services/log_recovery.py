@@ -11,7 +11,7 @@ from app.ports import UnitOfWork
 from app.services.journal_rows import make_audit
 from app.services.log_memory import LogMemory
 from elicense.problems import Text
-from elicense.signed_note import parse_checkpoint_text
+from elicense.signed_note import Checkpoint, parse_checkpoint_text
 
 GIVE_UP: Final = "log.give_up"
 ACTOR: Final = "recover"
@@ -37,6 +37,15 @@ class LogRecovery:
     async def heads(self, unit: UnitOfWork) -> Mapping[str, LogMark]:
         """Return how far every log of this database is by origin, so that it can be held against `seen`."""
         return await self._memory.held(unit)
+
+    async def forgotten(self, unit: UnitOfWork) -> Sequence[Checkpoint]:
+        """Return the published heads that the memory outside the database does not know at all."""
+        return await self._memory.forgotten(unit)
+
+    async def take_for_signed(self, heads: Sequence[Checkpoint]) -> None:
+        """Remember these heads as the largest signed. Raises ServiceRefusal `unavailable`."""
+        for head in heads:
+            await self._memory.take_for_signed(head)
 
     async def recover_log(
         self, unit: UnitOfWork, *, beyond: Mapping[str, LogMark], at: datetime

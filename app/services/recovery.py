@@ -38,16 +38,18 @@ from app.services.write_guard import WriteGuard
 from elicense.jws import parse_general
 from elicense.problems import FormatError, Text
 from elicense.report import rfc3339
+from elicense.signed_note import Checkpoint
 from elicense.trust_root import MAX_ROOT_BYTES, TRUST_ROOT_TYP, TrustRoot, parse_trust_root, require_threshold
 
 ACCEPT_LOSS: Final = "recover.accept_loss"
 RESTORE_ROOT: Final = "recover.trust_root"
+TAKE_LOG: Final = "recover.log_memory"
 # Beyond the mark: what may have been given out after it was last raised. It is raised with every publication, so
 # the margin covers what one crash can cut off, many times over; events are only counted when the mark is kept.
 MARGIN: Final = 1_000
 EVENT_MARGIN: Final = 1_000_000
 # What was written into the database after it was put back does not tell how old it is.
-_OUR_ACTIONS: Final = frozenset({ACCEPT_LOSS, RESTORE_ROOT, ACCEPT_TIME})
+_OUR_ACTIONS: Final = frozenset({ACCEPT_LOSS, RESTORE_ROOT, TAKE_LOG, ACCEPT_TIME})
 _LOOK_BACK: Final = 100
 
 log = structlog.get_logger()
@@ -106,6 +108,33 @@ class RecoveryService:
         """Return what this database lacks, None when it lacks nothing."""
         standing = await self._high_water.standing()
         return None if not standing.missing else await self._loss_of(standing)
+
+    async def forgotten_logs(self) -> Sequence[Checkpoint]:
+        """Return the published heads of logs whose memory outside the database is gone: they are not signed on."""
+        return await self._store.read(self._logs.forgotten)
+
+    async def accept_forgotten_logs(self, *, actor: str) -> Sequence[Checkpoint]:
+        """Take what this database published for the largest heads signed, on an operator's word; return those.
+
+        Written to the audit first. Raises ServiceRefusal while the clock cannot be believed, `unavailable` when the
+        memory cannot be written.
+        """
+        await self._require_right_clock()
+        at = self._signing_clock.signing_time()
+
+        async def work(unit: UnitOfWork) -> Sequence[Checkpoint]:
+            heads = await self._logs.forgotten(unit)
+            entries = [
+                make_audit(action=TAKE_LOG, subject=f"{one.origin} at {one.size}", actor=actor, at=at)
+                for one in heads
+            ]
+            await unit.journal.add_audit(entries)
+            return heads
+
+        heads = await self._store.write(work)
+        # A crash before this line leaves audit entries and logs that are not signed on: the command is run again.
+        await self._logs.take_for_signed(heads)
+        return heads
 
     async def lost_changes(self, bundle: bytes) -> Sequence[LostChange]:
         """Find the licenses in force here that a newer bundle names otherwise.

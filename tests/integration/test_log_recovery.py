@@ -12,6 +12,7 @@ from app.domain.events import LogName
 from app.domain.high_water import Part
 from app.domain.transparency_log import LogHead, LogState
 from app.services.log_recovery import GIVE_UP
+from app.services.recovery import TAKE_LOG
 from elicense.bundle import parse_bundle
 from elicense.client._evidence import update_bundle
 from elicense.evidence import gather_offline
@@ -19,6 +20,7 @@ from elicense.log_entry import EntryKind, parse_entry
 from elicense.signed_note import Checkpoint, parse_note
 from tests.backups import Backups
 from tests.installation import ISSUER_URL, Installation, open_again, open_installation
+from tests.integration.http_service import assert_problem, open_http
 from tests.integration.restored import NUMBERS, go_on, issue
 from tests.log_checks import log_faults
 
@@ -206,3 +208,70 @@ async def test_signed_heads_alone_find_an_older_database(database_url: str, tmp_
                 lambda unit: unit.transparency_log.open_head(LogName.RECEIPTS)
             )
             assert heads is None
+
+
+async def test_a_memory_that_is_gone_is_not_begun_anew(database_url: str, tmp_path: Path) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await installation.issue()
+        await sequence(installation)
+        path = installation.settings.keys_dir / "log-heads.json"
+        before, published = path.read_bytes(), (await heads_of(installation))[PUBLIC].published_size
+        path.unlink()
+        await installation.issue()
+        async with open_again(installation) as again:
+            for process in (installation, again):
+                with pytest.raises(ServiceRefusal, match="accept-loss") as refused:
+                    await process.services.log_sequencer.run()
+                assert refused.value.reason == "anchor_unavailable"
+            assert not path.exists() and (await heads_of(again))[PUBLIC].published_size == published
+            forgotten = await again.services.recovery.forgotten_logs()
+            assert [(one.origin, one.size) for one in forgotten] == [(PUBLIC, published)]
+        path.write_bytes(before)
+        await sequence(installation)
+        assert (await heads_of(installation))[PUBLIC].published_size == published + 1
+
+
+async def test_on_an_operators_word_the_log_goes_on_from_what_was_published(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await installation.issue()
+        await sequence(installation)
+        path = installation.settings.keys_dir / "log-heads.json"
+        path.unlink()
+        await installation.issue()
+        recovery = installation.services.recovery
+        assert await recovery.accept_loss(actor="recover") is None, "the database lacks nothing"
+        (taken,) = await recovery.accept_forgotten_logs(actor="recover")
+        assert taken.origin == PUBLIC
+        assert await recovery.accept_forgotten_logs(actor="recover") == []
+        entries, _ = await installation.services.audit.page(cursor=None, limit=5)
+        assert (entries[0].action, entries[0].subject) == (TAKE_LOG, f"{PUBLIC} at {taken.size}")
+        await sequence(installation)
+        head = (await heads_of(installation))[PUBLIC]
+        assert head.published_size == head.size == taken.size + 1
+        assert SignedHeadsFile(installation.settings.keys_dir).load()[PUBLIC] == head.checkpoint
+    assert await log_faults(database_url) == []
+
+
+async def test_a_memory_that_cannot_be_written_is_told_and_stops_nothing_else(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_http(database_url, tmp_path) as service:
+        installation = service.installation
+        await installation.ask(await installation.credential(await installation.issue()))
+        await sequence(installation)
+        await installation.issue()
+        blocked = installation.settings.keys_dir / "log-heads.json.tmp"
+        blocked.mkdir()
+        with pytest.raises(ServiceRefusal, match=r"log-heads\.json") as refused:
+            await installation.services.log_sequencer.run()
+        assert (refused.value.code, refused.value.reason) == ("unavailable", "anchor_unavailable")
+        assert (await service.http.get("/readyz")).status_code == 200
+        installation.clock.advance(seconds=180)
+        response = await service.http.get("/readyz", headers={"Accept-Language": "en"})
+        assert_problem(response, "unavailable")
+        assert PUBLIC in response.json()["detail"]
+        blocked.rmdir()
+        await sequence(installation)
+        assert (await service.http.get("/readyz")).status_code == 200
