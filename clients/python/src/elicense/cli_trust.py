@@ -63,25 +63,12 @@ def add_trust(commands: "Commands") -> None:
 
 
 def _trust_update(arguments: argparse.Namespace) -> int:
-    from elicense.client import _system
-    from elicense.client._storing import store_file
-    from elicense.client._sync import Elicense
-    from elicense.client._updating import MAX_HELD_BYTES, fetch_update
     from elicense.client.errors import ConfigurationError, ElicenseError, TrustError
-    from elicense.trust_root import MAX_ROOT_BYTES
 
     lang: str = arguments.lang
     out: Path = arguments.bundle
     try:
-        now = _system.now()
-        if arguments.at is not None and arguments.at > now:
-            arguments.refuse("--at must not be in the future")
-        root = read_file(arguments.trust_root, MAX_ROOT_BYTES)
-        held = read_file(out, MAX_HELD_BYTES) if out.exists() else None
-        with Elicense(base_url=arguments.base_url, api_key=None, trust_root=root) as client:
-            update = fetch_update(client.trust, trust_root=root, held=held, now=now, at=arguments.at)
-        if update.changed:
-            store_file(out, update.content)
+        update = _fetch_and_store(arguments, out)
     except TrustError as error:
         complain(lang, f"未通过检查,未保存:{error}", f"refused, nothing stored: {error}")
         return EXIT_INVALID
@@ -102,6 +89,40 @@ def _trust_update(arguments: argparse.Namespace) -> int:
             f"{update.uncovered} status lists have no archived version of that moment",
         )
     return EXIT_VALID
+
+
+def _fetch_and_store(arguments: argparse.Namespace, out: Path) -> "BundleUpdate":
+    from elicense.client import _system
+    from elicense.client._storing import PUBLIC, sole_writer, store_file
+    from elicense.client._sync import Elicense
+    from elicense.client._updating import fetch_update
+    from elicense.trust_root import MAX_ROOT_BYTES
+
+    if arguments.at is not None and arguments.at > _system.now():
+        arguments.refuse("--at must not be in the future")
+    root = read_file(arguments.trust_root, MAX_ROOT_BYTES)
+    with Elicense(base_url=arguments.base_url, api_key=None, trust_root=root) as client:
+        while True:
+            held = _held(out)
+            update = fetch_update(
+                client.trust, trust_root=root, held=held, now=_system.now(), at=arguments.at
+            )
+            if not update.changed:
+                return update
+            with sole_writer(out):
+                if _held(out) == held:
+                    store_file(out, update.content, mode=PUBLIC)
+                    return update
+            # Another run stored a bundle meanwhile: what was fetched must hold against that one's memory.
+
+
+def _held(out: Path) -> bytes | None:
+    from elicense.client._updating import MAX_HELD_BYTES
+
+    try:
+        return read_file(out, MAX_HELD_BYTES)
+    except FileNotFoundError:
+        return None
 
 
 def _update_line(update: "BundleUpdate", out: Path, lang: str) -> str:

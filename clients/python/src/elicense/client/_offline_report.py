@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from elicense.client import _system
-from elicense.client._storing import store_file
+from elicense.client._storing import PRIVATE, store_file
 from elicense.encoding import JsonValue
 from elicense.evidence import Evidence
 from elicense.evidence_file import Judgement, write_evidence
@@ -37,9 +37,10 @@ class OfflineReport(VerificationReport):
 
         The credential, its proof, trust root, bundle, policy and asked values go into one file, exactly as they were
         used, with this report. It holds what the credential discloses and what was asked: keep it as you keep those.
-        The file is replaced at once and whole. Raises OSError.
+        The file is replaced at once and whole; a new one is for its owner alone to read. Raises OSError.
         """
-        store_file(Path(path), write_evidence(self.judgement, self, created_at=_system.now()))
+        content = write_evidence(self.judgement, self, created_at=_system.now())
+        store_file(Path(path), content, mode=PRIVATE)
 
     def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
         """Give the report in the shape of the API's answer, and the ages and limits of its evidence."""
