@@ -6,11 +6,12 @@ from typing import Final
 
 import httpx
 
+from elicense.client._body import ENCODING, Body
 from elicense.client._processes import PerProcess
 from elicense.client._protocol import Request, Response, Timeout
 from elicense.client.errors import APIConnectionError, APITimeoutError, ElicenseError
 
-MOST_BYTES: Final = 64 << 20
+_HEADERS: Final = {"Accept-Encoding": ENCODING}
 
 
 class HttpTransport:
@@ -24,8 +25,8 @@ class HttpTransport:
         self._is_closed = False
 
     def send(self, request: Request, *, timeout: Timeout) -> Response:
-        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), ElicenseError once
-        it is closed.
+        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), APIResponseError for
+        one encoded in a way that was not asked for, ElicenseError once it is closed.
         """
         _require_open(self._is_closed)
         limits = httpx.Timeout(
@@ -41,8 +42,8 @@ class HttpTransport:
                 timeout=limits,
             ) as answer,
         ):
-            body = _Body()
-            for part in answer.iter_bytes():
+            body = _body(answer)
+            for part in answer.iter_raw():
                 body.add(part)
             return _response(answer, body)
 
@@ -65,8 +66,8 @@ class AsyncHttpTransport:
         self._is_closed = False
 
     async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
-        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), ElicenseError once
-        it is closed.
+        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), APIResponseError for
+        one encoded in a way that was not asked for, ElicenseError once it is closed.
         """
         _require_open(self._is_closed)
         # Nothing bounds the wait for a free connection: of a thousand tasks most wait for the others, and that says
@@ -80,8 +81,8 @@ class AsyncHttpTransport:
                 content=request.body,
                 timeout=limits,
             ) as answer:
-                body = _Body()
-                async for part in answer.aiter_bytes():
+                body = _body(answer)
+                async for part in answer.aiter_raw():
                     body.add(part)
                 return _response(answer, body)
 
@@ -95,11 +96,11 @@ class AsyncHttpTransport:
 
 def _new_client() -> httpx.Client:
     # Redirects are never followed: the key must not travel to another address.
-    return httpx.Client(follow_redirects=False)
+    return httpx.Client(follow_redirects=False, headers=_HEADERS)
 
 
 def _new_async_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(follow_redirects=False)
+    return httpx.AsyncClient(follow_redirects=False, headers=_HEADERS)
 
 
 def _require_open(is_closed: bool) -> None:
@@ -108,24 +109,11 @@ def _require_open(is_closed: bool) -> None:
         raise ElicenseError("the client was closed")
 
 
-class _Body:
-    """Collect an answer's body up to a size."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def add(self, part: bytes) -> None:
-        self._size += len(part)
-        if self._size > MOST_BYTES:
-            raise APIConnectionError("the answer is larger than 64 MiB")
-        self._parts.append(part)
-
-    def whole(self) -> bytes:
-        return b"".join(self._parts)
+def _body(answer: httpx.Response) -> Body:
+    return Body(answer.headers.get("content-encoding"))
 
 
-def _response(answer: httpx.Response, body: _Body) -> Response:
+def _response(answer: httpx.Response, body: Body) -> Response:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return Response(status=answer.status_code, headers=headers, body=body.whole())
 
@@ -137,5 +125,5 @@ def _own_errors() -> Iterator[None]:
         yield
     except httpx.TimeoutException as error:
         raise APITimeoutError(f"no answer in time ({type(error).__name__})") from error
-    except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
+    except (httpx.TransportError, httpx.InvalidURL) as error:
         raise APIConnectionError(f"no answer from the service ({type(error).__name__})") from error
