@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from elicense import APIResponseError
+from elicense.client._protocol import Response
 from tests.sdk_clients import LICENSE, VERIFICATION, FakeTransport, MakeClient, json_answer
 
 VALID: dict[str, Any] = {**VERIFICATION, "verdict": "valid", "reason": "ok"}
@@ -114,3 +115,22 @@ def test_a_cursor_is_a_text(client: MakeClient, cursor: object) -> None:
     """Taken for none, it would end the list before its end."""
     with pytest.raises(APIResponseError, match="next_cursor"):
         client(FakeTransport(json_answer({"data": [], "next_cursor": cursor}))).licenses.list()
+
+
+def page(cursor: str | None) -> Response:
+    return json_answer({"data": [LICENSE], "next_cursor": cursor})
+
+
+def test_a_list_that_leads_back_to_a_page_of_before_ends_in_an_error(client: MakeClient) -> None:
+    transport = FakeTransport(page("a"), page("b"), page("a"), page("b"))
+    licenses = iter(client(transport).licenses.iterate())
+    assert [next(licenses).id for _ in range(3)] == ["0190"] * 3
+    with pytest.raises(APIResponseError, match="before"):
+        next(licenses)
+    assert len(transport.requests) == 3
+
+
+def test_an_empty_cursor_is_the_end(client: MakeClient) -> None:
+    transport = FakeTransport(page("a"), page(""), page(None))
+    assert len(list(client(transport).licenses.iterate())) == 2
+    assert client(FakeTransport(page(""))).licenses.list().next_cursor is None

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from elicense.client import _system
 from elicense.client._models import Json, Page
 from elicense.client._protocol import Endpoint, Request, Response, json_object
+from elicense.client.errors import APIResponseError
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | None]
@@ -80,12 +81,16 @@ class AsyncCaller(Protocol):
 
 
 def each(client: Caller, page_at: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
-    """Go through all pages; `page_at` makes the call for the page at a cursor, None for the first."""
+    """Go through all pages; `page_at` makes the call for the page at a cursor, None for the first.
+
+    Raises APIResponseError for a page that leads back to one seen before.
+    """
     cursor: str | None = None
+    seen: set[str] = set()
     while True:
         page = client._run(page_at(cursor))
         yield from page
-        cursor = page.next_cursor
+        cursor = _following(page, seen)
         if cursor is None:
             return
 
@@ -93,10 +98,22 @@ def each(client: Caller, page_at: Callable[[str | None], Call[Page[T]]]) -> Iter
 async def each_async(client: AsyncCaller, page_at: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
     """Go through all pages as `each` does."""
     cursor: str | None = None
+    seen: set[str] = set()
     while True:
         page = await client._run(page_at(cursor))
         for one in page:
             yield one
-        cursor = page.next_cursor
+        cursor = _following(page, seen)
         if cursor is None:
             return
+
+
+def _following(page: Page[T], seen: set[str]) -> str | None:
+    """Return the next page's cursor, None at the end; no list is endless because it goes in circles."""
+    cursor = page.next_cursor
+    if cursor is None:
+        return None
+    if cursor in seen:
+        raise APIResponseError("the list leads back to a page it has shown before")
+    seen.add(cursor)
+    return cursor

@@ -348,7 +348,8 @@ def page_of(value: Json, read: Callable[[Json], T]) -> Page[T]:
         raise APIResponseError("the answer lacks data")
     return Page(
         data=tuple(read(item) for item in _objects(value, "data")),
-        next_cursor=_maybe_text(value, "next_cursor"),
+        # An empty one would fetch the first page again.
+        next_cursor=_maybe_text(value, "next_cursor") or None,
     )
 
 

@@ -113,7 +113,7 @@ def dry_run_of(value: Json) -> DryRun:
         changed=_integer(value, "changed"),
         cannot_tell=_integer(value, "cannot_tell"),
         changed_ids=tuple(map(str, ids)) if isinstance(ids, Sequence) and not isinstance(ids, str) else (),
-        next_cursor=_maybe_text(value, "next_cursor"),
+        next_cursor=_maybe_text(value, "next_cursor") or None,
         raw=value,
         policy=_maybe_object(value, "policy") or {},
         since=_optional(_moment, _maybe_text(value, "from")),
