@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from elicense.bundle import parse_bundle
 from elicense.bundle_delta import apply_delta, make_delta
 from elicense.encoding import b64url_decode, b64url_encode, dump_json, sha256_hex
 from elicense.folding import deflate_fingerprint, fold, unfold
@@ -221,6 +222,55 @@ def test_a_bomb_is_refused_before_it_is_read(pair: tuple[bytes, bytes, bytes]) -
 def test_a_bent_patch_is_refused(pair: tuple[bytes, bytes, bytes], text: object) -> None:
     held, _, delta = pair
     refused(held, rewritten(delta, lambda frame, patch: patch[1].update(freshness=text)))
+
+
+@pytest.mark.parametrize(
+    ("patch", "match"),
+    [
+        (
+            b'["object",{"env":["held"],"trust_list":["text",false,[0],[['
+            + b'0,0,"",' * 1_000_000
+            + b"]]]}]",
+            "too long",
+        ),
+        (b'["new",[' + b"[]," * 1_000_000 + b"[]]]", "too long"),
+    ],
+    ids=["edits", "lists"],
+)
+def test_a_patch_out_of_proportion_is_refused_whatever_size_is_stated(
+    pair: tuple[bytes, bytes, bytes], patch: bytes, match: str
+) -> None:
+    held, _, delta = pair
+    compressed = b64url_encode(zlib.compress(patch, 9))
+    refused(held, dump_json({**json.loads(delta), "size": 200 << 20, "patch": compressed}), match)
+
+
+@pytest.mark.parametrize(
+    ("patch", "match"),
+    [
+        (["new", [[]] * 300_000], "values"),
+        (["object", {"freshness": ["text", True, [0], [[0, 0, ""] * 140_000]]}], "too many"),
+    ],
+    ids=["values", "edits"],
+)
+def test_a_patch_of_too_many_values_or_edits_is_refused(
+    pair: tuple[bytes, bytes, bytes], patch: object, match: str
+) -> None:
+    held, _, delta = pair
+    larger = held + b" " * 1_000_000  # so that the patch is in proportion to it
+    compressed = b64url_encode(zlib.compress(dump_json(patch)))
+    frame = {**json.loads(delta), "from": sha256_hex(larger), "patch": compressed}
+    refused(larger, dump_json(frame), match)
+
+
+def test_a_frame_of_many_values_is_refused_before_it_is_parsed(pair: tuple[bytes, bytes, bytes]) -> None:
+    held, _, delta = pair
+    refused(held, delta[:-1] + b',"x":[' + b"{}," * 100_000 + b"{}]}", "values")
+
+
+def test_a_bundle_of_many_values_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(FormatError, match="values"):
+        parse_bundle(b'{"fmt":1,"x":[' + b"{}," * 600_000 + b"{}]}")
 
 
 def test_held_says_nothing_about_what_is_not_held(pair: tuple[bytes, bytes, bytes]) -> None:

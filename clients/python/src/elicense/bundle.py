@@ -22,6 +22,8 @@ from elicense.report import rfc3339
 
 BUNDLE_FMT = 1
 MAX_BUNDLE_BYTES = 256 << 20
+MOST_VALUES = 1 << 19
+"""Lists, objects and commas in a bundle: tens of thousands of status lists with their proofs and archives."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
@@ -104,10 +106,11 @@ def dump_bundle(bundle: Bundle) -> bytes:
 
 
 def parse_bundle(data: bytes) -> Bundle:
-    """Parse a bundle's frame; FormatError (malformed) for an unknown `fmt` or a wrong shape.
+    """Parse a bundle's frame; FormatError (malformed) for an unknown `fmt`, a wrong shape, or far too many values.
 
     The parts stay unverified bytes: `elicense.evidence` verifies each.
     """
+    require_few_values(data, MOST_VALUES, "bundle")
     fields = Fields(parse_json_object(data, max_bytes=MAX_BUNDLE_BYTES, max_depth=4), "bundle")
     fields.require_format(BUNDLE_FMT)
     lists = fields.child("status_lists").members()
@@ -126,6 +129,16 @@ def parse_bundle(data: bytes) -> Bundle:
         list_proofs=MappingProxyType(_optional(fields, "list_proofs")),
         consistency=_optional(fields, "consistency") or None,
     )
+
+
+def require_few_values(data: bytes, most: int, what: str) -> None:
+    """Refuse a text (FormatError, malformed) that may hold more JSON values than its kind ever does, before it is parsed.
+
+    A value of two bytes takes a hundred once it is parsed: a bound in bytes alone is none in memory. What is counted,
+    brackets and commas, counts inside strings, too; the long ones here are base64url and have none.
+    """
+    if sum(map(data.count, (b"[", b"{", b","))) > most:
+        raise malformed(f"{what} holds more than {most} values")
 
 
 def _optional(fields: Fields, name: str) -> dict[str, JsonValue]:

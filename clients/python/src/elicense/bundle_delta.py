@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from elicense.bundle import MAX_BUNDLE_BYTES
+from elicense.bundle import MAX_BUNDLE_BYTES, MOST_VALUES, require_few_values
 from elicense.byte_edits import Edit, apply_edits, find_edits
 from elicense.encoding import (
     JsonValue,
@@ -35,6 +35,8 @@ BUNDLE_DELTA_FMT = 1
 BUNDLE_DELTA_TYPE = "application/elicense-bundle-delta+json"
 MAX_DELTA_BYTES = 32 << 20
 MAX_PATCH_BYTES = 64 << 20
+_FRAME_VALUES = 64
+_MOST_EDITS = 1 << 17
 _DIGEST = "sha-256"
 _PATCH_DEPTH = 16
 _BUNDLE_DEPTH = 8
@@ -69,9 +71,10 @@ def apply_delta(held: bytes, delta: bytes) -> bytes:
     """Make the exact bytes of the new bundle out of the held one.
 
     FormatError (malformed): another shape or `fmt`; a delta from another bundle, to another environment, or for
-    another zlib; edits that reach outside what is held or grow beyond bounds; and every result whose digest is not
-    the delta's. Nothing of the result has been verified: it is a bundle like one fetched whole.
+    another zlib; a patch out of all proportion to what is held and to the delta itself; edits that reach outside what is
+    held, are too many, or grow beyond bounds; and every result whose digest is not the delta's. Nothing of the result has been verified: it is a bundle like one fetched whole.
     """
+    require_few_values(delta, _FRAME_VALUES, "bundle delta")
     fields = Fields(parse_json_object(delta, max_bytes=MAX_DELTA_BYTES, max_depth=2), "bundle delta")
     fields.require_format(BUNDLE_DELTA_FMT)
     if fields.text("alg") != _DIGEST or fields.integer("size") > MAX_BUNDLE_BYTES:
@@ -80,9 +83,7 @@ def apply_delta(held: bytes, delta: bytes) -> bytes:
         raise malformed("bundle delta is from another bundle than the one held")
     if fields.optional_text("deflate") not in (None, deflate_fingerprint()):
         raise malformed("bundle delta is for another zlib")
-    patch = parse_json(
-        _inflate(b64url_decode(fields.text("patch"))), max_bytes=MAX_PATCH_BYTES, max_depth=_PATCH_DEPTH
-    )
+    patch = _read_patch(b64url_decode(fields.text("patch")), held=len(held), wanted=fields.integer("size"))
     old = _read_bundle(held)
     new = _apply(old, patch, there=True)
     if not isinstance(new, dict) or not new.get("env") == old.get("env") == fields.env():
@@ -94,16 +95,26 @@ def apply_delta(held: bytes, delta: bytes) -> bytes:
 
 
 def _read_bundle(data: bytes) -> dict[str, JsonValue]:
+    require_few_values(data, MOST_VALUES, "bundle")
     return parse_json_object(data, max_bytes=MAX_BUNDLE_BYTES, max_depth=_BUNDLE_DEPTH)
 
 
-def _inflate(compressed: bytes) -> bytes:
+def _read_patch(compressed: bytes, *, held: int, wanted: int) -> JsonValue:
+    # What is compared leaves edits in proportion to what is held; what is new is mostly signatures and digests, which
+    # hardly compress, whatever size the delta states.
+    most = min(MAX_PATCH_BYTES, 4 * held + 2 * min(wanted, 32 * len(compressed)) + _SPARE)
+    patch = _inflate(compressed, most)
+    require_few_values(patch, MOST_VALUES, "patch of a bundle delta")
+    return parse_json(patch, max_bytes=MAX_PATCH_BYTES, max_depth=_PATCH_DEPTH)
+
+
+def _inflate(compressed: bytes, most: int) -> bytes:
     inflater = zlib.decompressobj()
     try:
-        patch = inflater.decompress(compressed, MAX_PATCH_BYTES + 1)
+        patch = inflater.decompress(compressed, most + 1)
     except zlib.error:
         raise malformed("patch of a bundle delta is not a zlib stream") from None
-    if len(patch) > MAX_PATCH_BYTES or not inflater.eof or inflater.unused_data:
+    if len(patch) > most or not inflater.eof or inflater.unused_data:
         raise malformed("patch of a bundle delta is too long, cut short, or followed by other data")
     return patch
 
@@ -203,6 +214,8 @@ def _edited(old_leaves: Sequence[bytes], edits: Sequence[JsonValue]) -> Iterator
 def _read_edits(written: JsonValue) -> list[Edit]:
     if not isinstance(written, list) or len(written) % 3:
         raise malformed("edits of a bundle delta are not threes")
+    if len(written) > 3 * _MOST_EDITS:
+        raise malformed("edits of a bundle delta are too many")
     edits = []
     for skip, copy, insert in zip(written[::3], written[1::3], written[2::3], strict=True):
         if type(skip) is not int or type(copy) is not int or not isinstance(insert, str):
