@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from elicense import APIResponseError, Elicense, TrustError
+from elicense import APIResponseError, Elicense, Holder, TrustError
+from elicense.client._models import verification_of
 from elicense.client._protocol import Request, Response, Timeout
 from tests.receipt_kit import answer
 from tests.simulator import Installation
@@ -69,3 +70,29 @@ def test_a_receipt_is_checked_with_its_proof(installation: Installation) -> None
     for one in bent:
         with pytest.raises(TrustError):
             service.verify_receipt(receipt, proof=one)
+
+
+def test_an_answer_is_held_against_what_its_receipt_states(installation: Installation) -> None:
+    shown = answer(installation)
+    service = client(installation, FakeTransport(bundle=installation.bundle()))
+    assert service.verify_receipt(verification_of(shown)).id == "0192"
+    changed = verification_of({**shown, "verdict": "valid" if shown["verdict"] != "valid" else "invalid"})
+    with pytest.raises(TrustError, match="differ from what the receipt states"):
+        service.verify_receipt(changed)
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, "", "\ud800", verification_of({"verdict": "invalid", "reason": "x"})]
+)
+def test_what_holds_no_receipt_is_refused(installation: Installation, nothing: Any) -> None:
+    with pytest.raises(TrustError):
+        client(installation, FakeTransport(bundle=installation.bundle())).verify_receipt(nothing)
+
+
+def test_the_holder_of_an_answer_has_a_type_and_a_broken_one_is_named() -> None:
+    named = {"code": "H", "code_type": "001", "name": "某某"}
+    said = {"verdict": "valid", "reason": "ok", "license": {"holder": named}}
+    assert verification_of(said).holder == Holder(**named)
+    assert verification_of({**said, "license": None}).holder is None
+    with pytest.raises(APIResponseError):
+        _ = verification_of({**said, "license": {}}).holder

@@ -41,7 +41,11 @@ if TYPE_CHECKING:
     from elicense.client._policy_models import DryRunCount as DryRunCount
     from elicense.client._policy_models import LoggedRequest as LoggedRequest
     from elicense.client._policy_models import StoredPolicy as StoredPolicy
+    from elicense.client._protocol import AsyncTransport as AsyncTransport
+    from elicense.client._protocol import Request as Request
+    from elicense.client._protocol import Response as Response
     from elicense.client._protocol import Timeout as Timeout
+    from elicense.client._protocol import Transport as Transport
     from elicense.client._sandbox_models import SandboxClock as SandboxClock
     from elicense.client._sandbox_models import SandboxCode as SandboxCode
     from elicense.client._sync import Elicense as Elicense
@@ -52,11 +56,14 @@ if TYPE_CHECKING:
     from elicense.client.errors import APITimeoutError as APITimeoutError
     from elicense.client.errors import ConfigurationError as ConfigurationError
     from elicense.client.errors import ElicenseError as ElicenseError
+    from elicense.client.errors import NotFoundError as NotFoundError
     from elicense.client.errors import TrustError as TrustError
     from elicense.evidence import Evidence as Evidence
     from elicense.keys import HolderSigner as HolderSigner
+    from elicense.keys import Signer as Signer
     from elicense.policy import Policy as Policy
     from elicense.problems import Reason as Reason
+    from elicense.receipt import Receipt as Receipt
     from elicense.report import Verdict as Verdict
     from elicense.report import VerificationReport as VerificationReport
     from elicense.verify import verify_credential as verify_credential
@@ -97,7 +104,7 @@ _HOMES = {
         "VersionEffect",
     ),
     "elicense.client._policy_models": ("Alarm", "DryRun", "DryRunCount", "LoggedRequest", "StoredPolicy"),
-    "elicense.client._protocol": ("Timeout",),
+    "elicense.client._protocol": ("AsyncTransport", "Request", "Response", "Timeout", "Transport"),
     "elicense.client._sandbox_models": ("SandboxClock", "SandboxCode"),
     "elicense.client._sync": ("Elicense",),
     "elicense.client._wallet": ("present",),
@@ -108,12 +115,14 @@ _HOMES = {
         "APITimeoutError",
         "ConfigurationError",
         "ElicenseError",
+        "NotFoundError",
         "TrustError",
     ),
     "elicense.evidence": ("Evidence",),
-    "elicense.keys": ("HolderSigner",),
+    "elicense.keys": ("HolderSigner", "Signer"),
     "elicense.policy": ("Policy",),
     "elicense.problems": ("Reason",),
+    "elicense.receipt": ("Receipt",),
     "elicense.report": ("Verdict", "VerificationReport"),
     "elicense.verify": ("verify_credential",),
 }

@@ -14,7 +14,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from elicense.claims import LicenseClaims
+from elicense.claims import Holder, LicenseClaims
 from elicense.cn import parse_identifier
 from elicense.encoding import JsonValue
 from elicense.encoding import rfc3339 as rfc3339
@@ -225,10 +225,10 @@ class ShownLicense:
 class VerificationReport:
     """Report one verification: verdict, leading reason, every check, and the evidence it rests on.
 
-    True as a boolean only for `valid`. `evaluated_at` is the moment the license was judged for, `verified_at`
-    the moment of the verification. `superseded_by` is the identifier that took this one's place, if it is one;
-    `successors` are those of other licenses. `log` is the credential's place in the log, where it was shown. Valid
-    speaks of the license, not of who shows it.
+    True as a boolean only for `valid`. `evaluated_at` is the moment the license was judged for, `verified_at` that of
+    the verification. `superseded_by` is the identifier that took this one's place, if it is one; `successors` are those
+    of other licenses. `log` is the credential's place in the log, where it was shown. Valid speaks of the license,
+    not of who shows it.
     """
 
     verdict: Verdict
@@ -266,6 +266,11 @@ class VerificationReport:
     def license(self) -> Mapping[str, JsonValue] | None:
         """Show the claims a verified credential discloses; None by reference or after a broken signature."""
         return self.shown.to_json() if self.shown is not None else None
+
+    @property
+    def holder(self) -> Holder | None:
+        """Name the holder whom a verified credential discloses; None where `license` is."""
+        return self.shown.claims.holder if self.shown is not None else None
 
     @property
     def warnings(self) -> tuple[Caution, ...]:
@@ -390,8 +395,6 @@ REPORT_FMT = 1
 
 _FILE_FAILED = (CheckId.FORMAT, CheckId.CLAIMS, CheckId.REGISTER)
 _SIGNATURE_FAILED = (CheckId.ISSUER, CheckId.SIGNATURE, CheckId.KEY, CheckId.SCOPE)
-
-
 _FAILED, _SIGNATURE = Outcome.FAILED, CheckId.SIGNATURE
 _is_open = attrgetter("is_open")
 _VALID = (Verdict.VALID, Reason.OK)

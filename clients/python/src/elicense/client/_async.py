@@ -17,7 +17,7 @@ from elicense.client._async_sandbox import AsyncSandbox
 from elicense.client._async_trust import AsyncTrust
 from elicense.client._async_verifications import AsyncVerifications
 from elicense.client._call import Call, each_async
-from elicense.client._models import Holding, Page
+from elicense.client._models import BatchResult, Holding, Page, Verification
 from elicense.client._policy_models import Alarm, LoggedRequest
 from elicense.client._protocol import AsyncTransport, Endpoint, Request, Response, Timeout
 from elicense.client._shell import check_receipt, read_settings, require_root, settle, token_of, with_token
@@ -121,9 +121,13 @@ class AsyncElicense:
         """Go through all pages of `requests`, fetching as needed."""
         return each_async(self, calls.requests)
 
-    async def verify_receipt(self, receipt: str, *, proof: Mapping[str, object] | None = None) -> "Receipt":
+    async def verify_receipt(
+        self, receipt: str | Verification | BatchResult | None, *, proof: Mapping[str, object] | None = None
+    ) -> "Receipt":
         """Check a receipt's signature against the pinned trust root and the service's trust list; return it.
 
+        Given a whole answer, its receipt is checked and the answer itself held against what that states, every result
+        of a batch included. None, and a single result of a batch, hold no receipt, which is a TrustError as well.
         `proof` (`verifications.receipt_proof`) shows besides that it stands in the receipts' log. Raises TrustError
         when no trust root is pinned, when the trust list does not hold, when the receipt was not signed by a key the
         list names for receipts, valid when it signed, and when the proof does not hold. For files, and with no

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from elicense.client import _verification_calls as calls
 from elicense.client._call import AsyncCaller, each_async
-from elicense.client._models import BatchResult, Json, Page, Verification
+from elicense.client._models import BatchResult, Page, Verification
 from elicense.client._verification_calls import Question
 
 
@@ -63,7 +63,7 @@ class AsyncVerifications:
         """Fetch one verification of the caller. Raises NotFoundError also for somebody else's."""
         return await self._client._run(calls.verification(verification_id))
 
-    async def receipt_proof(self, verification_id: str) -> Json:
+    async def receipt_proof(self, verification_id: str) -> Mapping[str, object]:
         """Fetch the proof that a verification's receipt stands in the receipts' log, and that log in the public one.
 
         Keep it beside the receipt: `verify_receipt(receipt, proof=…)`. Raises APIStatusError (`not_logged_yet`)

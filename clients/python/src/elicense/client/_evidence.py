@@ -240,18 +240,20 @@ def verify_receipt_with(
 ) -> "Receipt":
     """Check a receipt under the pinned root and a bundle's trust list, with its log proof where one is given.
 
+    `receipt` is the token, or the text of an answer that holds it: that is then held against what the receipt states.
     Raises TrustError when it does not hold, and trust_stale when nothing says that the list is still the current
     one: an older list may name a key that has been withdrawn since.
     """
     from elicense.receipt_check import check_receipt
-    from elicense.receipt_file import ReceiptFile
+    from elicense.receipt_file import read_receipt_file
 
     try:
+        file = read_receipt_file(receipt.encode("utf-8", "surrogatepass"))
         parsed = parse_receipt_proof(dict(proof)) if proof is not None else None  # type: ignore[arg-type]
     except FormatError as refusal:
         raise TrustError(refusal.reason.value, refusal.detail) from refusal
     evidence = gather_offline(trust_root=trust_root, bundle=bundle, now=now)
-    report = check_receipt(ReceiptFile(receipt=receipt), evidence=evidence, proof=parsed)
+    report = check_receipt(file, evidence=evidence, proof=parsed)
     if not report or report.receipt is None:
         leading = next(check for check in report.checks if check.code is report.reason)
         raise TrustError(report.reason.value, leading.detail)

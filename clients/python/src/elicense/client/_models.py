@@ -178,6 +178,13 @@ class Verification:
     def __bool__(self) -> bool:
         return self.verdict == "valid"
 
+    @property
+    def holder(self) -> Holder | None:
+        """Name the holder whom the disclosed claims name; None where `license` is. Raises APIResponseError for claims
+        that name none.
+        """
+        return None if self.license is None else _holder_of(self.license)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
@@ -206,7 +213,6 @@ class Page(Generic[T]):
 
 def license_of(value: Json) -> License:
     """Read a license. Raises APIResponseError for a missing or wrongly typed member."""
-    holder = _object(value, "holder")
     return License(
         id=_text(value, "id"),
         identifier=_text(value, "identifier"),
@@ -217,9 +223,7 @@ def license_of(value: Json) -> License:
         number=_text(value, "number"),
         authority_code=_text(value, "authority_code"),
         authority_name=_text(value, "authority_name"),
-        holder=Holder(
-            code=_text(holder, "code"), code_type=_text(holder, "code_type"), name=_text(holder, "name")
-        ),
+        holder=_holder_of(value),
         area_code=_text(value, "area_code"),
         issue_date=_day(_text(value, "issue_date")),
         valid_from=_day(_text(value, "valid_from")),
@@ -228,6 +232,13 @@ def license_of(value: Json) -> License:
         created_at=_moment(_text(value, "created_at")),
         updated_at=_moment(_text(value, "updated_at")),
         holder_key_thumbprint=_maybe_text(value, "holder_key_thumbprint"),
+    )
+
+
+def _holder_of(value: Json) -> Holder:
+    holder = _object(value, "holder")
+    return Holder(
+        code=_text(holder, "code"), code_type=_text(holder, "code_type"), name=_text(holder, "name")
     )
 
 

@@ -1,5 +1,6 @@
 """What both clients do alike around the protocol: read their settings, and judge what an attempt came to."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from elicense.client import _system
+from elicense.client._models import BatchResult, Verification
 from elicense.client._protocol import (
     Done,
     Endpoint,
@@ -88,11 +90,19 @@ def require_root(settings: Settings, client: str) -> bytes:
 
 
 def check_receipt(
-    receipt: str, *, trust_root: bytes, bundle: bytes, proof: Mapping[str, object] | None
+    receipt: str | Verification | BatchResult | None,
+    *,
+    trust_root: bytes,
+    bundle: bytes,
+    proof: Mapping[str, object] | None,
 ) -> "Receipt":
-    """Check a receipt now against a bundle just fetched. Raises TrustError."""
+    """Check a receipt, or an answer with its receipt, now against a bundle just fetched. Raises TrustError."""
     from elicense.client._evidence import verify_receipt_with
 
+    if isinstance(receipt, (Verification, BatchResult)):
+        receipt = json.dumps(receipt.raw)
+    if not receipt:
+        raise TrustError("malformed", "there is no receipt")
     return verify_receipt_with(receipt, trust_root=trust_root, bundle=bundle, now=_system.now(), proof=proof)
 
 

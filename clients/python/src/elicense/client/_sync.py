@@ -11,7 +11,7 @@ from elicense.client import _verification_calls as calls
 from elicense.client._call import Call, each
 from elicense.client._directory import Directory
 from elicense.client._licenses import Licenses
-from elicense.client._models import Holding, Page
+from elicense.client._models import BatchResult, Holding, Page, Verification
 from elicense.client._orders import Proposals, ScheduledChanges
 from elicense.client._policies import Policies
 from elicense.client._policy_models import Alarm, LoggedRequest
@@ -117,9 +117,13 @@ class Elicense:
         """Go through all pages of `requests`, fetching as needed."""
         yield from each(self, calls.requests)
 
-    def verify_receipt(self, receipt: str, *, proof: Mapping[str, object] | None = None) -> "Receipt":
+    def verify_receipt(
+        self, receipt: str | Verification | BatchResult | None, *, proof: Mapping[str, object] | None = None
+    ) -> "Receipt":
         """Check a receipt's signature against the pinned trust root and the service's trust list; return it.
 
+        Given a whole answer, its receipt is checked and the answer itself held against what that states, every result
+        of a batch included. None, and a single result of a batch, hold no receipt, which is a TrustError as well.
         `proof` (`verifications.receipt_proof`) shows besides that it stands in the receipts' log. Raises TrustError
         when no trust root is pinned, when the trust list does not hold, when the receipt was not signed by a key the
         list names for receipts, valid when it signed, and when the proof does not hold. For files, and with no

@@ -1,10 +1,9 @@
 """The public, signed documents of a service, as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from elicense.client import _trust_calls as calls
 from elicense.client._call import Caller
-from elicense.client._models import Json
 from elicense.client._protocol import Response
 
 
@@ -25,7 +24,7 @@ class Trust:
         """
         return self._client._run(calls.bundle_since(statement_sha256, deflate=deflate))
 
-    def consistency(self, origin: str, old_size: int, new_size: int) -> Json:
+    def consistency(self, origin: str, old_size: int, new_size: int) -> Mapping[str, object]:
         """Fetch the proof that a log of `new_size` entries begins with the one of `old_size`."""
         return self._client._run(calls.consistency(origin, old_size, new_size))
 
@@ -36,7 +35,7 @@ class Trust:
         signing_input_sha256: str | None = None,
         trust_list: int | None = None,
         trust_root: int | None = None,
-    ) -> Json:
+    ) -> Mapping[str, object]:
         """Fetch the proof that an entry stands in the log: a license's issuance by its identifier, a trust list by its
         sequence, or a trust root by its version; name exactly one.
 

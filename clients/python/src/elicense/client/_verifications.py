@@ -5,7 +5,7 @@ from datetime import datetime
 
 from elicense.client import _verification_calls as calls
 from elicense.client._call import Caller, each
-from elicense.client._models import BatchResult, Json, Page, Verification
+from elicense.client._models import BatchResult, Page, Verification
 from elicense.client._verification_calls import Question
 
 
@@ -63,7 +63,7 @@ class Verifications:
         """Fetch one verification of the caller. Raises NotFoundError also for somebody else's."""
         return self._client._run(calls.verification(verification_id))
 
-    def receipt_proof(self, verification_id: str) -> Json:
+    def receipt_proof(self, verification_id: str) -> Mapping[str, object]:
         """Fetch the proof that a verification's receipt stands in the receipts' log, and that log in the public one.
 
         Keep it beside the receipt: `verify_receipt(receipt, proof=…)`. Raises APIStatusError (`not_logged_yet`)
