@@ -27,7 +27,7 @@ class Door:
         self.paths: list[str] = []
 
     async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109
-        self.paths.append(request.url.removeprefix("http://service.example"))
+        self.paths.append(request.url.removeprefix("https://service.example"))
         answer = await self._service.http.request(
             request.method, request.url, headers=dict(request.headers), content=request.body
         )
@@ -54,7 +54,7 @@ async def test_a_hundred_verifications_at_once_need_one_token(service: HttpServi
         client_id=registered.client_id,
         private_key=pem,
         issuer=ISSUER_URL,
-        base_url="http://service.example",
+        base_url="https://service.example",
         transport=door,
     ) as bank:
         question = {"number": issued["number"], "type_code": issued["type_code"]}
@@ -77,7 +77,7 @@ async def test_a_department_and_a_platform_work_as_with_the_blocking_client(serv
     department, platform = (
         AsyncElicense(
             api_key=service.installation.keys[role],
-            base_url="http://service.example",
+            base_url="https://service.example",
             transport=Door(service),
         )
         for role in ("authority", "platform")

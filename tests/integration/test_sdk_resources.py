@@ -38,7 +38,7 @@ class Door:
     def close(self) -> None: ...
 
     def paths(self) -> list[str]:
-        return [request.url.removeprefix("http://service.example") for request in self.seen]
+        return [request.url.removeprefix("https://service.example") for request in self.seen]
 
 
 SPOILED = "Bearer elk_at_0123456789ab_" + 43 * "A"
@@ -80,13 +80,13 @@ def bank(service: Attacked, door: Door, client_id: str, pem: object) -> Elicense
         client_id=client_id,
         private_key=pem,  # type: ignore[arg-type]
         issuer=ISSUER_URL,
-        base_url="http://service.example",
+        base_url="https://service.example",
         transport=door,
     )
 
 
 def by_key(service: Attacked, role: str) -> Elicense:
-    return Elicense(api_key=service.keys[role], base_url="http://service.example", transport=Door(service))
+    return Elicense(api_key=service.keys[role], base_url="https://service.example", transport=Door(service))
 
 
 @on_sqlite
@@ -158,7 +158,7 @@ def test_a_token_is_renewed_shortly_before_its_end_and_the_metadata_asked_for_on
 def test_no_assertion_is_made_for_another_issuer_than_the_one_meant(service: Attacked) -> None:
     door = Door(service)
     client = Elicense(
-        client_id="c", private_key=private_key(), base_url="http://service.example", transport=door
+        client_id="c", private_key=private_key(), base_url="https://service.example", transport=door
     )
     with pytest.raises(ConfigurationError, match=ISSUER_URL):
         client.policies.list()
@@ -190,7 +190,7 @@ def test_many_threads_fetch_one_token(service: Attacked) -> None:
 )
 def test_settings_that_cannot_work_are_named_at_once(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
-        Elicense(base_url="http://service.example", **settings)  # type: ignore[arg-type]
+        Elicense(base_url="https://service.example", **settings)  # type: ignore[arg-type]
 
 
 @on_sqlite

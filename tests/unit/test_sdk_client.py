@@ -1,5 +1,6 @@
 """Both clients: over a fake transport for their rules; the blocking one over a real socket for its transport."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from elicense import (
     APIConnectionError,
     APIResponseError,
     APITimeoutError,
+    AsyncElicense,
     ConfigurationError,
     Elicense,
     ElicenseError,
+    License,
     Timeout,
     TrustError,
 )
@@ -251,6 +254,63 @@ def test_settings_that_cannot_work_are_refused() -> None:
     for settings in ({"base_url": "nowhere"}, {"max_retries": -1}, {"api_key": "\n"}):
         with pytest.raises(ConfigurationError):
             Elicense(**({"transport": FakeTransport()} | settings))  # type: ignore[arg-type]
+
+
+CLEAR = "http://license.example"
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://license.example", True),
+        ("http://10.1.2.3:8000", True),
+        ("http://127.0.0.1.example", True),
+        ("http://localhost:8000", False),
+        ("http://[::1]:8000", False),
+        ("https://license.example", False),
+    ],
+)
+def test_a_key_passes_no_network_in_clear_text(client: MakeClient, url: str, refused: bool) -> None:
+    if not refused:
+        client(FakeTransport(), base_url=url)
+        return
+    with pytest.raises(ConfigurationError, match="clear text"):
+        client(FakeTransport(), base_url=url)
+    transport = FakeTransport(json_answer(LICENSE))
+    client(transport, base_url=url, allow_http=True).licenses.get("0190")
+    assert transport.requests[0].url.startswith(url)
+
+
+def test_who_has_no_key_may_read_public_documents_over_http(
+    client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ELICENSE_API_KEY", raising=False)
+    assert client(FakeTransport(json_answer({})), api_key=None, base_url=CLEAR).trust.root()
+    monkeypatch.setenv("ELICENSE_API_KEY", "elk_live_a_b")
+    with pytest.raises(ConfigurationError, match="clear text"):
+        client(FakeTransport(), api_key=None, base_url=CLEAR)
+
+
+def test_neither_a_private_key_calls_in_clear_text(client: MakeClient) -> None:
+    with pytest.raises(ConfigurationError, match="clear text"):
+        client(FakeTransport(), api_key=None, client_id="c", private_key=b"unread", base_url=CLEAR)
+
+
+def test_this_machine_is_reached_past_the_proxies_of_the_environment(
+    local_service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Elicense(api_key="k", base_url=local_service, max_retries=0) as service:
+        assert service.licenses.get("0190").id == "0190"
+
+    async def awaited() -> License:
+        async with AsyncElicense(api_key="k", base_url=local_service, max_retries=0) as service:
+            return await service.licenses.get("0190")
+
+    assert asyncio.run(awaited()).id == "0190"
 
 
 def test_alarms_are_read_whole(client: MakeClient) -> None:

@@ -132,7 +132,7 @@ def parse_bundle(data: bytes) -> Bundle:
 
 
 def require_few_values(data: bytes, most: int, what: str) -> None:
-    """Refuse a text (FormatError, malformed) that may hold more JSON values than its kind ever does, before it is parsed.
+    """Refuse a text (FormatError, malformed) that may hold more JSON values than its kind does, before it is parsed.
 
     A value of two bytes takes a hundred once it is parsed: a bound in bytes alone is none in memory. What is counted,
     brackets and commas, counts inside strings, too; the long ones here are base64url and have none.

@@ -71,8 +71,9 @@ def apply_delta(held: bytes, delta: bytes) -> bytes:
     """Make the exact bytes of the new bundle out of the held one.
 
     FormatError (malformed): another shape or `fmt`; a delta from another bundle, to another environment, or for
-    another zlib; a patch out of all proportion to what is held and to the delta itself; edits that reach outside what is
-    held, are too many, or grow beyond bounds; and every result whose digest is not the delta's. Nothing of the result has been verified: it is a bundle like one fetched whole.
+    another zlib; a patch out of all proportion to what is held and to the delta itself; edits that reach outside what
+    is held, are too many, or grow beyond bounds; and every result whose digest is not the delta's. Nothing of the
+    result has been verified: it is a bundle like one fetched whole.
     """
     require_few_values(delta, _FRAME_VALUES, "bundle delta")
     fields = Fields(parse_json_object(delta, max_bytes=MAX_DELTA_BYTES, max_depth=2), "bundle delta")

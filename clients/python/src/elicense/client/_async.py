@@ -35,12 +35,13 @@ class AsyncElicense:
     """Talk to one service from asyncio: what `Elicense` does, awaited, with the same settings, answers and errors.
 
     `api_key` and `base_url` default to ELICENSE_API_KEY and ELICENSE_BASE_URL. Instead of a key, `client_id` and
-    `private_key` (P-256: a PEM file's path, its bytes, or a signer) get access tokens by OAuth 2.0, from `issuer` (by
-    default the base URL itself). `trust_root` (a path or the bytes) pins the trust root that receipts are checked
-    against; there is no default one. Each POST carries one Idempotency-Key, kept over up to `max_retries` retries;
-    `pause` waits between them. Use it with `async with`, or call `aclose`. Safe to share between the tasks of one event
-    loop. A cancelled call leaves it usable; what the call asked for may have been done. Raises ConfigurationError for
-    settings that cannot work.
+    `private_key` (P-256: a PEM file's path, its bytes, or a signer) get access tokens by OAuth 2.0, from `issuer`
+    (by default the base URL itself). With either the base URL is https, or on this machine; `allow_http` sends them
+    in clear text, over a network that protects what passes. `trust_root` (a path or the bytes) pins the trust root
+    that receipts are checked against; there is no default one. Each POST carries one Idempotency-Key, kept over up
+    to `max_retries` retries; `pause` waits between them. Use it with `async with`, or call `aclose`. Safe to share
+    between the tasks of one event loop. A cancelled call leaves it usable; what the call asked for may have been
+    done. Raises ConfigurationError for settings that cannot work.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class AsyncElicense:
         private_key: "str | os.PathLike[str] | bytes | Signer | None" = None,
         issuer: str | None = None,
         base_url: str | None = None,
+        allow_http: bool = False,
         trust_root: str | os.PathLike[str] | bytes | None = None,
         timeout: Timeout | None = None,
         max_retries: int = 2,
@@ -64,6 +66,7 @@ class AsyncElicense:
             private_key=private_key,
             issuer=issuer,
             base_url=base_url,
+            allow_http=allow_http,
             trust_root=trust_root,
             timeout=timeout,
             max_retries=max_retries,

@@ -26,6 +26,8 @@ from elicense.problems import PROBLEMS
 
 USER_AGENT: Final = "elicense-python/0.1.0"
 LONGEST_WAIT: Final = 60.0
+THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts whose traffic stays on this machine."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _RETRY_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -172,6 +174,16 @@ def check_base_url(text: str) -> str:
     if parts.username or parts.password:
         raise ConfigurationError("the base URL carries no user name or password")
     return text.rstrip("/")
+
+
+def check_is_private(base_url: str) -> None:
+    """Raise ConfigurationError for a base URL at which an API key would pass the network in clear text."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https" or parts.hostname in THIS_MACHINE:
+        return
+    raise ConfigurationError(
+        "an API key would pass the network in clear text: use https, or allow_http=True where the network protects it"
+    )
 
 
 def check_api_key(text: str) -> str:

@@ -18,6 +18,7 @@ from elicense.client._protocol import (
     Timeout,
     check_api_key,
     check_base_url,
+    check_is_private,
     next_step,
 )
 from elicense.client.errors import APIConnectionError, ConfigurationError, TrustError
@@ -49,6 +50,7 @@ def read_settings(
     private_key: "str | os.PathLike[str] | bytes | Signer | None",
     issuer: str | None,
     base_url: str | None,
+    allow_http: bool,
     trust_root: str | os.PathLike[str] | bytes | None,
     timeout: Timeout | None,
     max_retries: int,
@@ -65,8 +67,11 @@ def read_settings(
     url = base_url or os.environ.get("ELICENSE_BASE_URL") or DEFAULT_BASE_URL
     if not 0 <= max_retries <= 10:
         raise ConfigurationError("max_retries is between 0 and 10")
+    checked = check_base_url(url)
+    if not allow_http and (by_oauth or key is not None):
+        check_is_private(checked)
     endpoint = Endpoint(
-        base_url=check_base_url(url),
+        base_url=checked,
         api_key=None if key is None else check_api_key(key),
         language=language,
     )

@@ -8,10 +8,12 @@ import httpx
 
 from elicense.client._body import ENCODING, Body
 from elicense.client._processes import PerProcess
-from elicense.client._protocol import Request, Response, Timeout
+from elicense.client._protocol import THIS_MACHINE, Request, Response, Timeout
 from elicense.client.errors import APIConnectionError, APITimeoutError, ElicenseError
 
 _HEADERS: Final = {"Accept-Encoding": ENCODING}
+_DIRECT: Final = {f"all://[{host}]" if ":" in host else f"all://{host}": None for host in THIS_MACHINE}
+"""What goes to this machine passes by the proxies of the environment: they would see the key."""
 
 
 class HttpTransport:
@@ -96,11 +98,11 @@ class AsyncHttpTransport:
 
 def _new_client() -> httpx.Client:
     # Redirects are never followed: the key must not travel to another address.
-    return httpx.Client(follow_redirects=False, headers=_HEADERS)
+    return httpx.Client(follow_redirects=False, headers=_HEADERS, mounts=_DIRECT)
 
 
 def _new_async_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(follow_redirects=False, headers=_HEADERS)
+    return httpx.AsyncClient(follow_redirects=False, headers=_HEADERS, mounts=_DIRECT)
 
 
 def _require_open(is_closed: bool) -> None:
