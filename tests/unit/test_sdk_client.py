@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ import pytest
 from elicense import (
     APIConnectionError,
     APIResponseError,
+    APIStatusError,
     APITimeoutError,
     AsyncElicense,
     ConfigurationError,
@@ -21,7 +23,9 @@ from elicense import (
     Timeout,
     TrustError,
 )
-from elicense.client._protocol import Response
+from elicense.client._oauth import _Token
+from elicense.client._protocol import Endpoint, Response, check_api_key
+from elicense.client._shell import token_of, with_token
 from elicense.client.errors import RateLimitedError, StateConflictError, UnavailableError
 from tests.sdk_clients import LICENSE, VERIFICATION, FakeTransport, MakeClient, body_of, json_answer, problem
 
@@ -311,6 +315,46 @@ def test_this_machine_is_reached_past_the_proxies_of_the_environment(
             return await service.licenses.get("0190")
 
     assert asyncio.run(awaited()).id == "0190"
+
+
+def shown_by(error: BaseException) -> str:
+    """Return what a logger that records local variables keeps of an error in the package's own frames."""
+    chain = [error, error.__cause__, error.__context__]
+    return "".join(
+        line
+        for one in chain
+        if one is not None
+        for frame in traceback.TracebackException.from_exception(one, capture_locals=True).stack
+        if "elicense/client" in frame.filename
+        for line in [*(frame.locals or {}), *(frame.locals or {}).values()]
+    )
+
+
+def test_a_traceback_with_its_local_variables_shows_no_key(client: MakeClient) -> None:
+    transport = FakeTransport(problem(403, "forbidden"), APITimeoutError("x"))
+    service = client(transport, api_key="elk_live_hidden_one", max_retries=0)
+    with pytest.raises(APIStatusError) as refused:
+        service.verifications.create(code="of a person")
+    with pytest.raises(APITimeoutError) as late:
+        service.licenses.get("0190")
+    with pytest.raises(ConfigurationError) as wrong:
+        service.verifications.create(code="\ud800")
+    kept = shown_by(refused.value) + shown_by(late.value) + shown_by(wrong.value)
+    assert "request" in kept
+    assert "hidden_one" not in kept
+
+
+def test_a_request_and_an_answer_do_not_show_what_they_carry() -> None:
+    request = Endpoint(base_url="https://a.example", api_key="elk_live_hidden_one").request(
+        "POST", ["v1", "x"], body={"holder": "hidden"}, idempotency_key="k"
+    )
+    assert request.headers["Authorization"] == "Bearer elk_live_hidden_one"
+    assert repr(dict(request.headers)) != repr({**request.headers, "Authorization": "x"})
+    shown = repr(request) + repr(dict(request.headers)) + repr(with_token(request, "elk_at_hidden"))
+    shown += repr(token_of(request)) + repr(json_answer({"access_token": "hidden"}))
+    shown += repr(_Token(check_api_key("elk_at_hidden"), datetime.now(UTC)))
+    assert "Authorization" in shown
+    assert "hidden" not in shown
 
 
 def test_alarms_are_read_whole(client: MakeClient) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from elicense.client import _system
 from elicense.client._models import _maybe_integer, _text
 from elicense.client._processes import PerProcess
-from elicense.client._protocol import Endpoint, Request, Response, check_api_key, json_object
+from elicense.client._protocol import Endpoint, Request, Response, Secret, check_api_key, json_object
 from elicense.client.errors import ConfigurationError
 from elicense.encoding import dump_json, to_unix
 from elicense.jws import sign_compact
@@ -34,7 +34,7 @@ MakeRequest: TypeAlias = Callable[[], Request]
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    text: str
+    text: Secret
     ends_at: datetime
 
 

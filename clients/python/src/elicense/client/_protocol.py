@@ -6,7 +6,7 @@ A shell (`_sync`, `_async`) asks this module for a `Request`, sends it through a
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
@@ -45,14 +45,29 @@ class Timeout:
             raise ConfigurationError("time-outs are positive numbers of seconds")
 
 
+class Secret(str):
+    """A text that no traceback and no log of local variables shows: its repr says nothing of it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request as it goes out, the same bytes and the same Idempotency-Key on every attempt."""
+    """One HTTP request as it goes out, the same bytes and the same Idempotency-Key on every attempt.
+
+    Its repr shows neither the values of headers nor the body: it stands in tracebacks and logs.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Request(method={self.method!r}, url={self.url!r}, headers={sorted(self.headers)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +76,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 class Transport(Protocol):
@@ -149,7 +164,7 @@ class Endpoint:
         if needs_key:
             if self.api_key is None:
                 raise ConfigurationError("this call needs an API key: pass api_key=… or set ELICENSE_API_KEY")
-            headers["Authorization"] = f"Bearer {self.api_key}"
+            headers["Authorization"] = Secret(f"Bearer {self.api_key}")
         encoded = None
         if body is not None:
             encoded = encode_body(body)
@@ -186,8 +201,9 @@ def check_is_private(base_url: str) -> None:
     )
 
 
-def check_api_key(text: str) -> str:
-    """Return the key. Raises ConfigurationError for one that could not stand in a header; never repeats it."""
+def check_api_key(text: str) -> Secret:
+    """Return the key as a secret. Raises ConfigurationError for one no header could hold; never repeats it."""
+    text = Secret(text)
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigurationError("the API key holds characters no key has")
     return text

@@ -15,6 +15,7 @@ from elicense.client._protocol import (
     Failed,
     Request,
     Response,
+    Secret,
     Timeout,
     check_api_key,
     check_base_url,
@@ -130,15 +131,15 @@ def settle(outcome: Response | APIConnectionError, *, attempt: int, max_retries:
     return step.delay
 
 
-def token_of(request: Request) -> str | None:
+def token_of(request: Request) -> Secret | None:
     """Return the access token that a request carries."""
     held = request.headers.get("Authorization")
-    return None if held is None else held.removeprefix(_BEARER)
+    return None if held is None else Secret(held.removeprefix(_BEARER))
 
 
 def with_token(request: Request, token: str) -> Request:
     """Return the same request, under the same Idempotency-Key, with another access token."""
-    return replace(request, headers={**request.headers, "Authorization": f"{_BEARER}{token}"})
+    return replace(request, headers={**request.headers, "Authorization": Secret(f"{_BEARER}{token}")})
 
 
 def _token_steps(
