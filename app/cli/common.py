@@ -84,7 +84,7 @@ def configure_logging(level: str) -> None:
     )
 
 
-def guarded(command: Callable[[], int]) -> int:
+def guarded(command: Callable[[], int], *, migrating: bool = False) -> int:
     """Run a command; every error of its own becomes one clear line and an exit code.
 
     What any command may meet (OSError, no memory, nobody reading) is left to the command line that called it.
@@ -104,31 +104,40 @@ def guarded(command: Callable[[], int]) -> int:
         complain(f"设置错误 setting: {error}")
         return USAGE
     except DomainError as error:
-        complain(describe(error))
+        complain(describe(error, migrating=migrating))
         return ERROR if error.code in _OUT_OF_ORDER else REFUSED
 
 
-_NEXT_STEP = (
-    "  新安装请先运行 elicense migrate;否则请检查 ELICENSE_DATABASE_URL 与数据目录。\n"
-    "  On a new installation run elicense migrate first; otherwise check ELICENSE_DATABASE_URL and the data directory."
-)
+def describe(error: DomainError, *, migrating: bool = False) -> str:
+    """Return a domain error as text: its title in both languages, its detail, each wrong field.
 
-
-def describe(error: DomainError) -> str:
-    """Return a domain error as text: its title in both languages, its detail, each wrong field."""
+    Where a database driver stands behind it, also what that said, and what to do about it.
+    """
     kind = PROBLEMS.get(error.code)
     title = f"{kind.title.zh} {kind.title.en}" if kind is not None else error.code
-    lines = [f"{title} [{error.code}] {error.detail}".rstrip()]
+    details = " ".join(filter(None, (getattr(error, "detail_zh", ""), error.detail)))
+    lines = [f"{title} [{error.code}] {details}".rstrip()]
     lines += [
         f"  {field.pointer}: {' '.join(filter(None, (field.detail_zh, field.detail)))}"
         for field in error.errors
     ]
     if isinstance(error, ServiceRefusal):
         advice = SERVICE_REASONS[error.reason].action
-        lines = [f"{title} [{error.code}] {error.detail_zh} {error.detail}", f"  {advice.zh} {advice.en}"]
-    elif error.code == "unavailable":
-        lines.append(_NEXT_STEP)
+        lines.append(f"  {advice.zh} {advice.en}")
+    elif error.code in _OUT_OF_ORDER:
+        lines += _behind(error, migrating=migrating)
     return "\n".join(lines)
+
+
+def _behind(error: DomainError, *, migrating: bool) -> list[str]:
+    # Imported late, as in `with_services`.
+    from app.adapters.db.faults import database_fault
+
+    fault = database_fault(error, migrating=migrating)
+    if fault is None:
+        return []
+    said = " ".join(filter(None, (fault.kind, fault.code, fault.said)))
+    return [f"  {said}", f"  {fault.advice.zh} {fault.advice.en}"]
 
 
 def read_input(path: Path, limit: int) -> bytes:

@@ -131,7 +131,7 @@ def migrate(arguments: argparse.Namespace) -> int:
         say("数据库已是最新 the database has the current schema")
         return DONE
 
-    return guarded(command)
+    return guarded(command, migrating=True)
 
 
 def make_data_dir(settings: Settings) -> None:

@@ -2,12 +2,18 @@
 
 import os
 import shutil
+import socket
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from sqlalchemy.engine import URL, make_url
 
 from elicense.cli import main
+from tests.databases import PostgreSQL
 
 ZERO = "/dev/zero"
 
@@ -68,3 +74,103 @@ def test_migrating_postgresql_needs_no_folder(
     (tmp_path / "file").write_text("no folder can be made below this")
     monkeypatch.setenv("ELICENSE_DATABASE_URL", empty_database_url)
     assert run(tmp_path / "file" / "data", "migrate") == 0, capsys.readouterr().err
+
+
+def said_of(data_dir: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert run(data_dir, *words) == 4, capsys.readouterr()
+    said = "".join(capsys.readouterr())
+    assert "Traceback" not in said
+    return said
+
+
+def test_a_sqlite_file_that_cannot_be_used_is_told_by_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ELICENSE_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
+    absent = said_of(tmp_path, capsys, "clients", "list")
+    assert "SQLITE_CANTOPEN" in absent and "run elicense migrate" in absent
+    (tmp_path / "x.db").mkdir()
+    folder = said_of(tmp_path, capsys, "migrate")
+    assert "no folder stand in its place" in folder and "run elicense migrate" not in folder
+    (tmp_path / "x.db").rmdir()
+    (tmp_path / "x.db").write_bytes(b"a letter, no database. " * 200)
+    for words in (("migrate",), ("clients", "list"), ("doctor",)):
+        assert "SQLITE_NOTADB" in said_of(tmp_path, capsys, *words)
+
+
+def test_a_database_of_a_newer_program_asks_for_that_program(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(data_dir / "elicense.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    for words in (("migrate",), ("doctor",), ("serve", "--port", "0"), ("clients", "list")):
+        said = said_of(data_dir, capsys, *words)
+        assert "newer version (9999)" in said and "install the newer program" in said
+        assert "elicense migrate" not in said
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_postgresql_that_cannot_be_used_is_told_by_its_cause(
+    empty_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def said(url: URL, *words: str) -> str:
+        monkeypatch.setenv("ELICENSE_DATABASE_URL", url.render_as_string(hide_password=False))
+        told = said_of(tmp_path, capsys, *words)
+        assert "hunter2" not in told
+        return told
+
+    good = make_url(empty_database_url)
+    plain = URL.create("postgresql+asyncpg", "u", "hunter2", "127.0.0.1", 1, "x")
+    assert "run `elicense migrate`" in said(good, "clients", "list")
+    missing = said(good.set(database="no_such_database", password="hunter2"), "migrate")
+    assert "3D000" in missing and "createdb" in missing
+    assert "28000" in said(good.set(username="nobody-here", password="hunter2"), "migrate")
+    closed = said(plain, "migrate")
+    assert "ConnectionRefusedError" in closed and "see whether the database server runs" in closed.lower()
+    assert "host name is not known" in said(plain.set(host="no-such-host.invalid"), "migrate")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=_refuse_encryption, args=(server,), daemon=True).start()
+        without = plain.set(port=server.getsockname()[1]).update_query_dict({"ssl": "require"})
+        assert "option ssl" in said(without, "migrate")
+
+
+def _refuse_encryption(server: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:  # the test is over
+            return
+        with connection:
+            connection.recv(8)
+            connection.sendall(b"N")
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_tables_and_rights_that_do_not_fit_are_told(
+    empty_database_url: str,
+    postgresql_server: PostgreSQL,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = make_url(empty_database_url)
+    there = PostgreSQL(url)
+    there.execute("CREATE TABLE licenses (id text)")
+    monkeypatch.setenv("ELICENSE_DATABASE_URL", empty_database_url)
+    foreign = said_of(tmp_path, capsys, "migrate")
+    assert "42P07" in foreign and "another, empty database" in foreign
+    there.execute(
+        "DROP TABLE licenses", "REVOKE CREATE ON SCHEMA public FROM public", "CREATE ROLE a_clerk LOGIN"
+    )
+    try:
+        clerk = url.set(username="a_clerk").render_as_string(hide_password=False)
+        monkeypatch.setenv("ELICENSE_DATABASE_URL", clerk)
+        refused = said_of(tmp_path, capsys, "migrate")
+        assert "42501" in refused and "grant this user" in refused
+    finally:
+        there.execute("DROP ROLE a_clerk")

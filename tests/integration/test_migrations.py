@@ -99,15 +99,29 @@ async def test_every_constraint_has_the_name_the_program_knows(database_url: str
     assert await _look(database_url, names) == believed
 
 
-async def test_another_schema_than_ours_is_not_ready(database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("revision", "advice"),
+    [("0001", "run `elicense migrate`"), ("9999", r"newer version \(9999\).*install the newer program")],
+)
+async def test_another_schema_than_ours_is_not_ready(database_url: str, revision: str, advice: str) -> None:
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+    await engine.dispose()
+    store = open_store(database_url)
+    with pytest.raises(DomainError, match=advice):
+        await store.ready()
+    await store.close()
+
+
+async def test_the_schema_of_a_newer_program_is_left_as_it_is(database_url: str) -> None:
     engine = create_async_engine(database_url)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await engine.dispose()
-    store = open_store(database_url)
-    with pytest.raises(DomainError, match="elicense migrate"):
-        await store.ready()
-    await store.close()
+    with pytest.raises(DomainError, match="install the newer program"):
+        await migrate(database_url)
+    assert await _look(database_url, current_revision) == "9999"
 
 
 async def test_a_database_out_of_reach_cannot_be_migrated() -> None:

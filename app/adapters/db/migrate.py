@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from app.adapters.db.engine import open_transactions
 from app.adapters.db.errors import TryAgain, translate, unavailable
-from app.adapters.db.revisions import current_revision, expected_revision, scripts_folder
+from app.adapters.db.revisions import current_revision, expected_revision, require_known, scripts_folder
 from app.adapters.db.transactions import DRIVER_FAULTS, Transactions
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def _upgrade(connection: Connection, *, to: str, lock_seconds: float) -> None:
     # Loaded late: every process of the service comes by here, and only who migrates needs it.
     from alembic import command
 
+    require_known(current_revision(connection))
     if connection.dialect.name == "postgresql":
         # Whoever comes after a change of a table that waits for its lock waits too, a mere reader as well.
         connection.execute(text(f"SET LOCAL lock_timeout = {round(lock_seconds * 1000)}"))
@@ -45,7 +46,8 @@ async def migrate(database_url: str, *, lock_seconds: float = LOCK_SECONDS) -> N
     On an empty database all scripts stand in one transaction, else each in one of its own: a crash leaves the schema
     after the last script that was finished, and doing it again goes on from there. Doing it once more, or in two
     processes at once, changes nothing. On PostgreSQL a script waits at most `lock_seconds` for a table that others use.
-    Raises DomainError `unavailable` when the database is out of reach, or a table was in use at every attempt.
+    Raises DomainError `unavailable` when the database is out of reach or of a newer version, or a table was in use at
+    every attempt.
     """
     transactions = open_transactions(database_url, pool_size=1, statement_seconds=None, create=True)
     try:

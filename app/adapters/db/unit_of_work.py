@@ -25,7 +25,7 @@ from app.adapters.db.policies import SqlPolicies
 from app.adapters.db.presentation_nonces import SqlPresentationNonces
 from app.adapters.db.proposals import SqlProposals
 from app.adapters.db.request_log import SqlRequestLog
-from app.adapters.db.revisions import current_revision, expected_revision
+from app.adapters.db.revisions import current_revision, require_expected
 from app.adapters.db.sandbox import SqlSandbox
 from app.adapters.db.scheduled_changes import SqlScheduledChanges
 from app.adapters.db.session import Session
@@ -115,7 +115,7 @@ class SqlStore:
         return await _with_retries(attempt)
 
     async def ready(self) -> None:
-        """Raise DomainError `unavailable` unless the database answers and has the current schema."""
+        """Raise DomainError `unavailable` unless the database answers and has the schema this program needs."""
 
         async def attempt() -> str | None:
             if self._failed:
@@ -126,8 +126,7 @@ class SqlStore:
                 except DRIVER_FAULTS as error:
                     raise translate(error) from error
 
-        if await _with_retries(attempt) != expected_revision():
-            raise unavailable("the database schema is not the one this version needs: run `elicense migrate`")
+        require_expected(await _with_retries(attempt))
 
     async def close(self) -> None:
         """Close all connections. A transaction still running is rolled back by its database."""
