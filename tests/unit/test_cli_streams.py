@@ -1,6 +1,7 @@
 """Output that is full or closed, input that is closed or endless: never an answer, always one line and exit 4."""
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -105,3 +106,24 @@ def test_an_unforeseen_fault_is_one_line_with_its_place(
     assert main(words_of(kit, "verify", "-")) == 4
     said = one_line(capsys)
     assert "AttributeError (elicense.cli_common:" in said
+
+
+def test_evidence_that_cannot_be_written_is_told_beside_the_verdict(
+    kit: OfflineKit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = kit.folder / "no" / "evidence.json"
+    words = words_of(kit, "verify", kit.write_credential(), "--json", "--save-evidence", nowhere)
+    assert main(words) == 4
+    said = capsys.readouterr()
+    assert json.loads(said.out)["verdict"] == "valid"
+    assert said.err.startswith(f"无法写入 {nowhere}")
+
+
+def test_a_file_that_cannot_be_read_has_its_line_of_json(
+    kit: OfflineKit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = str(kit.write_credential())
+    assert main(words_of(kit, "verify", "nosuch.sdjwt", good, "--json")) == 4
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["file"], line["verdict"]) for line in lines] == [("nosuch.sdjwt", None), (good, "valid")]
+    assert lines[0]["error"] == "No such file or directory"

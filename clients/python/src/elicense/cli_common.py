@@ -73,6 +73,15 @@ def cannot_read(name: str, error: OSError, lang: str) -> int:
     return EXIT_ERROR
 
 
+def cannot_write(name: str, error: OSError, lang: str) -> int:
+    """Say that a file cannot be written, and return the exit code."""
+    from elicense.client._report_text import printable
+
+    shown = printable(name)
+    complain(lang, f"无法写入 {shown}:{error.strerror}", f"cannot write {shown}: {error.strerror}")
+    return EXIT_ERROR
+
+
 def cannot_trust(error: "TrustError", lang: str) -> int:
     """Say that trust material cannot be used, and return the exit code."""
     complain(lang, f"信任材料不可用:{error.detail}", f"trust material cannot be used: {error.detail}")

@@ -15,6 +15,7 @@ from elicense.cli_common import (
     add_language,
     cannot_read,
     cannot_trust,
+    cannot_write,
     complain,
     exit_of,
     read_bounded,
@@ -199,29 +200,43 @@ def _is_text(word: str | None) -> bool:
 
 
 def _verify_file(name: str, verifier: "OfflineVerifier | None", arguments: argparse.Namespace) -> int:
-    from elicense.client._report_text import render_report
-
     lang: Lang = arguments.lang
     try:
-        token = read_bounded(name)
-        report = _judge(token, verifier, arguments)
+        report = _judge(read_bounded(name), verifier, arguments)
     except OSError as error:
+        if arguments.json:
+            # A line for each file, so that whoever reads them counts none for judged that was not.
+            print(json.dumps({"file": name, "verdict": None, "error": error.strerror}, ensure_ascii=True))
         return cannot_read(name, error, lang)
+    _show(name, report, arguments)
+    return _keep(report, arguments.save_evidence, lang) or exit_of(report.verdict)
+
+
+def _show(name: str, report: "VerificationReport", arguments: argparse.Namespace) -> None:
+    from elicense.client._report_text import render_report
+
     if arguments.json:
-        print(json.dumps({"file": name, **report.to_json(lang)}, ensure_ascii=True))
+        print(json.dumps({"file": name, **report.to_json(arguments.lang)}, ensure_ascii=True))
     else:
-        print(render_report(report, name=name, lang=lang))
-    return exit_of(report.verdict)
+        print(render_report(report, name=name, lang=arguments.lang))
+
+
+def _keep(report: "VerificationReport", out: Path | None, lang: str) -> int:
+    """Save the evidence where that was asked for; what cannot be written is no word on the credential."""
+    if out is None:
+        return EXIT_VALID
+    try:
+        report.save_evidence(out)
+    except OSError as error:
+        return cannot_write(str(out), error, lang)
+    return EXIT_VALID
 
 
 def _judge(
     token: bytes, verifier: "OfflineVerifier | None", arguments: argparse.Namespace
 ) -> "VerificationReport":
     if verifier is not None:
-        report = verifier.verify(token, at=arguments.at, nonce=arguments.nonce, audience=arguments.audience)
-        if arguments.save_evidence is not None:
-            report.save_evidence(arguments.save_evidence)
-        return report
+        return verifier.verify(token, at=arguments.at, nonce=arguments.nonce, audience=arguments.audience)
     from elicense.client import _system
     from elicense.client._evidence import choose_policy, expected_binding
     from elicense.stapled import take_apart
