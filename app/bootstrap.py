@@ -83,21 +83,21 @@ __all__ = ["Services", "build_services", "open_root_keys", "open_services"]
 async def open_services(
     settings: Settings,
     *,
-    uninitialised: bool = False,
+    uninitialized: bool = False,
     clock: Clock | None = None,
     high_water: HighWaterKeeper | None = None,
     signed_heads: SignedHeads | None = None,
 ) -> AsyncIterator[Services]:
     """Open the installation the settings name; its connections close on leaving.
 
-    Raises DomainError `unavailable` when the database is out of reach, has another schema, or was never initialised
-    (allowed with `uninitialised`, for the commands that initialise it); SettingsError when settings and stored
+    Raises DomainError `unavailable` when the database is out of reach, has another schema, or was never initialized
+    (allowed with `uninitialized`, for the commands that initialize it); SettingsError when settings and stored
     installation disagree or the keys folder is open to others.
     """
     store = open_store(settings.database_url)
     try:
         await store.ready()
-        issuer_url = await _issuer_url(store, settings, uninitialised=uninitialised)
+        issuer_url = await _issuer_url(store, settings, uninitialized=uninitialized)
         signers = FileSigners(_keys_folder(settings))
         services = build_services(
             store=store,
@@ -379,11 +379,11 @@ def build_services(
     )
 
 
-async def _issuer_url(store: Store, settings: Settings, *, uninitialised: bool) -> str:
+async def _issuer_url(store: Store, settings: Settings, *, uninitialized: bool) -> str:
     held = await store.read(lambda unit: unit.installation.get())
     if held is None:
-        if not uninitialised:
-            raise DomainError("unavailable", "this installation is not initialised: run `elicense keys init`")
+        if not uninitialized:
+            raise DomainError("unavailable", "this installation is not initialized: run `elicense keys init`")
         # Empty where nothing was said: `keys init` then refuses, since what it fixes cannot be changed later.
         return settings.issuer_url or ""
     problems = []

@@ -272,13 +272,13 @@ def services_over(
 async def open_installation(
     database_url: str, folder: Path, *, clock: MovableClock | None = None, **options: object
 ) -> AsyncIterator[Installation]:
-    """Initialise and open an installation on a migrated, empty database; keys live under `folder`.
+    """Initialize and open an installation on a migrated, empty database; keys live under `folder`.
 
     `options` are settings that differ from those of a test.
     """
     clock = clock or MovableClock()
     settings = test_settings(database_url, folder, **options)
-    async with open_services(settings, uninitialised=True, clock=clock) as services:
+    async with open_services(settings, uninitialized=True, clock=clock) as services:
         await services.directory.apply(test_plan(), dry_run=False, actor="test")
         await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=ISSUER_URL)
         keys = {

@@ -89,7 +89,7 @@ class JsonAnswer(Response):
 def json_answer(
     value: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Serialise an answer once, straight to bytes."""
+    """Serialize an answer once, straight to bytes."""
     return JsonAnswer(dump_finite_json(value), status=status, headers=headers)
 
 

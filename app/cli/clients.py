@@ -41,7 +41,7 @@ def create(arguments: argparse.Namespace) -> int:
             _show_secret(made, as_json=arguments.json)
             return DONE
 
-        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+        return with_services(settings_of(arguments.data_dir), work, uninitialized=True)
 
     return guarded(command)
 
@@ -108,7 +108,7 @@ def list_clients(arguments: argparse.Namespace) -> int:
             table(rows)
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def _client_row(client: ApiClient) -> dict[str, str]:
@@ -138,7 +138,7 @@ def rotate(arguments: argparse.Namespace) -> int:
             _show_secret(made, as_json=arguments.json)
             return DONE
 
-        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+        return with_services(settings_of(arguments.data_dir), work, uninitialized=True)
 
     return guarded(command)
 
@@ -151,7 +151,7 @@ def revoke(arguments: argparse.Namespace) -> int:
         say(f"已停用 revoked: {client.name}")
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def give_plan(arguments: argparse.Namespace) -> int:
@@ -162,7 +162,7 @@ def give_plan(arguments: argparse.Namespace) -> int:
         say(f"已设定套餐 on plan {client.plan}: {client.name}")
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def allow_from(arguments: argparse.Namespace) -> int:
@@ -174,7 +174,7 @@ def allow_from(arguments: argparse.Namespace) -> int:
         say(f"已设定来源 may call from: {', '.join(client.allowed_networks) or '不限 anywhere'}")
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def add_jwk(arguments: argparse.Namespace) -> int:
@@ -191,7 +191,7 @@ def add_jwk(arguments: argparse.Namespace) -> int:
             say(f"已登记 registered: client_id {made.client_id} kid {made.kid}")
             return DONE
 
-        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+        return with_services(settings_of(arguments.data_dir), work, uninitialized=True)
 
     return guarded(command)
 
@@ -204,7 +204,7 @@ def end_jwk(arguments: argparse.Namespace) -> int:
         say(f"已停用公钥 ended: {client.name} {arguments.kid}")
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def _show_secret(made: NewKey, *, as_json: bool) -> None:

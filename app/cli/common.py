@@ -150,7 +150,7 @@ def read_input(path: Path, limit: int) -> bytes:
 
 
 def with_services(
-    settings: Settings, work: Callable[["Services"], Awaitable[int]], *, uninitialised: bool = False
+    settings: Settings, work: Callable[["Services"], Awaitable[int]], *, uninitialized: bool = False
 ) -> int:
     """Open the services, run the work, close them; a missing schema is named before anything else."""
 
@@ -158,7 +158,7 @@ def with_services(
     from app.bootstrap import open_services
 
     async def run() -> int:
-        async with open_services(settings, uninitialised=uninitialised) as services:
+        async with open_services(settings, uninitialized=uninitialized) as services:
             return await work(services)
 
     return asyncio.run(run())

@@ -34,7 +34,7 @@ def init(arguments: argparse.Namespace) -> int:
             )
             return DONE
 
-        return with_services(settings, work, uninitialised=True)
+        return with_services(settings, work, uninitialized=True)
 
     return guarded(command)
 
@@ -65,7 +65,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
             table(rows)
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def publish_trust_list(arguments: argparse.Namespace) -> int:

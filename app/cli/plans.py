@@ -25,7 +25,7 @@ def list_plans(arguments: argparse.Namespace) -> int:
             )
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def put(arguments: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def put(arguments: argparse.Namespace) -> int:
         say(f"已设定 set: {plan.name}")
         return DONE
 
-    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialised=True))
+    return guarded(lambda: with_services(settings_of(arguments.data_dir), work, uninitialized=True))
 
 
 def _row(plan: Plan) -> dict[str, str | int | None]:

@@ -31,7 +31,7 @@ def apply(arguments: argparse.Namespace) -> int:
             _report(outcome, dry_run=arguments.dry_run)
             return DONE
 
-        return with_services(settings_of(arguments.data_dir), work, uninitialised=True)
+        return with_services(settings_of(arguments.data_dir), work, uninitialized=True)
 
     return guarded(command)
 

@@ -54,7 +54,7 @@ class Demonstration:
         with listening(self.settings) as listener:
             self.files.prepare()
             await migrate(self.settings.database_url)
-            await self._initialise()
+            await self._initialize()
             await prepare_sandbox(self.settings, issuer_url=self.settings.issuer_url or DEMO_ISSUER_URL)
             async with (
                 open_services(self.settings) as services,
@@ -68,9 +68,9 @@ class Demonstration:
                 facts |= await self._seed_sandbox(sandbox, facts, base_url=base_url)
                 await self._serve(services, sandbox, listener, facts)
 
-    async def _initialise(self) -> None:
+    async def _initialize(self) -> None:
         self.say("准备密钥与信任文件 preparing keys and trust documents …")
-        async with open_services(self.settings, uninitialised=True) as services:
+        async with open_services(self.settings, uninitialized=True) as services:
             await services.directory.apply(demo_plan(), dry_run=False, actor="demo")
             await services.ceremony.init(
                 root_keys=open_root_keys(self.settings),

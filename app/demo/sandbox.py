@@ -25,7 +25,7 @@ async def prepare_sandbox(settings: Settings, *, issuer_url: str) -> None:
     own = replace(settings, issuer_url=issuer_url).for_sandbox()
     own.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await migrate(own.database_url)
-    async with open_services(own, uninitialised=True) as services:
+    async with open_services(own, uninitialized=True) as services:
         await services.directory.apply(demo_plan(), dry_run=False, actor=_ACTOR)
         await services.ceremony.init(root_keys=open_root_keys(own), issuer_url=services.issuer_url)
     async with open_services(own) as services:

@@ -67,7 +67,7 @@ class Authority:
 class ElementDefinition:
     """One element of a license type: its stable name, the label people see, its kind, whether it is required.
 
-    The kind is the normalisation a comparison uses (`elicense.element_match`). `personal` marks what speaks of a person
+    The kind is the normalization a comparison uses (`elicense.element_match`). `personal` marks what speaks of a person
     (a phone number, say): asked only for a purpose that names it. Names of persons are personal whatever the mark.
     """
 
@@ -90,7 +90,7 @@ class ElementDefinition:
 class LicenseType:
     """A license type: 21-character code (GB/T 36904), its names, the defining authority, its elements.
 
-    `holder_kinds` limits nothing when empty. `demonstration` marks types that no national catalogue knows.
+    `holder_kinds` limits nothing when empty. `demonstration` marks types that no national catalog knows.
     `two_person` names the orders that need a second person's approval. `earlier` are the definitions published under
     lower schema versions: credentials name theirs for as long as they live.
     """

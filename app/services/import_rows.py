@@ -51,7 +51,7 @@ class RowRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRow:
-    """A row that can be issued: the license, the digest (hex) that recognises it, whether its area was replaced.
+    """A row that can be issued: the license, the digest (hex) that recognizes it, whether its area was replaced.
 
     `area_given` tells that the row itself named an area; otherwise the holder's or the authority's own stands in.
     `end_missing` tells that it is long-term only because it says nothing about an end.

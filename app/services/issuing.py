@@ -103,7 +103,7 @@ class IssuingService:
         """Issue many licenses, two transactions for each chunk of 500; answer each row, in order.
 
         A refused row never holds up the others; of one number in several rows the first is taken. `source_digests`
-        recognise the rows when the same file comes again. Raises DomainError only for what stops everything
+        recognize the rows when the same file comes again. Raises DomainError only for what stops everything
         (unavailable, read_only); rows of earlier chunks are then issued and found again by their number.
         """
         self._guard.require_writable()

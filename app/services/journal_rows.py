@@ -21,7 +21,7 @@ class Change:
     """One change of one version of one license: `kind` as in events (`issued`, `suspended`, `voided`, …).
 
     `license` is as it stands afterwards, `entry` the history entry of the change. `status_index` is the version's
-    entry in the list `status_list_id`, and `signing_input_sha256` (hex) recognises its credential. `identifier` and
+    entry in the list `status_list_id`, and `signing_input_sha256` (hex) recognizes its credential. `identifier` and
     `version` name the version where it is not the license's current one.
     """
 

@@ -7,7 +7,7 @@ from tests.architecture.source import PACKAGES, imported_modules, python_files
 MOST_LINES = 450
 LONGER_FILES = {
     "app/adapters/db/tables.py": "the whole schema, to be read and compared with the migrations as one",
-    "app/ports.py": "all that the inside needs from outside, one Protocol after another, no behaviour",
+    "app/ports.py": "all that the inside needs from outside, one Protocol after another, no behavior",
     "tests/unit/test_verify.py": "one judge, one change of one valid case after another: they share their case",
 }
 """Longer files and why they stay whole."""

@@ -59,7 +59,7 @@ class Register:
     async def prepare(self) -> None:
         """Migrate, define one authority and one type of twelve elements, make keys and trust documents."""
         await migrate(self.settings.database_url)
-        async with open_services(self.settings, uninitialised=True) as services:
+        async with open_services(self.settings, uninitialized=True) as services:
             await services.directory.apply(_plan(), dry_run=False, actor="bench")
             await services.ceremony.init(
                 root_keys=open_root_keys(self.settings), issuer_url=services.issuer_url

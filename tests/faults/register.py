@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """An initialised installation at rest, and how to start processes on it."""
+    """An initialized installation at rest, and how to start processes on it."""
 
     database_url: str
     folder: Path
@@ -157,7 +157,7 @@ def production_register(database_url: str, tmp_path: Path) -> Iterator[Register]
     settings = replace(test_settings(database_url, tmp_path), environment="production")
 
     async def make() -> Mapping[str, str]:
-        async with open_services(settings, uninitialised=True) as services:
+        async with open_services(settings, uninitialized=True) as services:
             await services.directory.apply(test_plan(), dry_run=False, actor="test")
             await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=ISSUER_URL)
             return {

@@ -113,7 +113,7 @@ async def test_production_makes_live_objects_and_refuses_development_keys(
     settings = load_settings(
         tmp_path, environ={}, database_url=database_url, issuer_url=ISSUER_URL, keys_dir=tmp_path / "keys"
     )
-    async with open_services(settings, uninitialised=True) as services:
+    async with open_services(settings, uninitialized=True) as services:
         await services.directory.apply(test_plan(), dry_run=False, actor="t")
         await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=ISSUER_URL)
         assert (await services.trust_list.evidence()).trust_list.env == "live"
@@ -130,11 +130,11 @@ async def test_production_makes_live_objects_and_refuses_development_keys(
             )
 
 
-async def test_an_uninitialised_database_serves_nothing(database_url: str, tmp_path: Path) -> None:
+async def test_an_uninitialized_database_serves_nothing(database_url: str, tmp_path: Path) -> None:
     settings = replace(test_settings(database_url, tmp_path), issuer_url=None)
     with pytest.raises(DomainError, match="keys init"):
         async with open_services(settings):
             pass
-    async with open_services(settings, uninitialised=True) as services:
+    async with open_services(settings, uninitialized=True) as services:
         with pytest.raises(DomainError, match="ELICENSE_ISSUER_URL"):
             await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=services.issuer_url)

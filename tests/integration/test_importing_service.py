@@ -33,7 +33,7 @@ async def services(database_url: str, tmp_path: Path) -> AsyncIterator[Services]
         database_url=database_url,
         default_environment="development",
     )
-    async with open_services(settings, uninitialised=True) as opened:
+    async with open_services(settings, uninitialized=True) as opened:
         await opened.directory.apply(demo_plan(), dry_run=False, actor="test")
         await opened.ceremony.init(root_keys=open_root_keys(settings), issuer_url=DEMO_ISSUER_URL)
     async with open_services(settings) as opened:

@@ -408,11 +408,11 @@ async def test_an_empty_database_beside_a_mark_is_told_apart_from_a_beginning(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = test_settings(database_url, tmp_path)
-    async with open_services(settings, uninitialised=True) as services:
+    async with open_services(settings, uninitialized=True) as services:
         assert services.guard.reason is None
         now = services.clock.now()
     HighWaterFile(settings.keys_dir).raise_to(HighWaterMark(time=now, trust_list_sequence=5))
-    async with open_services(settings, uninitialised=True) as services:
+    async with open_services(settings, uninitialized=True) as services:
         assert services.guard.reason == "rollback_detected"
         with pytest.raises(ServiceRefusal, match="number 5 has been published"):
             await services.ceremony.init(root_keys=open_root_keys(settings), issuer_url=ISSUER_URL)

@@ -177,7 +177,7 @@ def test_rows_with_missing_or_shifted_cells_are_refused() -> None:
     assert refusal.value.code == "encoding_error"
 
 
-def test_the_digest_recognises_the_row_however_it_is_written() -> None:
+def test_the_digest_recognizes_the_row_however_it_is_written() -> None:
     assert read().digest == read(issue_date="2018/7/2", holder__code=" 91320102 MAXXX0015L").digest
     assert read().digest != read(holder__name="另一家").digest
     assert read().digest == digest_of(read().new)

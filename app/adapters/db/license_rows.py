@@ -157,7 +157,7 @@ def version_values(version: LicenseVersion) -> dict[str, Any]:
 
 
 def issued_version_from_row(row: Row[Any]) -> IssuedVersion:
-    """Make what recognizes a version from a row whose columns of it are labelled `v_…`."""
+    """Make what recognizes a version from a row whose columns of it are labeled `v_…`."""
     return _new_issued(
         license_id=row.v_license_id,
         version=row.v_version,
@@ -173,7 +173,7 @@ def issued_version_from_row(row: Row[Any]) -> IssuedVersion:
 
 
 def version_from_row(row: Row[Any]) -> LicenseVersion:
-    """Make a version from a row whose columns of it are labelled `v_…`, its credential among them."""
+    """Make a version from a row whose columns of it are labeled `v_…`, its credential among them."""
     return LicenseVersion(**flat_values(issued_version_from_row(row)), credential=row.v_credential)
 
 

@@ -299,7 +299,7 @@ class ElementDefinitionAnswer(Answer):
 
 
 class LicenseTypeAnswer(Answer):
-    """A license type; `demonstration` marks one no national catalogue knows, `two_person` what needs two clients."""
+    """A license type; `demonstration` marks one no national catalog knows, `two_person` what needs two clients."""
 
     code: str
     name: str
