@@ -17,6 +17,7 @@ from elicense.import_reasons import IMPORT_REASONS
 
 MOST_BYTES = 512 << 20
 _MOST_MAPPING = 1 << 20
+_MOST_NESTED = 4
 _WHY = ("line", "column", "reason", "message_zh", "message_en")
 # A spreadsheet takes for a formula what begins so, behind white space too. Apostrophes in front are counted in, so that
 # what is taken away when the file comes back is exactly what was put there.
@@ -101,6 +102,8 @@ def read_mapping(path: Path) -> ImportMap:
         document = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ImportFileError(f"{path} is not TOML in UTF-8: {error}") from error
+    except RecursionError as error:
+        raise ImportFileError(f"{path} is nested too deeply") from error
     unknown = set(document) - {"columns", "constants", "empty"}
     if unknown:
         raise ImportFileError(f"the mapping has unknown sections: {', '.join(sorted(unknown))}")
@@ -121,6 +124,8 @@ def _flat(section: object, where: str, prefix: str = "") -> Iterator[tuple[str, 
         raise ImportFileError(f"[{where}] is not a table")
     for name, value in section.items():
         if isinstance(value, dict):
+            if prefix.count(".") >= _MOST_NESTED:
+                raise ImportFileError(f"[{where}] {prefix}{name} is nested too deeply")
             yield from _flat(value, where, f"{prefix}{name}.")
         elif isinstance(value, str):
             yield f"{prefix}{name}", value

@@ -110,6 +110,8 @@ def read_setup_file(path: Path) -> SetupPlan:
         document = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupFileError([f"{path}: TOML {error}"]) from error
+    except RecursionError as error:
+        raise SetupFileError([f"{path}: TOML 嵌套过深 is nested too deeply"]) from error
     problems = [f"未知表 unknown table {name}" for name in sorted(set(document) - set(_READERS))]
     areas = _read_all(document, "areas", _area, problems)
     types = _read_all(document, "license_types", _license_type, problems)

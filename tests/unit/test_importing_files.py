@@ -93,6 +93,10 @@ def test_a_mapping_reads_quoted_and_nested_fields_alike(tmp_path: Path) -> None:
         '[columns]\nnumber = "a"\n[constants]\nnumber = "b"\n',
         "[empty]\nvalues = [1]\n",
         '[empty]\nvalue = ["-"]\n',
+        "x = " + "[" * 3000,
+        "x = " + "{a=" * 3000,
+        "[columns]\n" + ".".join("a" * 3000) + ' = "x"\n',
+        "[columns]\n" + ".".join("a" * 9) + ' = "x"\n',
     ],
 )
 def test_a_mapping_that_cannot_be_meant_is_refused(tmp_path: Path, text: str) -> None:

@@ -111,3 +111,11 @@ def test_a_code_defined_twice_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SetupFileError, match="TOML"):
         read(tmp_path, "not toml")
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 3000, "x = " + "{a=" * 3000, ".".join("a" * 3000) + " = 1\n"]
+)
+def test_what_is_nested_too_deeply_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SetupFileError):
+        read(tmp_path, text)
