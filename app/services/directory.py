@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from app.domain.authority import Area, Authority, LicenseType, SetupOutcome, SetupPlan
 from app.domain.directory import Directory
-from app.domain.errors import DomainError, FieldError
+from app.domain.errors import DomainError
 from app.domain.events import AuditEntry
 from app.domain.ids import new_id
-from app.domain.type_versions import following, version_problem
+from app.domain.setup_rules import plan_problems
+from app.domain.type_versions import following
 from app.ports import Clock, DirectoryRepository, Store, UnitOfWork
 from app.services.recent import Recent
 
@@ -40,14 +41,14 @@ class DirectoryService:
     async def apply(self, plan: SetupPlan, *, dry_run: bool, actor: str) -> SetupOutcome:
         """Merge definitions by code, never deleting; say what was (or with `dry_run` would be) done.
 
-        Raises DomainError `invalid_request` when a definition refers to something that is nowhere defined, or changes
-        what is published of a license type without a new `schema_version`.
+        Raises DomainError `invalid_request` for all that `plan_problems` names.
         """
 
         async def work(unit: UnitOfWork) -> SetupOutcome:
             directory = await read_directory(unit.directory)
-            _require_references(plan, directory)
-            _require_new_versions(plan, directory)
+            errors = plan_problems(plan, directory)
+            if errors:
+                raise DomainError("invalid_request", "the definitions cannot be applied", errors=errors)
             if not dry_run:
                 await self._put_differences(unit, plan, directory, actor)
             return _outcome(plan, directory)
@@ -123,36 +124,3 @@ def _outcome(plan: SetupPlan, directory: Directory) -> SetupOutcome:
         changed={kind: found.changed for kind, found in kinds.items()},
         unchanged={kind: found.unchanged for kind, found in kinds.items()},
     )
-
-
-def _require_references(plan: SetupPlan, directory: Directory) -> None:
-    areas = {*directory.areas, *(area.code for area in plan.areas)}
-    types = {*directory.license_types, *(item.code for item in plan.license_types)}
-    authorities = {*directory.authorities, *(item.code for item in plan.authorities)}
-    errors: list[FieldError] = []
-    for authority in plan.authorities:
-        where = f"/authorities/{authority.code}"
-        if authority.area_code not in areas:
-            errors.append(FieldError(f"{where}/area_code", "names no defined area"))
-        if authority.parent is not None and authority.parent not in authorities:
-            errors.append(FieldError(f"{where}/parent", "names no defined authority"))
-        errors += [
-            FieldError(f"{where}/scopes", f"names no defined license type: {scope.type_code}")
-            for scope in authority.scopes
-            if scope.type_code not in types
-        ]
-    if errors:
-        raise DomainError("invalid_request", "the definitions do not fit together", errors=errors)
-
-
-def _require_new_versions(plan: SetupPlan, directory: Directory) -> None:
-    errors = [
-        FieldError(f"/license_types/{item.code}/schema_version", problem.en, problem.zh)
-        for item in plan.license_types
-        if item.code in directory.license_types
-        and (problem := version_problem(item, directory.license_types[item.code])) is not None
-    ]
-    if errors:
-        raise DomainError(
-            "invalid_request", "what is published of a license type stays as it is", errors=errors
-        )
