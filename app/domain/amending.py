@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum
 
+from app.domain.authority import LicenseType
 from app.domain.errors import DomainError, FieldError
 from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, License, NewLicense
@@ -68,8 +69,38 @@ def content_of(license: License) -> NewLicense:
     )
 
 
-def amended(license: License, amendment: Amendment) -> NewLicense:
-    """Return the license with an amendment merged into it; whether it may be so is judged by the rules of issuing."""
+_AMENDABLE = ("/elements", "/holder", "/area_code")
+_AMEND_FIRST = Text(
+    "续期不更改此项,请先变更(amend)再续期", "a renewal does not change it: amend the license first"
+)
+_NO_ELEMENT = Text("证照及其类型均无此照面信息", "is an element of neither the license nor its type")
+
+
+def unrenewable(refusal: DomainError) -> DomainError:
+    """Return a refusal of what a renewal takes over as it is, with what to do: amend that first.
+
+    The license was right by the rules of its day; its type, or the rules, have changed since.
+    """
+    errors = [
+        FieldError(
+            error.pointer,
+            f"{error.detail}; {_AMEND_FIRST.en}",
+            f"{error.in_language('zh')};{_AMEND_FIRST.zh}",
+        )
+        if error.pointer.startswith(_AMENDABLE)
+        else error
+        for error in refusal.errors
+    ]
+    return DomainError(refusal.code, refusal.detail, errors=errors)
+
+
+def amended(license: License, amendment: Amendment, license_type: LicenseType | None = None) -> NewLicense:
+    """Return the license with an amendment merged into it; whether it may be so is judged by the rules of issuing.
+
+    Raises DomainError `invalid_elements` for the removal of what neither the license has nor its type knows: a name
+    that was mistyped.
+    """
+    _judge_removals(license, amendment, license_type)
     elements = {**license.elements, **amendment.elements}
     kept = {name: value for name, value in elements.items() if value is not None}
     before = content_of(license)
@@ -144,6 +175,19 @@ def next_version(used: Iterable[str]) -> str:
             f"a license has at most {LAST_VERSION} versions; issue it under a new number",
         )
     return f"{following:03d}"
+
+
+def _judge_removals(license: License, amendment: Amendment, license_type: LicenseType | None) -> None:
+    if license_type is None:
+        return  # the rules of issuing say so
+    known = {*license.elements, *license_type.kinds}
+    unknown = [name for name, value in amendment.elements.items() if value is None and name not in known]
+    if unknown:
+        raise DomainError(
+            "invalid_elements",
+            "the elements do not fit the license type",
+            errors=[FieldError(f"/elements/{name}", _NO_ELEMENT.en, _NO_ELEMENT.zh) for name in unknown],
+        )
 
 
 def _changed_holder(before: Holder, change: HolderChange | None) -> Holder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from app.domain.amending import Amendment, Renewal, amended, changed_names, next_version, renewed
+from app.domain.amending import Amendment, Renewal, amended, changed_names, next_version, renewed, unrenewable
 from app.domain.api_client import Caller
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.ids import jitter
@@ -122,10 +122,11 @@ class AmendingService:
         state_conflict (it has ended), no_change, versions_exhausted, idempotency_mismatch, idempotency_in_progress,
         unavailable, read_only.
         """
+        types = (await self._directory.snapshot()).license_types
         request = VersionRequest(
             license_id=license_id,
             action=Action.AMEND,
-            content=lambda license: amended(license, amendment),
+            content=lambda license: amended(license, amendment, types.get(license.type_code)),
             reason_code=reason_code,
             reason=reason,
             actor=caller.client.id,
@@ -245,15 +246,21 @@ class AmendingService:
         now = self._signing_clock.signing_time()
         directory, trust = await self._directory.snapshot(), await self._trust_list.evidence()
         # What is wrong with the request goes before what is wrong with the license's state: 422 before 409.
-        content, key = await permit(
-            request.content(before),
-            keys=self._keys,
-            maker=self._maker,
-            directory=directory,
-            trust=trust,
-            now=now,
-            as_it_stands=request.action is Action.REISSUE,
-        )
+        wanted = request.content(before)
+        try:
+            content, key = await permit(
+                wanted,
+                keys=self._keys,
+                maker=self._maker,
+                directory=directory,
+                trust=trust,
+                now=now,
+                as_it_stands=request.action is Action.REISSUE,
+            )
+        except DomainError as refusal:
+            if request.action is not Action.RENEW or not refusal.errors:
+                raise
+            raise unrenewable(refusal) from refusal
         next_state(before.state, request.action)
         changed = changed_names(before, content)
         if not changed and not request.unchanged_too:

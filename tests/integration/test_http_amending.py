@@ -1,6 +1,7 @@
 """Amending, renewing and recording successions over HTTP: shapes, order of checks, answers, the old file."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
 from app.api.schemas.answers import HistoryPage, LicenseAnswer, VerificationAnswerBody
+from app.domain.authority import SetupPlan
 from tests.installation import OTHER_AREA
 from tests.integration.http_service import HttpService, assert_problem, open_http
 
@@ -217,6 +219,44 @@ async def test_refusals_come_by_name_and_wrong_requests_before_wrong_states(serv
     ):
         assert_problem(await post(service, issued["id"], action, **body), "state_conflict")
         assert_problem(await post(service, issued["id"], action, role="other_authority", **body), "not_found")
+
+
+async def test_a_name_that_nobody_knows_is_not_removed_in_silence(service: HttpService) -> None:
+    issued = await service.issue(elements={"address": "一号"})
+    elements = {"address": "二号", "adress": None}
+    refused = await post(service, issued["id"], "amend", elements=elements)
+    assert_problem(refused, "invalid_elements")
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/elements/adress"]
+    # What the type knows may be said to be absent, whether the license has it or not.
+    elements = {"address": "二号", "legal_representative": None}
+    assert (await post(service, issued["id"], "amend", elements=elements)).status_code == 200
+
+
+async def test_a_renewal_that_its_type_has_outgrown_is_told_to_amend_first(service: HttpService) -> None:
+    issued = await service.issue(elements={"address": "一号", "legal_representative": "张示例"})
+    directory = service.installation.services.directory
+    held = (await directory.snapshot()).license_types[issued["type_code"]]
+    kept = [one for one in held.elements if one.name not in ("address", "company_type")]
+    required = [replace(one, required=True) for one in held.elements if one.name == "company_type"]
+    changed = replace(held, schema_version=2, elements=(*kept, *required))
+    await directory.apply(SetupPlan(license_types=(changed,)), dry_run=False, actor="test")
+    for language, told in (("zh", "请先变更"), ("en", "amend the license first")):
+        response = await service.call(
+            "authority",
+            "POST",
+            f"/v1/licenses/{issued['id']}/renew",
+            json={**WHY, "valid_until": None},
+            headers={"accept-language": language},
+        )
+        assert_problem(response, "invalid_elements")
+        errors = {error["pointer"]: error["detail"] for error in response.json()["errors"]}
+        assert set(errors) == {"/elements/address", "/elements/company_type"}
+        assert all(told in detail for detail in errors.values())
+    wrong = (await post(service, issued["id"], "renew", valid_until=None, issue_date="2999-01-01")).json()
+    assert ["请先变更" in error["detail"] for error in wrong["errors"]] == [False]
+    amended = {"address": None, "company_type": "有限公司"}
+    assert (await post(service, issued["id"], "amend", elements=amended)).status_code == 200
+    assert (await post(service, issued["id"], "renew", valid_until=None)).status_code == 200
 
 
 async def test_a_repeated_amendment_is_answered_as_the_first_time(service: HttpService) -> None:
