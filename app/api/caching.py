@@ -1,5 +1,7 @@
 """Public answers: entity tags, conditional requests and how long caches may keep them (RFC 9110 §13, RFC 9111)."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +16,10 @@ DIRECTORY_SECONDS = 300
 
 IMMUTABLE = 31_536_000
 """What never changes: a year, and no revalidation meanwhile (RFC 8246)."""
+
+# A tag may hold commas and stars, so the list is not split at them.
+_TAG = re.compile(r'"[!#-~\x80-\xff]*"')
+_TAGS = re.compile(rf"[ \t,]*(?:W/)?{_TAG.pattern}(?:[ \t]*,[ \t,]*(?:W/)?{_TAG.pattern})*[ \t,]*")
 
 
 def public_answer(
@@ -46,5 +52,7 @@ def public_json(request: Request, value: object, *, max_age: int) -> Response:
 
 
 def _holds(if_none_match: str, etag: str) -> bool:
-    held = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
-    return "*" in held or etag in held
+    """Tell whether a field names an entity tag, by weak comparison (RFC 9110 §13.1.2); a malformed one names none."""
+    if if_none_match.strip(" \t") == "*":
+        return True
+    return _TAGS.fullmatch(if_none_match) is not None and etag in _TAG.findall(if_none_match)

@@ -21,6 +21,7 @@ from app.api.problems import problem_response
 from app.domain.errors import DomainError
 from app.domain.ids import new_id
 from app.metrics import Metrics
+from elicense.bundle_delta import BUNDLE_DELTA_TYPE
 from elicense.encoding import JsonValue, parse_json
 from elicense.problems import FormatError
 
@@ -51,6 +52,7 @@ _OFFERED = frozenset(
         "application/json",
         "application/problem+json",
         "application/dc+sd-jwt",
+        BUNDLE_DELTA_TYPE,
         "application/jose+json",
         "application/jwt",
         "application/octet-stream",

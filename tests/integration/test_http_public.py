@@ -70,12 +70,22 @@ async def test_signed_documents_are_served_for_caches(service: HttpService) -> N
         assert first.status_code == 200, (path, first.text)
         assert first.headers["content-type"] == media_type
         assert first.headers["cache-control"].startswith("public, max-age=")
-        for held in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+        etag = first.headers["etag"]
+        for held in (etag, f'"other", W/{etag}', f'"with,commas" ,,\t{etag} ,', "*", " *\t"):
             again = await service.http.get(path, headers={"if-none-match": held})
             assert (again.status_code, again.content) == (304, b""), path
             assert again.headers["etag"] == first.headers["etag"]
-        other = await service.http.get(path, headers={"if-none-match": '"other"'})
-        assert other.status_code == 200
+        for other in (
+            '"other"',
+            '"a,*,b"',
+            '"a","*"',
+            f'"x{etag[1:]}',
+            etag.strip('"'),
+            f"{etag}x",
+            f'"a",*,{etag}',
+        ):
+            answer = await service.http.get(path, headers={"if-none-match": other})
+            assert answer.status_code == 200, other
 
 
 async def test_the_bundle_over_http_is_enough_to_verify_offline(service: HttpService) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -61,6 +62,25 @@ def test_every_refusal_is_a_problem_of_a_known_code_under_its_own_status(app: Fa
         assert {"400", "406", "413", "415", "500", "503"} <= set(refusals), path
         for status, answer in refusals.items():
             assert all(str(PROBLEMS[code].status) == status for code in codes_of(answer)), (path, status)
+
+
+@pytest.mark.anyio
+async def test_every_media_type_of_an_answer_may_be_asked_for(
+    app: FastAPI, subtests: pytest.Subtests
+) -> None:
+    answered = {
+        media_type
+        for _, _, operation in operations(app)
+        for answer in operation["responses"].values()
+        for media_type in answer.get("content", {})
+    }
+    assert "application/elicense-bundle-delta+json" in answered
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://service.example"
+    ) as http:
+        for media_type in sorted(answered):
+            with subtests.test(media_type=media_type):
+                assert (await http.get("/healthz", headers={"accept": media_type})).status_code == 200
 
 
 def test_every_problem_is_documented_somewhere(app: FastAPI) -> None:

@@ -24,7 +24,6 @@ from elicense.cli_common import (
 )
 
 if TYPE_CHECKING:
-    from elicense.client._offline_report import OfflineReport
     from elicense.cli_common import Commands
     from elicense.client._evidence import OfflineVerifier
     from elicense.evidence_file import KeptEvidence, Repeated
@@ -222,7 +221,7 @@ def _show(name: str, report: "VerificationReport", arguments: argparse.Namespace
         print(render_report(report, name=name, lang=arguments.lang))
 
 
-def _keep(report: "OfflineReport", out: Path | None, lang: str) -> int:
+def _keep(report: "VerificationReport", out: Path | None, lang: str) -> int:
     """Save the evidence where that was asked for; what cannot be written is no word on the credential."""
     if out is None:
         return EXIT_VALID
