@@ -2,7 +2,7 @@
 
 Two clocks run in a machine: the wall clock, which people and programs may set, and the monotonic one, which nobody
 can. As long as both advance alike, the wall clock is what it was when it was last found good. A service that signs
-takes the wall clock's word only within two minutes of that.
+takes the wall clock's word only within a minute of that: what relying parties forgive a signer.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,9 @@ from typing import Final
 from elicense.service_reasons import ServiceReason
 
 TOLERANCE: Final = timedelta(seconds=120)
+# How far a clock may stand from the good time and sign. Verifiers forgive a minute (`Policy.leeway`):
+# signatures from further ahead are `clock_unreliable` everywhere else, while the service would call itself well.
+SIGNS_WITHIN: Final = timedelta(seconds=60)
 # How far two good clocks may stand apart: one of them that much before the true time, the other that much after it.
 FURTHEST_APART: Final = 2 * TOLERANCE
 LONGEST_ABSENCE: Final = timedelta(days=7)
@@ -44,8 +47,8 @@ class GoodTime:
         return now.wall - self.expected(now)
 
     def agrees(self, now: Reading) -> bool:
-        """Tell whether the wall clock is within two minutes of what is expected."""
-        return abs(self.deviation(now)) <= TOLERANCE
+        """Tell whether the wall clock is within a minute of what is expected."""
+        return abs(self.deviation(now)) <= SIGNS_WITHIN
 
     def followed(self, now: Reading) -> "GoodTime":
         """Return the good time moved on to now, having taken over as much of the deviation as slewing explains.

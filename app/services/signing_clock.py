@@ -1,4 +1,4 @@
-"""The clock as far as signing may trust it: within two minutes of what the monotonic clock says it must be.
+"""The clock as far as signing may trust it: within a minute of what the monotonic clock says it must be.
 
 A clock that is set while the service runs, back or forth, stops every signature until it agrees again or an operator
 accepts it. Slow corrections (NTP slewing) reach both clocks and part nothing. A machine that slept counts on
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class SigningClock:
-    """Hold the wall clock against the monotonic one; refuse to sign while they have parted by over two minutes."""
+    """Hold the wall clock against the monotonic one; refuse to sign while they have parted by over a minute."""
 
     def __init__(self, clock: Clock) -> None:
         """Begin with what the clock says now; whether that may be believed is compared at start-up."""
@@ -42,7 +42,7 @@ class SigningClock:
         return state
 
     def is_reliable(self) -> bool:
-        """Tell whether the clock shows what it must, within two minutes."""
+        """Tell whether the clock shows what it must, within a minute."""
         return self.look().reliable
 
     def require_reliable(self) -> None:

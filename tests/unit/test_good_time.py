@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.good_time import TOLERANCE, GoodTime, Reading, judge_start
+from app.domain.good_time import SIGNS_WITHIN, TOLERANCE, GoodTime, Reading, judge_start
+from elicense.policy import PRESETS
 from elicense.service_reasons import ServiceReason
 
 NOON = datetime(2026, 11, 2, 4, 0, tzinfo=UTC)
@@ -21,15 +22,15 @@ def reading(passed: float, *, ahead: timedelta = timedelta()) -> Reading:
     ("ahead", "agrees"),
     [
         (timedelta(), True),
-        (TOLERANCE, True),
-        (-TOLERANCE, True),
-        (TOLERANCE + SECOND, False),
-        (-TOLERANCE - SECOND, False),
+        (SIGNS_WITHIN, True),
+        (-SIGNS_WITHIN, True),
+        (SIGNS_WITHIN + SECOND, False),
+        (-SIGNS_WITHIN - SECOND, False),
         (-timedelta(hours=1), False),
         (365 * DAY, False),
     ],
 )
-def test_a_clock_agrees_within_two_minutes_either_way(ahead: timedelta, agrees: bool) -> None:
+def test_a_clock_agrees_within_a_minute_either_way(ahead: timedelta, agrees: bool) -> None:
     now = reading(3600, ahead=ahead)
     assert GoodTime(reading(0)).agrees(now) is agrees
     assert GoodTime(reading(0)).deviation(now) == ahead
@@ -56,7 +57,11 @@ def test_many_small_steps_in_a_row_are_not_followed() -> None:
         now = reading(60.0 * minute, ahead=minute * timedelta(seconds=60))
         caught += not good.agrees(now)
         good = good.followed(now)
-    assert caught == 8, "the third minute's step is the first beyond two minutes"
+    assert caught == 9, "the second minute's step is the first beyond a minute"
+
+
+def test_what_may_be_signed_is_forgiven_by_every_preset() -> None:
+    assert all(policy.leeway >= SIGNS_WITHIN for policy in PRESETS.values())
 
 
 def test_looking_often_takes_over_no_less_than_looking_seldom() -> None:

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from app.adapters.clock import SystemClock
 from app.domain.errors import DomainError, ServiceRefusal
-from app.domain.good_time import TOLERANCE
+from app.domain.good_time import SIGNS_WITHIN
 from app.domain.publication import ServiceKey
 from app.domain.restriction import Restriction
 from app.services.signing_clock import SigningClock
@@ -43,7 +43,7 @@ def clocks() -> TwoClocks:
 
 
 @pytest.mark.parametrize(
-    "step", [timedelta(hours=-1), timedelta(days=365), -TOLERANCE * 1.1, TOLERANCE * 1.1]
+    "step", [timedelta(hours=-1), timedelta(days=365), -SIGNS_WITHIN * 1.1, SIGNS_WITHIN * 1.1]
 )
 def test_a_clock_that_is_moved_stops_signing_until_it_is_moved_back(
     clocks: TwoClocks, step: timedelta
