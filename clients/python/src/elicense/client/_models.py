@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Generic, TypeVar
 
 from elicense.client.errors import APIResponseError
@@ -457,4 +457,8 @@ def _moment(text: str) -> datetime:
         raise APIResponseError("the answer holds a time that is none") from error
     if moment.tzinfo is None:
         raise APIResponseError("the answer holds a time without its zone")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise APIResponseError("the answer holds a time that UTC does not have") from error
     return moment

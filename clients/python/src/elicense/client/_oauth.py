@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 from elicense.client import _system
 from elicense.client._models import _maybe_integer, _text
 from elicense.client._processes import PerProcess
-from elicense.client._protocol import Endpoint, Request, Response, Secret, check_api_key, json_object
-from elicense.client.errors import ConfigurationError
+from elicense.client._protocol import Endpoint, Request, Response, Secret, is_bearer, json_object
+from elicense.client.errors import APIResponseError, ConfigurationError
 from elicense.encoding import dump_json, to_unix
 from elicense.jws import sign_compact
 from elicense.keys import HolderSigner, Signer
@@ -26,6 +26,7 @@ from elicense.problems import FormatError
 ASSERTION_TYP: Final = "client-authentication+jwt"
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFE: Final = 60
+_LONGEST_LIFE: Final = 10 * 366 * 86_400
 _SPARE: Final = timedelta(seconds=30)
 """A token is renewed this long before its end, so that it does not end on its way."""
 
@@ -90,7 +91,9 @@ class TokenSteps:
         asked_at = self._now()
         answer = json_object((yield self._token_request))
         life = _maybe_integer(answer, "expires_in") or 0
-        text = check_api_key(_text(answer, "access_token"))
+        text = Secret(_text(answer, "access_token"))
+        if not is_bearer(text) or not 0 <= life <= _LONGEST_LIFE:
+            raise APIResponseError("the answer holds no access token that can be used")
         self._token = _Token(text, asked_at + timedelta(seconds=life))
         return text
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from elicense.client._models import (
     Json,
@@ -15,6 +16,9 @@ from elicense.client._models import (
     _optional,
     _text,
 )
+from elicense.client.errors import APIResponseError
+
+_LONGEST_MS: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +153,17 @@ def alarm_of(value: Json) -> Alarm:
 
 def logged_request_of(value: Json) -> LoggedRequest:
     """Read one request. Raises APIResponseError as `policy_of`."""
-    duration = value.get("duration_ms")
     return LoggedRequest(
         at=_moment(_text(value, "at")),
         method=_text(value, "method"),
         route=_text(value, "route"),
         status=_integer(value, "status"),
         request_id=_text(value, "request_id"),
-        duration_ms=float(duration) if isinstance(duration, (int, float)) else 0.0,
+        duration_ms=_duration(value.get("duration_ms", 0)),
     )
+
+
+def _duration(found: object) -> float:
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not 0 <= found <= _LONGEST_MS:
+        raise APIResponseError("the answer's duration_ms is no duration")
+    return float(found)

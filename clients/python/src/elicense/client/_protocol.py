@@ -202,11 +202,16 @@ def check_is_private(base_url: str) -> None:
 
 
 def check_api_key(text: str) -> Secret:
-    """Return the key as a secret. Raises ConfigurationError for one no header could hold; never repeats it."""
+    """Return the key. Raises ConfigurationError for one that could not stand in a header; never repeats it."""
     text = Secret(text)
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
+    if not is_bearer(text):
         raise ConfigurationError("the API key holds characters no key has")
     return text
+
+
+def is_bearer(text: str) -> bool:
+    """Tell whether a text can stand in a header behind `Bearer`."""
+    return text != "" and text.isascii() and text.isprintable() and " " not in text
 
 
 def without_none(value: Mapping[str, object]) -> dict[str, object]:
@@ -277,7 +282,7 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
         return max(0.0, (moment - now).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -336,12 +341,16 @@ def _text(document: Mapping[str, object], name: str) -> str:
 def json_object(response: Response) -> Mapping[str, object]:
     """Return the body as a JSON object. Raises APIResponseError when it is none."""
     try:
-        value = json.loads(response.body)
+        value = json.loads(response.body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise APIResponseError("the answer is not JSON") from error
     if not isinstance(value, dict):
         raise APIResponseError("the answer is not a JSON object")
     return value
+
+
+def _no_number(text: str) -> object:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def ascii_text(response: Response) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from elicense.client._models import (
     Json,
@@ -15,6 +16,10 @@ from elicense.client._models import (
     _optional,
     _text,
 )
+from elicense.client.errors import APIResponseError
+
+_FURTHEST: Final = 10_000 * 366 * 86_400
+"""More seconds than the calendar has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +80,11 @@ def _code_of(value: Json) -> SandboxCode:
 
 def clock_of(value: Json) -> SandboxClock:
     """Read a clock. Raises APIResponseError as `codes_of`."""
+    ahead = _integer(value, "ahead_seconds")
+    if abs(ahead) > _FURTHEST:
+        raise APIResponseError("the answer's clock stands beyond the calendar")
     return SandboxClock(
         now=_moment(_text(value, "now")),
-        ahead=timedelta(seconds=_integer(value, "ahead_seconds")),
+        ahead=timedelta(seconds=ahead),
         true_time=_moment(_text(value, "true_time")),
     )

@@ -47,7 +47,7 @@ class HttpTransport:
             body = _body(answer)
             for part in answer.iter_raw():
                 body.add(part)
-            return _response(answer, body)
+        return _response(answer, body)
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -86,7 +86,7 @@ class AsyncHttpTransport:
                 body = _body(answer)
                 async for part in answer.aiter_raw():
                     body.add(part)
-                return _response(answer, body)
+        return _response(answer, body)
 
     async def aclose(self) -> None:
         """Close this process's connections."""
@@ -98,11 +98,23 @@ class AsyncHttpTransport:
 
 def _new_client() -> httpx.Client:
     # Redirects are never followed: the key must not travel to another address.
-    return httpx.Client(follow_redirects=False, headers=_HEADERS, mounts=_DIRECT)
+    return httpx.Client(
+        follow_redirects=False, headers=_HEADERS, mounts=_DIRECT, event_hooks={"response": [_forget_location]}
+    )
 
 
 def _new_async_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(follow_redirects=False, headers=_HEADERS, mounts=_DIRECT)
+    async def forget_location(answer: httpx.Response) -> None:
+        _forget_location(answer)
+
+    return httpx.AsyncClient(
+        follow_redirects=False, headers=_HEADERS, mounts=_DIRECT, event_hooks={"response": [forget_location]}
+    )
+
+
+def _forget_location(answer: httpx.Response) -> None:
+    # httpx reads it even where it is not followed, and fails where it is no address: a redirect is an answer like any.
+    answer.headers.pop("location", None)
 
 
 def _require_open(is_closed: bool) -> None:
@@ -127,5 +139,6 @@ def _own_errors() -> Iterator[None]:
         yield
     except httpx.TimeoutException as error:
         raise APITimeoutError(f"no answer in time ({type(error).__name__})") from error
-    except (httpx.TransportError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+        # ValueError: texts from the network that a library below could not read (UnicodeError among them).
         raise APIConnectionError(f"no answer from the service ({type(error).__name__})") from error
