@@ -61,7 +61,7 @@ class OfflineKit:
         return simulated.bundle()
 
 
-def elicense(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def elicense(*words: object, stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command as a process that sees the SDK alone."""
     return subprocess.run(
         [sys.executable, "-m", "elicense.cli", *map(str, words)],
@@ -69,6 +69,6 @@ def elicense(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[
         capture_output=True,
         timeout=60,
         check=False,
-        env={"PYTHONPATH": "clients/python/src", "PATH": "", "LANG": "C.UTF-8"},
+        env={"PYTHONPATH": "clients/python/src", "PATH": "", "LANG": "C.UTF-8", **environ},
         cwd=Path(__file__).resolve().parents[1],
     )

@@ -214,6 +214,7 @@ def test_unknown_words_exit_2(words: tuple[str, ...]) -> None:
 
 class _Service(ThreadingHTTPServer):
     bundle: bytes = b""
+    refusal: bytes = b""
     seen: list[str | None]
 
 
@@ -222,10 +223,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append(self.headers["Authorization"])
-        found = self.path.partition("?")[0] == "/v1/bundle"
-        self.send_response(200 if found else 404)
+        # Through a proxy the path is the whole address.
+        found = self.path.partition("?")[0].endswith("/v1/bundle")
+        refusal = self.server.refusal
+        self.send_response(403 if refusal else 200 if found else 404)
+        self.send_header("Content-Type", "application/problem+json" if refusal else "application/json")
         self.end_headers()
-        self.wfile.write(self.server.bundle if found else b"")
+        self.wfile.write(refusal or (self.server.bundle if found else b""))
 
     def log_message(self, *_: object) -> None: ...
 
@@ -311,6 +315,35 @@ def test_a_service_that_does_not_answer_exits_4_and_a_wrong_address_2(kit: Offli
     words = ("trust", "update", "--trust-root", root, "--bundle", out, "--base-url")
     assert elicense(*words, "http://127.0.0.1:1").returncode == 4
     assert elicense(*words, "nowhere").returncode == 2
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_what_a_service_says_reaches_no_terminal_as_it_is(
+    kit: OfflineKit, service: _Service, lang: str
+) -> None:
+    said = {"code": "forbidden\x1b[2J", "detail": "\x1b]0;owned\x07\r\n已更新\u202e", "title": "\x9b31m"}
+    service.refusal = json.dumps(said).encode()
+    address = f"http://127.0.0.1:{service.server_address[1]}"
+    done = elicense(
+        *("trust", "update", "--base-url", address, "--trust-root", kit.root_path),
+        *("--bundle", kit.folder / "mine.json", "--lang", lang),
+    )
+    assert done.returncode == 4
+    text = done.stderr.decode()
+    assert "owned" in text and text.endswith("\n")
+    assert text[:-1].isprintable()
+
+
+def test_a_mirror_over_http_is_read_whatever_key_the_environment_holds(
+    kit: OfflineKit, service: _Service
+) -> None:
+    proxy = f"http://127.0.0.1:{service.server_address[1]}"
+    service.bundle = kit.bundle_bytes()
+    words = ("trust", "update", "--base-url", "http://mirror.example", "--trust-root", kit.root_path)
+    out = kit.folder / "mine.json"
+    done = elicense(*words, "--bundle", out, ELICENSE_API_KEY="elk_live_a_b", http_proxy=proxy)
+    assert done.returncode == 0, done.stderr.decode()
+    assert service.seen == [None]
 
 
 def test_without_a_root_it_names_the_option_that_is_missing(kit: OfflineKit) -> None:

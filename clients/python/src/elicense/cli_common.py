@@ -41,8 +41,10 @@ def add_language(parser: argparse.ArgumentParser) -> None:
 
 
 def complain(lang: str, zh: str, en: str) -> None:
-    """Say on stderr what is wrong, in one language."""
-    print(zh if lang == "zh" else en, file=sys.stderr)
+    """Say on stderr what is wrong, in one language, on one line; what a service or a file says is made printable."""
+    from elicense.client._report_text import printable
+
+    print(printable(zh if lang == "zh" else en), file=sys.stderr)
 
 
 def read_bounded(name: str, limit: int = MOST_TOKEN_BYTES) -> bytes:
@@ -66,10 +68,7 @@ def read_file(path: Path, limit: int) -> bytes:
 
 def cannot_read(name: str, error: OSError, lang: str) -> int:
     """Say that a file cannot be read, and return the exit code."""
-    from elicense.client._report_text import printable
-
-    shown = printable(name)
-    complain(lang, f"无法读取 {shown}:{error.strerror}", f"cannot read {shown}: {error.strerror}")
+    complain(lang, f"无法读取 {name}:{error.strerror}", f"cannot read {name}: {error.strerror}")
     return EXIT_ERROR
 
 
