@@ -8,6 +8,7 @@ import pytest
 from elicense import OfflineVerifier, TrustError
 from elicense.client._evidence import update_bundle
 from elicense.encoding import civil_day_start
+from elicense.evidence_file import parse_evidence, repeat
 from elicense.key_binding import present
 from elicense.problems import Reason
 from elicense.report import CheckId, ElementOutcome, Outcome, Verdict
@@ -38,6 +39,39 @@ def test_text_bytes_and_paths_are_taken_alike(installation: Installation, tmp_pa
     path.write_text(token + "\n")
     bank = verifier(installation)
     assert all(bank.verify(source) for source in (token, token.encode(), path, str(path)))
+
+
+def test_what_a_stranger_shows_is_never_opened(installation: Installation, tmp_path: Path) -> None:
+    token, path = installation.credential(), tmp_path / "c.sdjwt"
+    path.write_text(token)
+    bank = verifier(installation)
+    assert bank.verify(str(path))
+    assert bank.verify_text(token) and bank.verify_text(token.encode() + b"\n")
+    shown = bank.verify_text(str(path))
+    assert shown.reason is Reason.MALFORMED
+    assert shown.judgement.token == str(path)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+@pytest.mark.parametrize("secret", ["root:x:0:0:secret", '{"fmt": 1, "key": "secret"}'])
+def test_a_file_that_is_no_credential_is_not_copied_into_the_evidence(
+    installation: Installation, tmp_path: Path, secret: str, as_text: bool
+) -> None:
+    path, kept = tmp_path / "passwd", tmp_path / "evidence.json"
+    path.write_text(secret)
+    report = verifier(installation).verify(str(path) if as_text else path)
+    assert report.reason is Reason.MALFORMED
+    report.save_evidence(kept)
+    assert "secret" not in kept.read_text() + repr(report.judgement.token) + str(report.to_json())
+    again = repeat(parse_evidence(kept.read_bytes()), trust_root=installation.trust_root())
+    assert again.report.reason is Reason.MALFORMED
+    assert again.differences == ()
+
+
+def test_a_bad_text_is_kept_as_it_was_shown(installation: Installation, tmp_path: Path) -> None:
+    kept = tmp_path / "evidence.json"
+    verifier(installation).verify_text("no credential").save_evidence(kept)
+    assert parse_evidence(kept.read_bytes()).judgement.token == b"no credential"
 
 
 @pytest.mark.parametrize("source", ["", "no such file", "~~~", "eyJ", b"\xff", "x" * 100_000, "a\0b"])

@@ -31,7 +31,7 @@ from elicense.log_trust import NO_CHECKPOINTS
 from elicense.own_policy import MAX_POLICY_BYTES, parse_policy_file
 from elicense.policy import PRESETS, Policy, parse_duration, policy_by_name, with_max_status_age
 from elicense.problems import FormatError
-from elicense.report import rfc3339
+from elicense.report import CheckId, Outcome, rfc3339
 from elicense.stapled import take_apart
 from elicense.trust_root import parse_trust_root
 from elicense.verify import SignatureMemo
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 MOST_TOKEN_BYTES: Final = 1 << 20
 MEMO_SIZE: Final = 4096
 Source = str | os.PathLike[str] | bytes
+_OPENED_AND_NO_CREDENTIAL: Final = ""
+"""Kept in the place of a file's content that is no credential: who names a file must not get it copied elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ class OfflineVerifier:
     ) -> OfflineReport:
         """Judge one credential: its text or bytes, or the path of a file that holds it, with or without a log proof.
 
+        A text that names a file of this machine is opened: what strangers hand in goes to `verify_text`.
+
         `at` (a moment with its time zone, or RFC 3339) judges dates and status as of another moment (of the past, by
         the bundle's archived lists); `elements` are compared with what the credential discloses. `nonce` and
         `audience`, given together, ask the presenter to prove to be the holder: the nonce you gave this presenter, and
@@ -107,13 +111,34 @@ class OfflineVerifier:
         surrogate: no evidence could hold it), for an `at` of another form, and for one (or a time of an own clock)
         without its zone, or that UTC does not have.
         """
+        opened = opens_file(credential)
+        report = self.verify_text(
+            read_credential(credential), at=at, elements=elements, nonce=nonce, audience=audience
+        )
+        if opened and report.check(CheckId.FORMAT).outcome is not Outcome.PASSED:
+            return replace(report, judgement=replace(report.judgement, token=_OPENED_AND_NO_CREDENTIAL))
+        return report
+
+    def verify_text(
+        self,
+        credential: str | bytes,
+        *,
+        at: datetime | str | None = None,
+        elements: Mapping[str, str] | None = None,
+        nonce: str | None = None,
+        audience: str | None = None,
+    ) -> OfflineReport:
+        """Judge one credential by its text or bytes, as `verify` does, and never open a file: for what strangers show.
+
+        Raises as `verify`, OSError excepted.
+        """
         binding, moment = expected_binding(nonce, audience), asked_moment(at)
         now = self._clock()
         # Read once: another thread may take up a new bundle meanwhile.
         taken, memory = self._taken, self._memory
         evidence = taken.evidence.at_time(now, memory=memory)
         self._saw(now)
-        token, proof = take_apart(read_credential(credential))
+        token, proof = take_apart(credential.rstrip())
         judgement = new_judgement(
             token=token,
             proof=proof,
@@ -334,12 +359,17 @@ def read_credential(source: Source) -> str | bytes:
     A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists:
     whatever text a stranger shows is an answer, not an error. Raises OSError for a path that cannot be read.
     """
-    if isinstance(source, bytes):
-        return source.rstrip()
-    if isinstance(source, str) and (_looks_like_token(source) or not os.path.isfile(source)):
+    if isinstance(source, bytes) or (isinstance(source, str) and not opens_file(source)):
         return source.rstrip()
     with Path(source).open("rb") as file:
         return file.read(MOST_TOKEN_BYTES + 1).rstrip()
+
+
+def opens_file(source: Source) -> bool:
+    """Tell whether `read_credential` takes this for the path of a file."""
+    if isinstance(source, str):
+        return not _looks_like_token(source) and os.path.isfile(source)
+    return not isinstance(source, bytes)
 
 
 def _looks_like_token(text: str) -> bool:

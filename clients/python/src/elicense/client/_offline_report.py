@@ -13,7 +13,7 @@ from elicense.evidence import Evidence
 from elicense.evidence_file import Judgement, write_evidence
 from elicense.limits import limits_of
 from elicense.records import quick_constructor
-from elicense.report import Caution, Lang, VerificationReport
+from elicense.report import Caution, CheckId, Lang, Outcome, VerificationReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,12 @@ class OfflineReport(VerificationReport):
 
         The credential, its proof, trust root, bundle, policy and asked values go into one file, exactly as they were
         used, with this report. It holds what the credential discloses and what was asked: keep it as you keep those.
-        The file is replaced at once and whole; a new one is for its owner alone to read. Raises OSError.
+        Of a file that is no credential nothing is kept: it is judged, and repeated, as an empty text. The evidence file
+        is replaced at once and whole; a new one is for its owner alone to read. Raises OSError.
         """
-        content = write_evidence(self.judgement, self, created_at=_system.now())
+        is_one = self.check(CheckId.FORMAT).outcome is Outcome.PASSED
+        report = self if is_one else self.judgement.judge(self.evidence)
+        content = write_evidence(self.judgement, report, created_at=_system.now())
         store_file(Path(path), content, mode=PRIVATE)
 
     def to_json(self, lang: Lang = "zh") -> dict[str, JsonValue]:
