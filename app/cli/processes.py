@@ -33,7 +33,7 @@ from app.services.diagnosis import Finding, diagnose
 from app.services.key_diagnosis import diagnose_keys, diagnose_private_keys
 from app.services.log_diagnosis import diagnose_logs
 from app.services.retention_diagnosis import diagnose_retention
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import Settings, SettingsError
 from app.worker import run as run_worker
 from elicense.report import rfc3339
 
@@ -43,7 +43,7 @@ SECONDS_TO_KEEP_ALIVE = 15
 
 def application() -> object:
     """Build the ASGI application from the environment alone: what each process of `serve --workers N` starts from."""
-    settings = load_settings(default_environment="production")
+    settings = settings_of(None, strict_environment=True)
     configure_logging(settings.log_level)
     return create_application(settings)
 
@@ -62,15 +62,27 @@ def serve(arguments: argparse.Namespace) -> int:
         asyncio.run(_try_to_open(settings))
         with listening(settings):
             pass  # a port in use is one clear line now, not a traceback of each process later
-        # Worker processes are started anew and read their settings from the environment.
+        # Worker processes are started anew and read their settings from the environment, as was done here.
         os.environ["ELICENSE_DATA_DIR"] = str(settings.data_dir)
-        os.environ["ELICENSE_ENV"] = settings.environment
         several = settings.workers > 1 and settings.metrics_token is not None
         with measured_together() if several else nullcontext():
-            uvicorn.run("app.cli.processes:application", factory=True, **server_options(settings))
-        return DONE
+            return run_server("app.cli.processes:application", **server_options(settings))
 
     return guarded(command)
+
+
+def run_server(application: str, **options: Any) -> int:
+    """Run uvicorn on a factory until it is told to stop; return the exit code: an error when it could not start.
+
+    What was wrong it has logged by then.
+    """
+    try:
+        uvicorn.run(application, factory=True, **options)
+    except (
+        SystemExit
+    ) as ended:  # with 3 where the application could not be started, a verdict among our codes
+        return ERROR if ended.code else DONE
+    return DONE
 
 
 def server_options(settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Files, settings and databases as an operator gets them wrong: what is said, and how the command exits."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -10,10 +11,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy.engine import URL, make_url
+from starlette.types import Receive, Scope, Send
 
+from app.cli.processes import application, run_server
 from elicense.cli import main
 from tests.databases import PostgreSQL
+from tests.installation import ISSUER_URL
 
 ZERO = "/dev/zero"
 
@@ -174,3 +179,53 @@ def test_tables_and_rights_that_do_not_fit_are_told(
         assert "42501" in refused and "grant this user" in refused
     finally:
         there.execute("DROP ROLE a_clerk")
+
+
+@pytest.mark.anyio
+async def test_a_process_of_serve_on_a_sandbox_has_the_settings_of_its_parent(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def set_up() -> None:
+        assert run(data_dir, "keys", "init", "--issuer-url", ISSUER_URL) == 0
+        assert run(data_dir, "sandbox", "init") == 0
+
+    await asyncio.to_thread(set_up)
+    monkeypatch.setenv("ELICENSE_DATA_DIR", str(data_dir / "sandbox"))
+    served = application()
+    assert isinstance(served, FastAPI)
+    async with served.router.lifespan_context(served):
+        pass  # its own database, keys and issuer, or it had not started
+
+
+def unable_to_start() -> object:
+    """Make an application that gives up at its start."""
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": ""})
+
+    return app
+
+
+def test_a_server_that_cannot_start_is_an_error() -> None:
+    assert run_server(f"{__name__}:unable_to_start", host="127.0.0.1", port=0, log_config=None) == 4
+
+
+def test_a_witness_whose_memory_is_damaged_reports_no_fork(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, state, log = tmp_path / "w.pem", tmp_path / "state.json", tmp_path / "log"
+    log.mkdir()
+    assert main(["log", "witness-key", "--key", str(key), "--name", "w.example"]) == 0
+    words = ["log", "witness", "--log-dir", str(log), "--key", str(key), "--name", "w.example", "--once"]
+    damaged = (b"", b"[]", b'{"fmt": 1}', b'{"fmt": 1, "log_key": "x"}', b"\xff", b"[" * 100_000)
+    for content in damaged:
+        state.write_bytes(content)
+        capsys.readouterr()
+        assert main([*words, "--state", str(state)]) == 4
+        said = capsys.readouterr().err
+        assert said.startswith(f"运行错误 error: {state}") and "do not simply delete it" in said, content
+        assert said.count("\n") == 1
+        assert state.read_bytes() == content
+    assert main([*words, "--state", str(tmp_path)]) == 4
+    assert "do not simply delete it" in capsys.readouterr().err
