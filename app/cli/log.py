@@ -9,7 +9,7 @@ from pathlib import Path
 from app.adapters.clock import SystemClock
 from app.adapters.log_sources import FolderLog, HttpLog
 from app.adapters.signers.key_files import KeyFileError, load_key_file, make_key_file
-from app.adapters.witness_memory import WitnessMemoryFile
+from app.adapters.witness_memory import WitnessMemoryError, WitnessMemoryFile
 from app.cli.common import DONE, ERROR, REFUSED, UsageError, complain, guarded, say
 from app.services.witness import Refused, SourceError, Witness
 from elicense.keys import PublicKey
@@ -61,10 +61,15 @@ def witness(arguments: argparse.Namespace) -> int:
             clock=SystemClock(),
             log_key=_log_key(arguments.log_key),
         )
-        with memory.locked():
-            if arguments.once:
-                return _look(one, source)
-            return _watch(one, source, _pause(arguments.every))
+        try:
+            with memory.locked():
+                memory.load()  # a damaged one is told whatever the log answers
+                if arguments.once:
+                    return _look(one, source)
+                return _watch(one, source, _pause(arguments.every))
+        except WitnessMemoryError as error:
+            complain(f"运行错误 error: {error}")
+            return ERROR
 
     return guarded(command)
 

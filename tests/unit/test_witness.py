@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from app.adapters.log_sources import FolderLog, HttpLog
 from app.adapters.signers.private_keys import PrivateKeySigner
-from app.adapters.witness_memory import WitnessMemoryFile
+from app.adapters.witness_memory import WitnessMemoryError, WitnessMemoryFile
 from app.services.witness import LogSource, Refused, Remembered, SourceError, Witness
 from elicense.keys import PublicKey
 from elicense.merkle import leaf_hash
@@ -193,7 +193,7 @@ def test_the_memory_survives_in_its_file(tmp_path: Path) -> None:
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
     assert refusal(witness(Log(HONEST[:299]), memory)) == "step_back"
     (tmp_path / "state.json").write_text('{"fmt": 9}')
-    with pytest.raises(ValueError, match="unknown format"):
+    with pytest.raises(WitnessMemoryError, match="do not simply delete it"):
         memory.load()
 
 
