@@ -73,8 +73,9 @@ class KeyRotationService:
         """Make the next key of a use, list it, and let it take over at `at` (by default once the margin has passed).
 
         Raises DomainError `invalid_request` for an unknown use, a credential key without its authority (or another key
-        with one) and a moment before the margin has passed; `conflict` when there is no key to follow, or its successor
-        is listed already and has not begun; `unavailable` with too few keys in the root folder; `read_only`.
+        with one), a moment before the margin has passed and one after the end of the key in force; `conflict` when
+        there is no key to follow, or its successor is listed already and has not begun; `unavailable` with too few keys
+        in the root folder; `read_only`.
         """
         self._guard.require_writable()
         if use not in USES:
@@ -86,8 +87,8 @@ class KeyRotationService:
         made: dict[str, tuple[ServiceKey, ServiceKey]] = {}
 
         async def plan(state: TrustState, now: datetime) -> KeyChanges:
-            begins = self._begins(at, now)
             old = _in_force(state, use, authority_code, now)
+            begins = self._begins(at, now, ends=old.valid_until)
             new = self._make(state, old, begins)
             made["keys"] = old, new
             ends = begins + (overlap or (LOG_OVERLAP if use in _LOG_USES else OVERLAP))
@@ -102,13 +103,23 @@ class KeyRotationService:
         old, new = made["keys"]
         return Rotated(old=old, new=new, trust_list_sequence=document.sequence)
 
-    def _begins(self, at: datetime | None, now: datetime) -> datetime:
-        """Return when a key listed now signs. Raises DomainError `invalid_request` for a moment that is too early."""
+    def _begins(self, at: datetime | None, now: datetime, *, ends: datetime) -> datetime:
+        """Return when a key listed now signs, that follows one which `ends` then.
+
+        Raises DomainError `invalid_request` for a moment that is too early, and for one that leaves a time without a
+        key: while a successor waits no other is made, so that the mistake could not be put right.
+        """
         earliest = now + self._lead
         if at is not None and at < earliest:
             seconds = int(self._lead.total_seconds())
             raise DomainError(
                 "invalid_request", f"a new key begins at least {seconds} s after the list that names it"
+            )
+        if at is not None and at > max(ends, earliest):
+            until = ends.isoformat(timespec="seconds")
+            raise DomainError(
+                "invalid_request",
+                f"the key it follows ends at {until}: the new one begins then at the latest",
             )
         return earliest if at is None else at.replace(microsecond=0)
 

@@ -1,6 +1,6 @@
 """Renewal of keys: listed before they sign, the old one good to the end of its window, roots one version at a time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -222,6 +222,29 @@ async def test_a_moment_before_the_margin_is_refused(database_url: str, tmp_path
                 root_keys=open_root_keys(installation.settings),
                 issuer_url=ISSUER_URL,
             )
+
+
+async def test_a_moment_after_the_end_of_the_key_in_force_is_refused(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+
+        async def begin(at: datetime) -> Rotated:
+            return await installation.services.key_rotation.rotate(
+                "status",
+                authority_code=None,
+                at=at,
+                overlap=None,
+                root_keys=open_root_keys(installation.settings),
+                issuer_url=ISSUER_URL,
+            )
+
+        keys = await installation.services.ceremony.keys()
+        (ends,) = (key.valid_until for key in keys if key.use == "status")
+        with pytest.raises(DomainError, match="begins then at the latest") as refused:
+            await begin(ends + timedelta(seconds=1))
+        assert refused.value.code == "invalid_request"
+        assert (await begin(ends)).new.valid_from == ends  # nothing was listed by the attempt
 
 
 async def _kid(installation: Installation, license_id: str) -> str:
