@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.api.auth import authorize
 from app.api.idempotency import carry_out
 from app.api.paging import NoQuery, PageQuery, page_by_key
-from app.api.requests import json_answer, moment_json, page_answer, read_body, read_query, services_of
+from app.api.requests import json_answer, page_answer, read_body, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.answers import ClientAnswer, ClientPage
 from app.api.schemas.callers import (
@@ -35,6 +35,7 @@ from app.domain.api_client import ApiClient, ApiKey, ClientKind, ClientWithKeys,
 from app.domain.errors import DomainError, FieldError, NotFound
 from app.domain.oauth import ClientJwk
 from app.domain.plan import Plan
+from app.services.answers import moment_json
 from app.services.api_clients import NewKey
 from app.services.once import Once
 

@@ -10,7 +10,7 @@ from app.api.routing import Routes
 from app.api.schemas.guessing import AlarmPage
 from app.domain.api_client import Scope
 from app.domain.guessing import GuessingAlarm
-from app.services.answers import utc_text
+from elicense.encoding import rfc3339
 
 routes = Routes(tag="licenses")
 
@@ -31,7 +31,7 @@ def _alarm_json(alarm: GuessingAlarm) -> dict[str, object]:
         "id": alarm.id,
         "kind": "guessing",
         "license_id": alarm.license_id,
-        "raised_at": utc_text(alarm.raised_at),
+        "raised_at": rfc3339(alarm.raised_at),
         "wrong": alarm.wrong,
         "callers": alarm.callers,
     }

@@ -4,10 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.auth import authorize
-from app.api.requests import moment_json, page_answer, read_query, services_of
+from app.api.requests import page_answer, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.callers import LoggedRequestPage, RequestQuery
 from app.domain.api_client import Scope
+from app.services.answers import moment_json
 
 routes = Routes(tag="operation")
 

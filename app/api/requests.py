@@ -1,7 +1,6 @@
 """What every endpoint needs of a request: services, the parsed body, the query, and answers as JSON bytes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar, cast
 from urllib.parse import parse_qsl
@@ -96,8 +95,3 @@ def json_answer(
 def page_answer(data: Sequence[Mapping[str, object]], next_cursor: str | None) -> Response:
     """Answer one page of a list."""
     return json_answer({"data": list(data), "next_cursor": next_cursor})
-
-
-def moment_json(moment: datetime | None) -> str | None:
-    """Write a moment as RFC 3339 UTC in whole seconds."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,9 +11,9 @@ from app.api.routing import Routes
 from app.api.schemas.sandbox import ClockAnswer, ClockBody, CodePage
 from app.domain.api_client import Scope
 from app.domain.errors import DomainError
-from app.services.answers import utc_text
 from app.services.once import Once
 from app.services.sandbox import SandboxClock, SandboxService, ShownCode
+from elicense.encoding import rfc3339
 from elicense.report import verdict_of
 
 routes = Routes(tag="sandbox")
@@ -76,9 +76,9 @@ def _code_json(shown: ShownCode) -> dict[str, object]:
 
 def _clock_json(clock: SandboxClock) -> dict[str, object]:
     return {
-        "now": utc_text(clock.now),
+        "now": rfc3339(clock.now),
         "ahead_seconds": int(clock.ahead.total_seconds()),
-        "true_time": utc_text(clock.true_time),
+        "true_time": rfc3339(clock.true_time),
     }
 
 

@@ -7,7 +7,7 @@ from app.api.arrival import arrival_of
 from app.api.caching import IMMUTABLE, SIGNED_SECONDS, public_answer, public_json
 from app.api.idempotency import parse_idempotency_key
 from app.api.paging import NoQuery
-from app.api.requests import json_answer, moment_json, read_body, read_query, services_of
+from app.api.requests import json_answer, read_body, read_query, services_of
 from app.api.routing import Routes
 from app.api.schemas.transparency_log import (
     CheckpointQuery,
@@ -19,6 +19,7 @@ from app.api.schemas.transparency_log import (
     ProofQuery,
 )
 from app.domain.errors import NotFound
+from app.services.answers import moment_json
 from app.services.log_proofs import EntryProof, LogProofService
 from elicense.encoding import sha256_hex
 from elicense.log_entry import EntryKind

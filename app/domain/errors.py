@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from elicense.service_reasons import ServiceReason
+
+STOPS_EVERYTHING: Final = frozenset({"unavailable", "read_only", "internal"})
+"""Codes that say more of the service than of one row: of many rows none can be done now."""
 
 
 @dataclass(frozen=True, slots=True)

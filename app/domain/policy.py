@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.domain.errors import DomainError, FieldError
 from app.domain.ids import ClientId
-from elicense.policy import Policy
+from elicense.policy import PRESETS, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,3 +15,12 @@ class OwnPolicy:
     client_id: ClientId
     policy: Policy
     created_at: datetime
+
+
+def unknown_policy() -> DomainError:
+    """Make the error for a question or dry run that names neither a preset nor a policy of the caller's own."""
+    names = ", ".join(PRESETS)
+    detail = f"must be one of {names}, or a policy of your own"
+    return DomainError(
+        "unknown_policy", detail, errors=[FieldError("/policy", detail, f"应为 {names} 之一或自定策略")]
+    )

@@ -13,7 +13,7 @@ import structlog
 
 from app.domain.amending import Amendment, Renewal, amended, changed_names, next_version, renewed, unrenewable
 from app.domain.api_client import Caller
-from app.domain.errors import ConcurrentChange, DomainError
+from app.domain.errors import STOPS_EVERYTHING, ConcurrentChange, DomainError
 from app.domain.ids import jitter
 from app.domain.license import (
     Action,
@@ -346,7 +346,7 @@ class AmendingService:
             try:
                 intents.append(await self._decide(request, one))
             except DomainError as error:
-                if error.code in _STOPS_EVERYTHING:
+                if error.code in STOPS_EVERYTHING:
                     raise
                 answers[request.license_id] = error
         try:
@@ -377,9 +377,6 @@ class AmendingService:
             return standing
 
         return await self._store.write(work)
-
-
-_STOPS_EVERYTHING = frozenset({"unavailable", "read_only", "internal"})
 
 
 def _no_such_license() -> DomainError:

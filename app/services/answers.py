@@ -30,9 +30,9 @@ class Holding:
     credential_path: str
 
 
-def utc_text(moment: datetime) -> str:
-    """Write a moment as RFC 3339 in UTC with whole seconds."""
-    return rfc3339(moment)
+def moment_json(moment: datetime | None) -> str | None:
+    """Write a moment as RFC 3339 in UTC with whole seconds, None for none."""
+    return None if moment is None else rfc3339(moment)
 
 
 def license_json(license: License, *, today: date) -> dict[str, object]:
@@ -58,8 +58,8 @@ def license_json(license: License, *, today: date) -> dict[str, object]:
         "valid_until": license.valid_until.isoformat() if license.valid_until is not None else None,
         "elements": dict(license.elements),
         "holder_key_thumbprint": thumbprint_of(license.holder_key),
-        "created_at": utc_text(license.created_at),
-        "updated_at": utc_text(license.updated_at),
+        "created_at": rfc3339(license.created_at),
+        "updated_at": rfc3339(license.updated_at),
     }
 
 
@@ -71,8 +71,8 @@ def history_json(entry: HistoryEntry) -> dict[str, object]:
         "from_status": entry.from_state,
         "to_status": entry.to_state,
         "actor": entry.actor,
-        "recorded_at": utc_text(entry.recorded_at),
-        "effective_at": utc_text(entry.effective_at),
+        "recorded_at": rfc3339(entry.recorded_at),
+        "effective_at": rfc3339(entry.effective_at),
         "reason_code": entry.reason_code,
         "reason": entry.reason,
         "details": dict(entry.details),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.directory import Directory
-from app.domain.errors import ConcurrentChange, DomainError, NumberTaken
+from app.domain.errors import STOPS_EVERYTHING, ConcurrentChange, DomainError, NumberTaken
 from app.domain.license import Intent, License, NewLicense
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services import idempotency
@@ -188,7 +188,7 @@ class IssuingService:
                     new, directory=directory, trust=trust, actor=actor, source_digest=digest
                 )
             except DomainError as error:
-                if error.code in _STOPS_EVERYTHING:
+                if error.code in STOPS_EVERYTHING:
                     raise
                 answers[position] = error
                 continue
@@ -216,9 +216,6 @@ class IssuingService:
             except NumberTaken:
                 continue  # a number was taken between the look and the insert: look again
         raise DomainError("unavailable", "too many others issue the same numbers at this moment")
-
-
-_STOPS_EVERYTHING = frozenset({"unavailable", "read_only", "internal"})
 
 
 async def _add_free(unit: UnitOfWork, intents: dict[int, Intent]) -> dict[int, Intent]:

@@ -10,8 +10,8 @@ from app.domain.order import Order
 from app.domain.proposal import Proposal
 from app.domain.scheduled_change import ScheduledChange
 from app.ports import StoredAnswer
-from app.services.answers import JSON, utc_text
-from elicense.encoding import dump_json
+from app.services.answers import JSON, moment_json
+from elicense.encoding import dump_json, rfc3339
 
 ACCEPTED = 202
 
@@ -22,15 +22,15 @@ def scheduled_change_json(change: ScheduledChange) -> dict[str, object]:
         "kind": "scheduled_change",
         "id": change.id,
         **_order_json(change.order),
-        "effective_at": utc_text(change.effective_at),
+        "effective_at": rfc3339(change.effective_at),
         "status": change.status.value,
         "ordered_by": change.ordered_by,
-        "ordered_at": utc_text(change.ordered_at),
+        "ordered_at": rfc3339(change.ordered_at),
         "proposal_id": change.proposal_id,
         "proposed_by": change.proposed_by,
         "approved_by": change.approved_by,
         "ended_by": change.ended_by,
-        "ended_at": _maybe(change.ended_at),
+        "ended_at": moment_json(change.ended_at),
         "end_reason": change.end_reason,
         "outcome": change.outcome,
     }
@@ -42,13 +42,13 @@ def proposal_json(proposal: Proposal, *, now: datetime) -> dict[str, object]:
         "kind": "proposal",
         "id": proposal.id,
         **_order_json(proposal.order),
-        "effective_at": _maybe(proposal.effective_at),
+        "effective_at": moment_json(proposal.effective_at),
         "status": proposal.status_at(now).value,
         "proposed_by": proposal.proposed_by,
-        "proposed_at": utc_text(proposal.proposed_at),
-        "expires_at": utc_text(proposal.expires_at),
+        "proposed_at": rfc3339(proposal.proposed_at),
+        "expires_at": rfc3339(proposal.expires_at),
         "decided_by": proposal.decided_by,
-        "decided_at": _maybe(proposal.decided_at),
+        "decided_at": moment_json(proposal.decided_at),
         "decision_reason": proposal.decision_reason,
         "scheduled_change_id": proposal.scheduled_change_id,
     }
@@ -87,10 +87,6 @@ def _order_json(order: Order) -> dict[str, object]:
 def _accepted(location: str, value: Mapping[str, object]) -> StoredAnswer:
     headers = {"Location": location, "Content-Type": JSON}
     return StoredAnswer(status=ACCEPTED, headers=headers, body=dump_json(value))
-
-
-def _maybe(moment: datetime | None) -> str | None:
-    return None if moment is None else utc_text(moment)
 
 
 def _plain(body: Mapping[str, object]) -> StoredAnswer:

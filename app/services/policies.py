@@ -13,7 +13,7 @@ from app.domain.errors import DomainError, FieldError, NotFound
 from app.domain.ids import ClientId
 from app.domain.policy import OwnPolicy
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
-from app.services.answers import JSON, utc_text
+from app.services.answers import JSON, moment_json
 from app.services.attempts import write_or_repeat
 from app.services.audit import add_audit
 from app.services.directory import DirectoryService
@@ -42,7 +42,7 @@ class Shown:
 
     def to_json(self) -> dict[str, object]:
         """Return it as the API shows it: a policy file, with when it was made beside it."""
-        created = None if self.created_at is None else utc_text(self.created_at)
+        created = moment_json(self.created_at)
         return {**policy_json(self.policy), "preset": self.policy.id in PRESETS, "created_at": created}
 
 

@@ -9,18 +9,19 @@ from typing import Final
 
 from app.domain.api_client import Caller
 from app.domain.errors import DomainError, FieldError
+from app.domain.policy import unknown_policy
 from app.domain.verification import VerificationRecord
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
-from app.services.answers import JSON, utc_text
+from app.services.answers import JSON
 from app.services.attempts import write_or_repeat
 from app.services.credential_maker import FIRST_VERSION
 from app.services.license_past import held_elements
 from app.services.policies import PolicyService, read_policy
-from app.services.rejudging import Answer, LicenseThen, Rejudged, rejudge
+from app.services.rejudging import Answer, Rejudged, StillKnown, rejudge
 from app.services.signing_clock import SigningClock
-from elicense.encoding import JsonValue, dump_json
+from elicense.encoding import JsonValue, dump_json, rfc3339
 from elicense.own_policy import parts_of
-from elicense.policy import PRESETS, Policy
+from elicense.policy import Policy
 
 LONGEST: Final = timedelta(days=31)
 MOST_JUDGED: Final = 1000
@@ -83,11 +84,7 @@ class PolicyDryRunService:
             return read_policy(_UNNAMED, wanted.parts or {})
         found = await self._policies.resolve([wanted.policy], client_id=client_id)
         if wanted.policy not in found:
-            names = ", ".join(PRESETS)
-            at = FieldError(
-                "/policy", f"must be one of {names}, or a policy of your own", f"应为 {names} 之一或自定策略"
-            )
-            raise DomainError("unknown_policy", at.detail, errors=[at])
+            raise unknown_policy()
         return found[wanted.policy]
 
     async def _judge(self, wanted: DryRun, window: _Window, policy: Policy, *, client_id: str) -> "_Tally":
@@ -110,7 +107,7 @@ class PolicyDryRunService:
         tally = _Tally(total=total, next_cursor=cursor)
         for position, record in enumerate(records):
             snapshot = licenses.get(record.license_id or "")
-            tally.add(record, rejudge(record, policy, license_then(record, snapshot)))
+            tally.add(record, rejudge(record, policy, still_known(record, snapshot)))
             if position % _AT_A_STRETCH == _AT_A_STRETCH - 1:
                 await asyncio.sleep(0)  # let other callers of this process have their turn
         return tally
@@ -137,7 +134,7 @@ class _Tally:
             self.changed.append(record.id)
 
 
-def license_then(record: VerificationRecord, snapshot: LicenseSnapshot | None) -> LicenseThen:
+def still_known(record: VerificationRecord, snapshot: LicenseSnapshot | None) -> StillKnown:
     """Return what is known of a license as it was verified: by the answer where it shows, else by the register.
 
     A type never changes. Area and elements are those of now only where no version was made since, and only for
@@ -147,14 +144,14 @@ def license_then(record: VerificationRecord, snapshot: LicenseSnapshot | None) -
     claims = shown if isinstance(shown, Mapping) else {}
     type_code, area_code = (_text(claims.get(name)) for name in ("type_code", "area_code"))
     if snapshot is None:
-        return LicenseThen(type_code=type_code, area_code=area_code)
+        return StillKnown(type_code=type_code, area_code=area_code)
     license = snapshot.license
     # Versions carry whole seconds: one of the same second may be older or newer than the verification.
     unchanged = not record.answer.get("historical") and (
         license.version == FIRST_VERSION
         or snapshot.version.issued_at + timedelta(seconds=1) <= record.verified_at
     )
-    return LicenseThen(
+    return StillKnown(
         type_code=type_code or license.type_code,
         area_code=area_code or (license.area_code if unchanged else None),
         elements=frozenset(held_elements(license)) if unchanged else None,
@@ -202,8 +199,8 @@ def _shown(wanted: DryRun, window: _Window, policy: Policy, tally: _Tally) -> di
             "sha256": policy.sha256 if named else None,
             "parts": parts_of(policy),
         },
-        "from": utc_text(window.since),
-        "to": utc_text(window.until),
+        "from": rfc3339(window.since),
+        "to": rfc3339(window.until),
         "total": tally.total,
         "judged": tally.judged,
         "next_cursor": tally.next_cursor,

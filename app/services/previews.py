@@ -8,13 +8,13 @@ from app.domain.api_client import Caller
 from app.domain.license import STATUS_VALUE, License, State
 from app.domain.order import Order
 from app.ports import Store, UnitOfWork
-from app.services.answers import utc_text
 from app.services.audit import add_audit
 from app.services.dependants import DependantCount, Dependants
 from app.services.orders import OrderService
 from app.services.performing import Performers, VersionEffect, performer_of, require_own
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
+from elicense.encoding import rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,5 +110,5 @@ def preview_json(preview: Preview) -> dict[str, object]:
             {"kind": one.kind, "count": one.count, "text": {"zh": one.text_zh, "en": one.text_en}}
             for one in preview.dependants
         ],
-        "as_of": utc_text(preview.as_of),
+        "as_of": rfc3339(preview.as_of),
     }

@@ -51,7 +51,7 @@ _OUTSIDE = Check(CheckId.POLICY, Outcome.FAILED, Reason.OUTSIDE_POLICY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LicenseThen:
+class StillKnown:
     """What is still known of the license as it was when it was verified; None where it has changed since."""
 
     type_code: str | None = None
@@ -67,7 +67,7 @@ class Rejudged:
     because: frozenset[str] = frozenset()
 
 
-def rejudge(record: VerificationRecord, policy: Policy, then: LicenseThen) -> Rejudged:
+def rejudge(record: VerificationRecord, policy: Policy, then: StillKnown) -> Rejudged:
     """Say what `policy` would have answered. Never raises for what is kept."""
     stored = (record.verdict, record.reason)
     try:
@@ -131,7 +131,7 @@ class _Kept:
             return (_STALE,) if too_old or self._age is None else (_STALE, _SUSPENDED, PASSED[CheckId.STATUS])
         return (_STALE,) if too_old and status.code in _LIVE else (status,)
 
-    def elements(self, policy: Policy, then: LicenseThen) -> Sequence[Check]:
+    def elements(self, policy: Policy, then: StillKnown) -> Sequence[Check]:
         """Return what the elements check may have been under a policy."""
         outcomes = self._outcomes
         there = [self._is_there(name, then) for name in policy.required_elements]
@@ -167,7 +167,7 @@ class _Kept:
             return (without, _NO_NONCE)
         return (_NO_NONCE,) if _PROOF_CAME_ALONG in self._warnings else (without,)
 
-    def _is_there(self, name: str, then: LicenseThen) -> bool | None:
+    def _is_there(self, name: str, then: StillKnown) -> bool | None:
         if self._by_reference:
             return name in self._outcomes
         if name in METADATA or self._outcomes.get(name) in _HELD:

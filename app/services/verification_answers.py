@@ -11,12 +11,13 @@ from app.domain.errors import DomainError, FieldError
 from app.domain.guessing import Guess
 from app.domain.ids import VerificationId, new_id, new_salt
 from app.domain.license import License
+from app.domain.policy import unknown_policy
 from app.domain.verification import (
     MalformedQuestion,
     Question,
     VerificationRecord,
 )
-from app.services.answers import utc_text
+from app.services.answers import moment_json
 from elicense.encoding import JsonValue, b64url_encode, parse_rfc3339
 from elicense.key_binding import ExpectedBinding
 from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
@@ -96,9 +97,7 @@ def accept(
     policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)
     if question.policy is not None:
         if question.policy not in policies:
-            names = ", ".join(PRESETS)
-            text = Text(f"应为 {names} 之一或自定策略", f"must be one of {names}, or a policy of your own")
-            raise _refusal("unknown_policy", "/policy", text)
+            raise unknown_policy()
         policy = policies[question.policy]
     purpose = question.purpose or client.default_purpose
     if purpose not in client.purposes:
@@ -206,7 +205,7 @@ def body_of(judged: Judged, *, token_env: str, lang: Lang = "zh") -> dict[str, o
         "id": judged.id,
         **shown,
         "env": token_env,
-        "next_check_due": utc_text(due) if due is not None else None,
+        "next_check_due": moment_json(due),
         "reference": judged.asked.question.reference,
         "purpose": judged.asked.purpose,
     }

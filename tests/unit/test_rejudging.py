@@ -8,12 +8,12 @@ import pytest
 
 from app.domain.ids import ClientId, VerificationId
 from app.domain.verification import VerificationRecord
-from app.services.rejudging import LicenseThen, rejudge
+from app.services.rejudging import StillKnown, rejudge
 from elicense.own_policy import make_policy
 from elicense.policy import Policy
 
 NOON = datetime(2026, 3, 4, 4, 5, 6, tzinfo=UTC)
-KNOWN = LicenseThen(type_code="1" * 21, area_code="320100", elements=frozenset({"address"}))
+KNOWN = StillKnown(type_code="1" * 21, area_code="320100", elements=frozenset({"address"}))
 
 
 def own(**parts: Any) -> Policy:
@@ -72,7 +72,7 @@ def test_what_was_stale_says_nothing_about_a_policy_that_allows_more() -> None:
 
 
 def test_what_is_not_known_is_not_guessed_unless_it_makes_no_difference() -> None:
-    unknown = LicenseThen()
+    unknown = StillKnown()
     policy = own(areas=["32"], types=["1" * 21], required_elements=["address", "number"])
     answer = rejudge(kept(), policy, unknown)
     assert (answer.told, answer.because) == (None, {"areas", "types", "required_elements"})
@@ -94,7 +94,7 @@ def test_a_former_value_may_have_been_removed() -> None:
     checks = [*changed.answer["checks"], {"id": "elements", "outcome": "failed", "code": "mismatch"}]  # type: ignore[misc]
     changed = replace(changed, answer={**changed.answer, "checks": checks})
     policy = own(required_elements=["address"])
-    assert rejudge(changed, policy, LicenseThen()).told is None
+    assert rejudge(changed, policy, StillKnown()).told is None
     assert rejudge(changed, policy, KNOWN).told == ("invalid", "mismatch")
 
 
