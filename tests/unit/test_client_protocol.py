@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import pytest
 
+from elicense import __version__
 from elicense.client._models import license_of, verification_of
 from elicense.client._protocol import (
     Done,
@@ -230,3 +232,9 @@ def test_an_answer_of_another_shape_is_refused(value: dict[str, object]) -> None
         verification_of(value)
     with pytest.raises(APIResponseError):
         license_of(value)
+
+
+def test_a_request_names_the_version_that_is_installed() -> None:
+    assert __version__ == version("elicense")
+    request = ENDPOINT.request("GET", ["v1", "areas"])
+    assert request.headers["User-Agent"] == f"elicense-python/{__version__}"

@@ -34,7 +34,7 @@ class Call(Generic[T]):
         """Write the call down as `caller`; a POST without an Idempotency-Key gets one. Raises ConfigurationError."""
         key = self.idempotency_key
         if self.method == "POST":
-            key = key or _system.new_idempotency_key()
+            key = key or _system.new_unique_text()
         return caller.request(
             self.method,
             self.path,

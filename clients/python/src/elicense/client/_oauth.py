@@ -117,7 +117,7 @@ class TokenSteps:
             "iss": self._client_id,
             "sub": self._client_id,
             "aud": self._issuer,
-            "jti": _system.new_idempotency_key(),
+            "jti": _system.new_unique_text(),
             "iat": now,
             "exp": now + _ASSERTION_LIFE,
         }

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
+from elicense import __version__
 from elicense.client.errors import (
     PROBLEM_ERRORS,
     APIConnectionError,
@@ -24,7 +25,7 @@ from elicense.client.errors import (
 )
 from elicense.problems import PROBLEMS
 
-USER_AGENT: Final = "elicense-python/0.1.0"
+USER_AGENT: Final = f"elicense-python/{__version__}"
 LONGEST_WAIT: Final = 60.0
 THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts whose traffic stays on this machine."""

@@ -28,6 +28,6 @@ def fraction() -> float:
     return secrets.randbelow(1 << 30) / (1 << 30)
 
 
-def new_idempotency_key() -> str:
-    """Make the Idempotency-Key of one call: 128 random bits."""
+def new_unique_text() -> str:
+    """Make a text that is used once: the Idempotency-Key of a call, the `jti` of an assertion. 128 random bits."""
     return secrets.token_hex(16)
