@@ -189,7 +189,7 @@ class AmendingService:
         try:
             await self._decide(request, held, rehearsed=True)
         except DomainError as error:
-            if error.code in _STOPS_EVERYTHING:
+            if error.code in STOPS_EVERYTHING:
                 raise
             return error
         return None

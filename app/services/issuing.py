@@ -128,7 +128,7 @@ class IssuingService:
             try:
                 await self._decide(new, directory=directory, trust=trust, actor="", rehearsed=True)
             except DomainError as error:
-                if error.code in _STOPS_EVERYTHING:
+                if error.code in STOPS_EVERYTHING:
                     raise
                 answers.append(error)
             else:

@@ -197,10 +197,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/slow"):
             self.server.released.wait(5)  # type: ignore[attr-defined]
         redirect = self.path.endswith("/moved")
-        body = json.dumps(LICENSE | {"number": self.headers["Accept-Language"]}).encode()
+        told = {"number": self.headers["Accept-Language"], "version": f"cookie {self.headers['Cookie']}"}
+        body = json.dumps(LICENSE | told).encode()
         self.send_response(302 if redirect else 200)
         if redirect:
             self.send_header("Location", "/v1/licenses/elsewhere")
+        self.send_header("Set-Cookie", "session=1; Path=/")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -245,6 +247,17 @@ def test_nobody_listening_is_a_connection_error(local_service: str) -> None:
         pytest.raises(APIConnectionError),
     ):
         service.licenses.get("0190")
+
+
+def test_no_cookie_is_kept(local_service: str) -> None:
+    with Elicense(api_key="k", base_url=local_service) as service:
+        told = [service.licenses.get("0190").version for _ in range(2)]
+
+    async def awaited() -> list[str]:
+        async with AsyncElicense(api_key="k", base_url=local_service) as service:
+            return [(await service.licenses.get("0190")).version for _ in range(2)]
+
+    assert told + asyncio.run(awaited()) == ["cookie None"] * 4
 
 
 def test_a_closed_client_says_so(local_service: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -99,7 +100,11 @@ class AsyncHttpTransport:
 def _new_client() -> httpx.Client:
     # Redirects are never followed: the key must not travel to another address.
     return httpx.Client(
-        follow_redirects=False, headers=_HEADERS, mounts=_DIRECT, event_hooks={"response": [_forget_location]}
+        follow_redirects=False,
+        headers=_HEADERS,
+        mounts=_DIRECT,
+        cookies=_no_cookies(),
+        event_hooks={"response": [_forget_location]},
     )
 
 
@@ -108,13 +113,22 @@ def _new_async_client() -> httpx.AsyncClient:
         _forget_location(answer)
 
     return httpx.AsyncClient(
-        follow_redirects=False, headers=_HEADERS, mounts=_DIRECT, event_hooks={"response": [forget_location]}
+        follow_redirects=False,
+        headers=_HEADERS,
+        mounts=_DIRECT,
+        cookies=_no_cookies(),
+        event_hooks={"response": [forget_location]},
     )
 
 
 def _forget_location(answer: httpx.Response) -> None:
     # httpx reads it even where it is not followed, and fails where it is no address: a redirect is an answer like any.
     answer.headers.pop("location", None)
+
+
+def _no_cookies() -> CookieJar:
+    # The service sets none: one of a proxy or a load balancer would tie the calls of many tasks together.
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _require_open(is_closed: bool) -> None:
