@@ -84,6 +84,7 @@ async def open_services(
     settings: Settings,
     *,
     uninitialized: bool = False,
+    make_folders: bool = True,
     clock: Clock | None = None,
     high_water: HighWaterKeeper | None = None,
     signed_heads: SignedHeads | None = None,
@@ -92,13 +93,13 @@ async def open_services(
 
     Raises DomainError `unavailable` when the database is out of reach, has another schema, or was never initialized
     (allowed with `uninitialized`, for the commands that initialize it); SettingsError when settings and stored
-    installation disagree or the keys folder is open to others.
+    installation disagree or the keys folder is open to others, or missing without `make_folders`.
     """
     store = open_store(settings.database_url)
     try:
         await store.ready()
         issuer_url = await _issuer_url(store, settings, uninitialized=uninitialized)
-        signers = FileSigners(_keys_folder(settings))
+        signers = FileSigners(_keys_folder(settings, make=make_folders))
         services = build_services(
             store=store,
             clock=clock if clock is not None else SystemClock(),
@@ -396,10 +397,13 @@ async def _issuer_url(store: Store, settings: Settings, *, uninitialized: bool) 
     return held.issuer_url
 
 
-def _keys_folder(settings: Settings) -> KeyFolder:
+def _keys_folder(settings: Settings, *, make: bool = True) -> KeyFolder:
     folder = KeyFolder(path=settings.keys_dir, development=settings.environment == "development")
     try:
-        folder.prepare()
+        if make:
+            folder.prepare()
+        else:
+            folder.check()
     except KeyFileError as error:
         raise SettingsError([str(error)]) from error
     return folder

@@ -170,13 +170,25 @@ def doctor(arguments: argparse.Namespace) -> int:
             findings.append(asyncio.run(_look_at_sandbox(settings.for_sandbox())))
         for finding in findings:
             say(f"{'✓' if finding.good else '✗'} {finding.zh} {finding.en}")
+        _warn_of_root_keys(settings)
         return DONE if all(finding.good for finding in findings) else REFUSED
 
     return guarded(command)
 
 
+def _warn_of_root_keys(settings: Settings) -> None:
+    # Whether the folder stands there, no more: only `keys` ever opens it.
+    root = settings.root_keys_dir
+    if settings.environment == "production" and root.is_relative_to(settings.keys_dir) and root.is_dir():
+        say(
+            f"! 根密钥目录在联机密钥目录中({root}):请移到离线介质,并以 ELICENSE_ROOT_KEYS_DIR 指定。 "
+            "the folder of the root keys stands in that of the online keys: keep it offline, and name it by "
+            "ELICENSE_ROOT_KEYS_DIR for `elicense keys`."
+        )
+
+
 async def _diagnose(settings: Settings, *, accept_time: bool) -> list[Finding]:
-    async with open_services(settings) as services:
+    async with open_services(settings, make_folders=False) as services:
         await services.store.ready()
         if accept_time:
             accepted = await services.high_water.accept_time(actor="doctor")
@@ -191,7 +203,7 @@ async def _look_at_sandbox(settings: Settings) -> Finding:
     """Say in one line whether the sandbox is in order; its own doctor says more."""
     more = f"elicense doctor --data-dir {settings.data_dir}"
     try:
-        async with open_services(settings) as services:
+        async with open_services(settings, make_folders=False) as services:
             findings = [*await diagnose_services(services), *diagnose_files(settings)]
     except (DomainError, SettingsError, OSError) as error:
         return Finding(False, f"沙箱无法打开({more})。", f"the sandbox cannot be opened: {error}")

@@ -229,3 +229,20 @@ def test_a_witness_whose_memory_is_damaged_reports_no_fork(
         assert state.read_bytes() == content
     assert main([*words, "--state", str(tmp_path)]) == 4
     assert "do not simply delete it" in capsys.readouterr().err
+
+
+def test_doctor_complains_about_a_missing_folder_instead_of_making_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data_dir, "keys", "init", "--issuer-url", ISSUER_URL) == 0
+    capsys.readouterr()
+    run(data_dir, "doctor")
+    assert "! 根密钥目录在联机密钥目录中" in capsys.readouterr().out
+    monkeypatch.setenv("ELICENSE_KEYS_DIR", str(data_dir / "mistyped"))
+    assert run(data_dir, "doctor") == 2
+    assert f"key folder {data_dir / 'mistyped'} does not exist" in capsys.readouterr().err
+    assert not (data_dir / "mistyped").exists()
+    monkeypatch.setenv("ELICENSE_KEYS_DIR", str(data_dir / "keys"))
+    (data_dir / "keys" / "root").rename(data_dir / "offline")
+    run(data_dir, "doctor")
+    assert "! " not in capsys.readouterr().out

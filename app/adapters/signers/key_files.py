@@ -48,6 +48,8 @@ class KeyFolder:
         """Raise KeyFileError unless the folder is a real one of mode 0700 owned by this user."""
         try:
             found = self.path.lstat()
+        except FileNotFoundError:
+            raise KeyFileError(f"密钥目录不存在 key folder {self.path} does not exist") from None
         except OSError as error:
             raise KeyFileError(f"key folder {self.path} cannot be read: {error.strerror}") from error
         if not stat.S_ISDIR(found.st_mode):
