@@ -13,6 +13,7 @@ from app.adapters.signers.key_files import KeyFileError, KeyFolder
 from app.adapters.signers.root_folder import RootKeyFolder
 from app.domain.errors import DomainError
 from app.domain.guessing import GuessingTerms
+from app.domain.order import CANCEL_SCHEDULED
 from app.log_ports import SignedHeads
 from app.ports import Clock, HighWaterKeeper, KeyMaker, Signers, Store
 from app.services.amending import AmendingService
@@ -21,6 +22,7 @@ from app.services.api_clients import LIVE_MODE, TEST_MODE, ApiClientService
 from app.services.audit import AuditService
 from app.services.bundle_deltas import BundleDeltaService
 from app.services.ceremony import CeremonyService
+from app.services.change_cancelling import ChangeCancelling
 from app.services.container import Services
 from app.services.credential_maker import CredentialMaker
 from app.services.credentials import CredentialService
@@ -228,7 +230,15 @@ def build_services(
         store=store, signing_clock=signing_clock, guard=guard, performers=performers
     )
     proposals = ProposalService(
-        store=store, signing_clock=signing_clock, guard=guard, performers=performers, scheduled=scheduled
+        store=store,
+        signing_clock=signing_clock,
+        guard=guard,
+        # What can only be proposed stands beside what can be ordered.
+        performers={
+            **performers,
+            CANCEL_SCHEDULED: ChangeCancelling(store=store, signing_clock=signing_clock, guard=guard),
+        },
+        scheduled=scheduled,
     )
     # What hangs on a license. A part that comes to depend on licenses joins here, by one object.
     dependants: list[Dependants] = [RelyingParties(clock), OtherLicenses(clock), PendingOrders(clock)]

@@ -8,11 +8,17 @@ from app.api.idempotency import answer_once, fresh, replay
 from app.api.paging import NoQuery
 from app.api.requests import json_answer, page_answer, read_body, read_query, services_of
 from app.api.routing import Routes
-from app.api.schemas.orders import EndingBody, ScheduledChangeAnswer, ScheduledChangePage, ScheduledQuery
+from app.api.schemas.orders import (
+    EndingBody,
+    ProposalAnswer,
+    ScheduledChangeAnswer,
+    ScheduledChangePage,
+    ScheduledQuery,
+)
 from app.domain.api_client import Caller, Scope
 from app.domain.scheduled_change import ChangeStatus
 from app.ports import IdempotentCall
-from app.services.order_answers import ended_answer, scheduled_change_json
+from app.services.order_answers import ended_answer, proposed_answer, scheduled_change_json
 
 routes = Routes(tag="orders")
 
@@ -43,20 +49,22 @@ async def get_scheduled(request: Request) -> Response:
 
 
 async def cancel_scheduled(request: Request) -> Response:
-    """Cancel a change that has not been done yet."""
+    """Cancel a change that has not been done yet, or propose that where two persons scheduled it."""
     caller = await authorize(request, Scope.LICENSES_WRITE)
     own_authority(caller)
-    service = services_of(request).scheduled_changes
+    services = services_of(request)
     change_id = request.path_params["change_id"]
-    await service.get(change_id, caller=caller)  # 404 goes before 422
+    change = await services.scheduled_changes.get(change_id, caller=caller)  # 404 goes before 422
 
     async def cancel(call: IdempotentCall | None) -> Response:
         body = read_body(request, EndingBody)
-        cancelled = await service.cancel(change_id, reason=body.reason, caller=caller, call=call)
-        if cancelled.replayed is not None:
-            return replay(cancelled.replayed)
-        assert cancelled.change is not None
-        return fresh(ended_answer(cancelled.change))
+        ordered = await services.orders.cancel_scheduled(change, reason=body.reason, caller=caller, call=call)
+        if ordered.replayed is not None:
+            return replay(ordered.replayed)
+        if ordered.proposal is not None:
+            return fresh(proposed_answer(ordered.proposal, now=services.clock.now()))
+        assert ordered.scheduled_change is not None
+        return fresh(ended_answer(ordered.scheduled_change))
 
     return await answer_once(request, caller, cancel)
 
@@ -108,9 +116,11 @@ routes.add(
     "/v1/scheduled-changes/{change_id}/cancel",
     cancel_scheduled,
     summary="取消预定变更 · Cancel a scheduled change",
-    description="Any client of the authority may, until it is done.",
+    description="Any client of the authority may, until it is done. What two persons scheduled takes two to cancel: it "
+    "is proposed (202), as `cancel_scheduled`, and done when another client of the authority approves.",
     scope=Scope.LICENSES_WRITE,
     body=EndingBody,
     answer=ScheduledChangeAnswer,
+    accepted=(ProposalAnswer,),
     problems=("not_found", "already_decided", "read_only"),
 )

@@ -14,6 +14,10 @@ ORDERS = tuple(action.value for action in STATE_ACTIONS)
 """The names of everything that can be ordered; a license type may ask for a second person for each."""
 
 
+CANCEL_SCHEDULED = "cancel_scheduled"
+"""The name of the order to cancel what two persons scheduled; it is only ever proposed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One action on one license and why.

@@ -11,6 +11,9 @@ from app.domain.order import Order
 LICENSE_ENDED = "license_ended"
 """The outcome of what was cancelled because its license came to an end."""
 
+CANCELLED = "cancelled"
+"""The outcome of what somebody cancelled."""
+
 DONE = "ok"
 """The outcome of what was done."""
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.api_client import Caller
+from app.domain.errors import NotFound
 from app.domain.license import License
 from app.domain.order import Order
 from app.domain.proposal import Proposal
-from app.domain.scheduled_change import ScheduledChange
-from app.ports import IdempotentCall, Store, StoredAnswer
+from app.domain.scheduled_change import CANCELLED, ChangeStatus, ScheduledChange
+from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
+from app.services.change_cancelling import cancelling_order
 from app.services.directory import DirectoryService
 from app.services.performing import Performers, performer_of, require_own
 from app.services.proposals import ProposalService
@@ -78,6 +80,34 @@ class OrderService:
         performer = performer_of(order.action, self._performers)
         changed = await performer.perform(order, caller=caller, call=call, together=None)
         return Ordered(license=changed.license, replayed=changed.replayed)
+
+    async def cancel_scheduled(
+        self, change: ScheduledChange, *, reason: str | None, caller: Caller, call: IdempotentCall | None
+    ) -> Ordered:
+        """Cancel a scheduled change of the caller's; what two persons scheduled is proposed to a second one.
+
+        Raises NotFound as `ScheduledChangeService.get`, DomainError already_decided, and the refusals of the
+        idempotency key.
+        """
+        if change.proposal_id is None:
+            done = await self._scheduled.cancel(change.id, reason=reason, caller=caller, call=call)
+            return Ordered(scheduled_change=done.change, replayed=done.replayed)
+        self._guard.require_writable()
+
+        async def possible(unit: UnitOfWork, at: datetime) -> None:
+            held = await unit.scheduled_changes.get(change.id)
+            if held is None:
+                raise NotFound("scheduled change")
+            held.ended(ChangeStatus.CANCELLED, at=at, outcome=CANCELLED)
+
+        proposed = await self._proposals.propose(
+            cancelling_order(change, reason=reason),
+            effective_at=None,
+            caller=caller,
+            call=call,
+            possible=possible,
+        )
+        return Ordered(proposal=proposed.proposal, replayed=proposed.replayed)
 
     async def needs_second_person(self, action: str, license_id: str, *, caller: Caller) -> bool:
         """Tell whether the license's type asks for two persons. Raises NotFound for another authority's license."""

@@ -55,17 +55,26 @@ class ProposalService:
         self._scheduled = scheduled
 
     async def propose(
-        self, order: Order, *, effective_at: datetime | None, caller: Caller, call: IdempotentCall | None
+        self,
+        order: Order,
+        *,
+        effective_at: datetime | None,
+        caller: Caller,
+        call: IdempotentCall | None,
+        possible: Callable[[UnitOfWork, datetime], Awaitable[None]] | None = None,
     ) -> Proposed:
         """Store an order for a second person; nothing happens to the license.
 
-        Raises NotFound for another authority's license, DomainError invalid_effective_at, state_conflict when it is
-        not allowed now (or will not be then), and the refusals of the idempotency key.
+        `possible` is asked in the same transaction and raises what speaks against the order now. Raises NotFound for
+        another authority's license, DomainError invalid_effective_at, state_conflict when it is not allowed now (or
+        will not be then), and the refusals of the idempotency key.
         """
 
         async def work(unit: UnitOfWork, at: datetime) -> tuple[Proposal, StoredAnswer]:
             license = require_own(await unit.licenses.snapshot(order.license_id), caller).license
             moment = None
+            if possible is not None:
+                await possible(unit, at)
             if effective_at is None:
                 performer_of(order.action, self._performers).next_state(order, license.state)
             else:

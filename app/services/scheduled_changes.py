@@ -12,7 +12,7 @@ from app.domain.ids import new_id
 from app.domain.license import License
 from app.domain.order import Order, require_effective_at
 from app.domain.proposal import Proposal
-from app.domain.scheduled_change import ChangeStatus, ScheduledChange
+from app.domain.scheduled_change import CANCELLED, ChangeStatus, ScheduledChange
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services.attempts import write_or_repeat
 from app.services.audit import add_audit
@@ -23,8 +23,6 @@ from app.services.write_guard import WriteGuard
 
 MOST_WAITING = 100
 """How many changes may wait for one license: its future stays a page that people can read."""
-
-CANCELLED = "cancelled"
 
 log = structlog.get_logger()
 
@@ -156,11 +154,13 @@ class ScheduledChangeService:
         """Cancel what has not been done yet, also what is being done at this moment if it is not finished.
 
         Any client of the authority may. Raises NotFound as `get`, DomainError already_decided, and the refusals of
-        the idempotency key.
+        the idempotency key; ValueError for what two persons ordered (`OrderService.cancel_scheduled` knows the way).
         """
 
         async def work(unit: UnitOfWork, at: datetime) -> tuple[ScheduledChange, StoredAnswer]:
             held = await _read_own(unit, change_id, caller)
+            if held.proposal_id is not None:
+                raise ValueError("what two persons scheduled is not cancelled by one")
             ended = held.ended(
                 ChangeStatus.CANCELLED, at=at, outcome=CANCELLED, by=caller.client.id, reason=reason
             )

@@ -218,6 +218,52 @@ async def test_a_proposal_can_be_rejected_with_a_reason_or_for_a_later_time(serv
     assert sorted(statuses) == ["approved", "rejected"]
 
 
+async def test_what_two_persons_scheduled_takes_two_to_cancel(service: HttpService) -> None:
+    await need_two_persons(service.installation, "revoke")
+    issued = await service.issue()
+    moment = ahead(service, hours=2)
+    revocation = (await order(service, issued["id"], "revoke", effective_at=moment)).json()
+    approved = await service.call("colleague", "POST", f"/v1/proposals/{revocation['id']}/approve", json={})
+    change = f"/v1/scheduled-changes/{approved.json()['scheduled_change_id']}"
+    # Whoever ordered or approved it cannot take it back alone, and neither can anybody else.
+    proposed = await service.call(
+        "colleague",
+        "POST",
+        f"{change}/cancel",
+        json={"reason": "另有处理"},
+        headers={"idempotency-key": "c"},
+    )
+    assert proposed.status_code == 202, proposed.text
+    proposal = proposed.json()
+    ProposalAnswer.model_validate(proposal)
+    assert (proposal["action"], proposal["reason"]) == ("cancel_scheduled", "另有处理")
+    assert (proposal["status"], proposal["license_id"]) == ("open", issued["id"])
+    assert (await service.call("authority", "GET", change)).json()["status"] == "scheduled"
+    approve = f"/v1/proposals/{proposal['id']}/approve"
+    assert_problem(await service.call("colleague", "POST", approve, json={}), "own_proposal")
+    assert_problem(await service.call("other_authority", "POST", approve, json={}), "not_found")
+    done = await service.call("authority", "POST", approve, json={}, headers={"idempotency-key": "a"})
+    assert (done.status_code, done.json()["status"]) == (200, "approved")
+    cancelled = (await service.call("authority", "GET", change)).json()
+    assert (cancelled["status"], cancelled["outcome"]) == ("cancelled", "cancelled")
+    assert (cancelled["end_reason"], cancelled["ended_by"]) == ("另有处理", done.json()["decided_by"])
+    assert (await service.call("authority", "GET", f"/v1/licenses/{issued['id']}")).json()[
+        "status"
+    ] == "active"
+    repeated = (
+        ("colleague", f"{change}/cancel", {"reason": "另有处理"}, "c", proposed),
+        ("authority", approve, {}, "a", done),
+    )
+    for role, path, body, key, first in repeated:
+        again = await service.call(role, "POST", path, json=body, headers={"idempotency-key": key})
+        assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+    assert_problem(await service.call("authority", "POST", f"{change}/cancel", json={}), "already_decided")
+    # What one person scheduled one person cancels, as before.
+    alone = (await order(service, issued["id"], "suspend", effective_at=moment)).json()
+    path = f"/v1/scheduled-changes/{alone['id']}/cancel"
+    assert (await service.call("colleague", "POST", path, json={})).json()["status"] == "cancelled"
+
+
 async def test_lists_are_paged_and_wrong_queries_refused(service: HttpService) -> None:
     await need_two_persons(service.installation, "revoke")
     issued = await service.issue()

@@ -188,6 +188,16 @@ def test_scheduled_changes_are_listed_read_and_cancelled(client: MakeClient) -> 
     assert body_of(transport.requests[-1]) == {"reason": "不再需要"}
 
 
+def test_cancelling_what_two_persons_scheduled_is_not_taken_for_done(client: MakeClient) -> None:
+    waiting = {**PROPOSAL, "action": "cancel_scheduled", "arguments": {"scheduled_change_id": "c-1"}}
+    service = client(FakeTransport(json_answer(waiting, 202), json_answer(LICENSE)))
+    with pytest.raises(ApprovalPendingError) as pending:
+        service.scheduled_changes.cancel("c-1")
+    assert pending.value.proposal.arguments == {"scheduled_change_id": "c-1"}
+    with pytest.raises(APIResponseError, match="kind"):
+        service.scheduled_changes.cancel("c-1")
+
+
 def test_proposals_are_listed_read_and_decided(client: MakeClient) -> None:
     pages = ({"data": [PROPOSAL], "next_cursor": "c2"}, {"data": [], "next_cursor": None})
     approved = {**PROPOSAL, "status": "approved", "decided_by": "client-2"}

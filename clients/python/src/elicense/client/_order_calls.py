@@ -80,10 +80,10 @@ def scheduled_changes(
 def cancel_change(
     change_id: str, *, reason: str | None, idempotency_key: str | None
 ) -> Call[ScheduledChange]:
-    """Cancel a scheduled change."""
+    """Cancel a scheduled change; the answer raises ApprovalPendingError where that takes two persons."""
     path = ["v1", "scheduled-changes", change_id, "cancel"]
     body = {} if reason is None else {"reason": reason}
-    return post(path, body, scheduled_change_of, idempotency_key=idempotency_key)
+    return post(path, body, _cancelled, idempotency_key=idempotency_key)
 
 
 def proposal(proposal_id: str) -> Call[Proposal]:
@@ -108,6 +108,15 @@ def reject(proposal_id: str, *, reason: str | None, idempotency_key: str | None)
     path = ["v1", "proposals", proposal_id, "reject"]
     body = {} if reason is None else {"reason": reason}
     return post(path, body, proposal_of, idempotency_key=idempotency_key)
+
+
+def _cancelled(answer: Json) -> ScheduledChange:
+    ordered = ordered_of(answer)
+    if isinstance(ordered, Proposal):
+        raise ApprovalPendingError(ordered)
+    if isinstance(ordered, License):
+        raise APIResponseError("the answer is not of the kind that was asked for")
+    return ordered
 
 
 def _ordered(answer: Json, *, later: bool, allow_proposal: bool) -> Ordered:

@@ -287,7 +287,11 @@ class ScheduledChanges:
     def cancel(
         self, change_id: str, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> ScheduledChange:
-        """Cancel a change that has not been done. Raises AlreadyDecidedError for one that has ended."""
+        """Cancel a change that has not been done.
+
+        Raises AlreadyDecidedError for one that has ended, ApprovalPendingError for one that two persons scheduled:
+        cancelling it waits as the error's `proposal` until another client of the authority approves.
+        """
         return self._client._run(
             calls.cancel_change(change_id, reason=reason, idempotency_key=idempotency_key)
         )
