@@ -13,7 +13,7 @@ from app.domain.license import License, State
 from app.domain.order import CANCEL_SCHEDULED, Order
 from app.domain.scheduled_change import CANCELLED, ChangeStatus, ScheduledChange
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
-from app.services.attempts import write_once
+from app.services.attempts import write_or_repeat
 from app.services.audit import add_audit
 from app.services.performing import Changed, Together, VersionEffect, require_own
 from app.services.signing_clock import SigningClock
@@ -79,5 +79,5 @@ class ChangeCancelling:
             await add_audit(unit, ("scheduled_change.cancel", change.id), caller=caller, at=at)
             return license, answer
 
-        written = await write_once(self._store, self._signing_clock, work, call=call)
+        written = await write_or_repeat(self._store, self._signing_clock, work, call=call)
         return Changed(replayed=written) if isinstance(written, StoredAnswer) else Changed(license=written)

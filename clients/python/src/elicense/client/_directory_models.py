@@ -36,7 +36,7 @@ class ElementDefinition:
 class LicenseType:
     """A license type and its elements.
 
-    `demonstration` marks one that no national catalogue knows; `two_person` names the actions that need two clients.
+    `demonstration` marks one that no national catalog knows; `two_person` names the actions that need two clients.
     """
 
     code: str
