@@ -123,7 +123,10 @@ def read_setup_file(path: Path) -> SetupPlan:
         ]
     if problems:
         raise SetupFileError(problems)
-    return SetupPlan(areas=areas, license_types=types, authorities=authorities)
+    unversioned = frozenset(
+        one["code"] for one in document.get("license_types", ()) if "schema_version" not in one
+    )
+    return SetupPlan(areas=areas, license_types=types, authorities=authorities, unversioned=unversioned)
 
 
 def _read_all(

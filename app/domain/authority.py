@@ -123,11 +123,16 @@ class LicenseType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupPlan:
-    """What `setup apply` brings: whole definitions, merged by code, never deleting."""
+    """What `setup apply` brings: whole definitions, merged by code, never deleting.
+
+    `unversioned` names the license types that state no schema version: such a one keeps the version it has, or takes
+    the next where what is published of it differs.
+    """
 
     areas: Sequence[Area] = field(default_factory=tuple)
     license_types: Sequence[LicenseType] = field(default_factory=tuple)
     authorities: Sequence[Authority] = field(default_factory=tuple)
+    unversioned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """The published versions of a license type: what a credential's `vct` names is never taken back and never changes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from app.domain.authority import LicenseType
+from app.domain.authority import LicenseType, SetupPlan
 from elicense.problems import Text
 
 
@@ -30,6 +31,23 @@ def version_problem(new: LicenseType, held: LicenseType) -> Text | None:
             "metadata never changes",
         )
     return None
+
+
+def settled(plan: SetupPlan, held: Mapping[str, LicenseType]) -> SetupPlan:
+    """Return a plan in which every license type has its schema version, those that state none included."""
+    types = tuple(
+        replace(item, schema_version=_version_of(item, held.get(item.code)))
+        if item.code in plan.unversioned
+        else item
+        for item in plan.license_types
+    )
+    return replace(plan, license_types=types, unversioned=frozenset())
+
+
+def _version_of(new: LicenseType, held: LicenseType | None) -> int:
+    if held is None:
+        return 1
+    return held.schema_version + (_published(new) != _published(held))
 
 
 def following(new: LicenseType, held: LicenseType) -> LicenseType:

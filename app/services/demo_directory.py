@@ -298,8 +298,10 @@ def _department_name(seat: Area, department: _Department) -> str:
 
 def demo_plan() -> SetupPlan:
     """Return all areas, license types and authorities of the demonstration."""
+    types = license_types()
     return SetupPlan(
         areas=(PROVINCE, *CITIES, *DISTRICTS),
-        license_types=license_types(),
+        license_types=types,
         authorities=tuple(_authorities()),
+        unversioned=frozenset(one.code for one in types),
     )

@@ -10,7 +10,7 @@ from app.domain.errors import DomainError
 from app.domain.events import AuditEntry
 from app.domain.ids import new_id
 from app.domain.setup_rules import plan_problems
-from app.domain.type_versions import following
+from app.domain.type_versions import following, settled
 from app.ports import Clock, DirectoryRepository, Store, UnitOfWork
 from app.services.recent import Recent
 
@@ -46,12 +46,13 @@ class DirectoryService:
 
         async def work(unit: UnitOfWork) -> SetupOutcome:
             directory = await read_directory(unit.directory)
-            errors = plan_problems(plan, directory)
+            definitions = settled(plan, directory.license_types)
+            errors = plan_problems(definitions, directory)
             if errors:
                 raise DomainError("invalid_request", "the definitions cannot be applied", errors=errors)
             if not dry_run:
-                await self._put_differences(unit, plan, directory, actor)
-            return _outcome(plan, directory)
+                await self._put_differences(unit, definitions, directory, actor)
+            return _outcome(definitions, directory)
 
         outcome = await (self._store.read(work) if dry_run else self._store.write(work))
         self._recent.forget()

@@ -339,7 +339,7 @@ def test_a_mirror_over_http_is_read_whatever_key_the_environment_holds(
 ) -> None:
     proxy = f"http://127.0.0.1:{service.server_address[1]}"
     service.bundle = kit.bundle_bytes()
-    words = ("trust", "update", "--base-url", "http://mirror.example", "--trust-root", kit.root_path)
+    words = ("trust", "update", "--base-url", "http://trust.example", "--trust-root", kit.root_path)
     out = kit.folder / "mine.json"
     done = elicense(*words, "--bundle", out, ELICENSE_API_KEY="elk_live_a_b", http_proxy=proxy)
     assert done.returncode == 0, done.stderr.decode()

@@ -119,3 +119,11 @@ def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
 def test_what_is_nested_too_deeply_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SetupFileError):
         read(tmp_path, text)
+
+
+def test_types_that_state_no_schema_version_are_named(tmp_path: Path) -> None:
+    (kind,) = read(tmp_path, GOOD).license_types
+    stated = GOOD.replace("[[license_types]]", "[[license_types]]\nschema_version = 3", 1)
+    assert read(tmp_path, GOOD).unversioned == {kind.code}
+    assert read(tmp_path, stated).unversioned == frozenset()
+    assert read(tmp_path, stated).license_types[0].schema_version == 3
