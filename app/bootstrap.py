@@ -13,6 +13,7 @@ from app.adapters.signers.key_files import KeyFileError, KeyFolder
 from app.adapters.signers.root_folder import RootKeyFolder
 from app.domain.errors import DomainError
 from app.domain.guessing import GuessingTerms
+from app.domain.license import Action
 from app.domain.order import CANCEL_SCHEDULED
 from app.log_ports import SignedHeads
 from app.ports import Clock, HighWaterKeeper, KeyMaker, Signers, Store
@@ -223,9 +224,13 @@ def build_services(
     finisher = IntentFinisher(store=store, signing_clock=signing_clock, keys=keys, maker=maker)
     receipts = ReceiptService(keys=keys, log=transparency_log, issuer_url=issuer_url, env=env)
     lifecycle = LifecycleService(store=store, signing_clock=signing_clock, guard=guard)
+    succession = SuccessionService(store=store, signing_clock=signing_clock, guard=guard)
     presentation_nonces = PresentationNonceService(store, clock)
     # Who performs which order. Proposals, scheduled changes and previews know orders by these names alone.
-    performers: Performers = {action.value: lifecycle for action in PERFORMS}
+    performers: Performers = {
+        **{action.value: lifecycle for action in PERFORMS},
+        Action.SUCCESSION.value: succession,
+    }
     scheduled = ScheduledChangeService(
         store=store, signing_clock=signing_clock, guard=guard, performers=performers
     )
@@ -284,7 +289,7 @@ def build_services(
             guard=guard,
         ),
         amending=amending,
-        succession=SuccessionService(store=store, signing_clock=signing_clock, guard=guard),
+        succession=succession,
         lifecycle=lifecycle,
         orders=orders,
         scheduled_changes=scheduled,

@@ -1,6 +1,7 @@
 """Further versions of a license (amend, renew), and its succession by other licenses."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -13,14 +14,17 @@ from app.api.routing import Routes
 from app.api.schemas.amending import AmendBody, RenewBody, SuccessionBody
 from app.api.schemas.answers import LicenseAnswer
 from app.api.schemas.licenses import ReasonBody
+from app.api.schemas.orders import ProposalAnswer
 from app.domain.api_client import Caller, Scope
-from app.ports import IdempotentCall
+from app.ports import IdempotentCall, UnitOfWork
 from app.services import answers
 from app.services.container import Services
+from app.services.orders import Ordered, ordered_answer
 from app.services.performing import Changed
+from app.services.succession import succession_order
 
 Body = TypeVar("Body", bound=ReasonBody)
-Work = Callable[[Services, str, Body, Caller, IdempotentCall | None], Awaitable[Changed]]
+Work = Callable[[Services, str, Body, Caller, IdempotentCall | None], Awaitable[Changed | Ordered]]
 
 routes = Routes(tag="licenses")
 
@@ -62,19 +66,24 @@ async def renew_license(request: Request) -> Response:
 
 
 async def record_succession(request: Request) -> Response:
-    """Record which licenses took this one's place; one in force ends by it."""
+    """Record which licenses took this one's place, or propose that; one in force ends by it."""
 
     async def record(
         services: Services, license_id: str, body: SuccessionBody, caller: Caller, call: IdempotentCall | None
-    ) -> Changed:
-        return await services.succession.record(
+    ) -> Ordered:
+        order = succession_order(
             license_id,
             body.to_domain(),
             body.successors,
             reason_code=body.reason_code,
             reason=body.reason,
-            caller=caller,
-            call=call,
+        )
+
+        async def possible(unit: UnitOfWork, _at: datetime) -> None:
+            await services.succession.require_possible(unit, order)
+
+        return await services.orders.order(
+            order, effective_at=None, caller=caller, call=call, possible=possible
         )
 
     return await _change(request, SuccessionBody, record)
@@ -91,6 +100,8 @@ async def _change(request: Request, model: type[Body], work: "Work[Body]") -> Re
         changed = await work(services, license_id, read_body(request, model), caller, call)
         if changed.replayed is not None:
             return replay(changed.replayed)
+        if isinstance(changed, Ordered):
+            return fresh(ordered_answer(changed, now=services.clock.now()))
         assert changed.license is not None
         return fresh(answers.changed_answer(changed.license, services.licenses.today()))
 
@@ -147,11 +158,12 @@ routes.add(
     record_succession,
     summary="登记证照接续 · Record a license's successors",
     description="A license in force becomes `superseded` by it; a cancelled or transferred one stays so; a revoked one "
-    "has no successors. It counts at once: `effective_at` is refused. Recording again corrects: the newest record "
-    "counts. Verifying the old license then names the identifiers where its succession ends. Suggested `reason_code`: "
-    "merger, division, reissue.",
+    "has no successors. It counts at once: `effective_at` is refused. Where the license type asks for a second person "
+    "it is proposed (202). Recording again corrects: the newest record counts. Verifying the old license then names "
+    "the identifiers where its succession ends. Suggested `reason_code`: merger, division, reissue.",
     scope=Scope.LICENSES_WRITE,
     body=SuccessionBody,
     answer=LicenseAnswer,
+    accepted=(ProposalAnswer,),
     problems=("not_found", "invalid_succession", "state_conflict", "conflict", "read_only"),
 )

@@ -16,10 +16,9 @@ from app.domain.api_client import Scope
 from app.domain.errors import DomainError
 from app.domain.license import Action
 from app.domain.order import Order
-from app.ports import IdempotentCall, StoredAnswer
-from app.services import answers, order_answers
-from app.services.container import Services
-from app.services.orders import Ordered
+from app.ports import IdempotentCall
+from app.services import answers
+from app.services.orders import ordered_answer
 
 CREDENTIAL_TYPE = "application/dc+sd-jwt"
 
@@ -125,21 +124,12 @@ def _change(action: Action) -> Endpoint:
             )
             if ordered.replayed is not None:
                 return replay(ordered.replayed)
-            return fresh(_answer_of(ordered, services))
+            return fresh(ordered_answer(ordered, now=services.clock.now()))
 
         return await answer_once(request, caller, act)
 
     change_license.__name__ = f"{action.value}_license"
     return change_license
-
-
-def _answer_of(ordered: Ordered, services: Services) -> StoredAnswer:
-    if ordered.proposal is not None:
-        return order_answers.proposed_answer(ordered.proposal, now=services.clock.now())
-    if ordered.scheduled_change is not None:
-        return order_answers.scheduled_answer(ordered.scheduled_change)
-    assert ordered.license is not None
-    return answers.changed_answer(ordered.license, services.licenses.today())
 
 
 routes.add(

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.domain.errors import DomainError, FieldError
-from app.domain.license import STATE_ACTIONS
+from app.domain.license import STATE_ACTIONS, Action
 
 LONGEST_AHEAD = timedelta(days=366)
 """How far ahead something may be scheduled: one year, a leap year's last day included."""
 
-ORDERS = tuple(action.value for action in STATE_ACTIONS)
+ORDERS = tuple(action.value for action in (*STATE_ACTIONS, Action.SUCCESSION))
 """The names of everything that can be ordered; a license type may ask for a second person for each."""
 
 

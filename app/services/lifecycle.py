@@ -11,7 +11,7 @@ from app.domain.order import Order
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
 from app.services.answers import changed_answer
 from app.services.attempts import write_or_repeat
-from app.services.performing import Changed, Together, VersionEffect, require_own
+from app.services.performing import Changed, Together, VersionEffect, require_own, state_effect
 from app.services.signing_clock import SigningClock
 from app.services.state_change import StateChange, store_state_change
 from app.services.write_guard import WriteGuard
@@ -44,17 +44,7 @@ class LifecycleService:
 
     def effects(self, order: Order, snapshot: LicenseSnapshot) -> Sequence[VersionEffect]:
         """Return what would change: the current version's state and its entry. Raises as `next_state`."""
-        version = snapshot.version
-        return (
-            VersionEffect(
-                version=version.version,
-                identifier=version.identifier,
-                from_state=version.state,
-                to_state=self.next_state(order, snapshot.license.state),
-                status_list_id=version.status_list_id,
-                status_index=version.status_index,
-            ),
-        )
+        return (state_effect(snapshot, self.next_state(order, snapshot.license.state)),)
 
     async def perform(
         self, order: Order, *, caller: Caller, call: IdempotentCall | None, together: Together | None

@@ -14,12 +14,15 @@ from app.domain.order import Order
 from app.domain.proposal import Proposal
 from app.domain.scheduled_change import CANCELLED, ChangeStatus, ScheduledChange
 from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
+from app.services.answers import changed_answer
 from app.services.change_cancelling import cancelling_order
 from app.services.directory import DirectoryService
+from app.services.order_answers import proposed_answer, scheduled_answer
 from app.services.performing import Performers, performer_of, require_own
-from app.services.proposals import ProposalService
+from app.services.proposals import Possible, ProposalService
 from app.services.scheduled_changes import ScheduledChangeService
 from app.services.write_guard import WriteGuard
+from elicense.encoding import civil_today
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,18 @@ class Ordered:
     scheduled_change: ScheduledChange | None = None
     proposal: Proposal | None = None
     replayed: StoredAnswer | None = None
+
+
+def ordered_answer(ordered: Ordered, *, now: datetime) -> StoredAnswer:
+    """Return the answer to an order: the changed license (200), or what was accepted (202)."""
+    if ordered.replayed is not None:
+        return ordered.replayed
+    if ordered.proposal is not None:
+        return proposed_answer(ordered.proposal, now=now)
+    if ordered.scheduled_change is not None:
+        return scheduled_answer(ordered.scheduled_change)
+    assert ordered.license is not None
+    return changed_answer(ordered.license, civil_today(now))
 
 
 class OrderService:
@@ -58,18 +73,25 @@ class OrderService:
         return frozenset(self._performers)
 
     async def order(
-        self, order: Order, *, effective_at: datetime | None, caller: Caller, call: IdempotentCall | None
+        self,
+        order: Order,
+        *,
+        effective_at: datetime | None,
+        caller: Caller,
+        call: IdempotentCall | None,
+        possible: Possible | None = None,
     ) -> Ordered:
         """Do what is ordered, or accept it for later or for a second person.
 
-        A rule applied by `setup apply` counts within a second, since the directory may be that old. Raises NotFound
-        for another authority's license, DomainError state_conflict, invalid_effective_at, conflict, whatever the
-        action itself refuses, and the refusals of the idempotency key.
+        `possible` is what only a proposal must be asked beforehand (see `ProposalService.propose`). A rule applied by
+        `setup apply` counts within a second, since the directory may be that old. Raises NotFound for another
+        authority's license, DomainError state_conflict, invalid_effective_at, conflict, whatever the action itself
+        refuses, and the refusals of the idempotency key.
         """
         self._guard.require_writable()
         if await self.needs_second_person(order.action, order.license_id, caller=caller):
             proposed = await self._proposals.propose(
-                order, effective_at=effective_at, caller=caller, call=call
+                order, effective_at=effective_at, caller=caller, call=call, possible=possible
             )
             return Ordered(proposal=proposed.proposal, replayed=proposed.replayed)
         if effective_at is not None:

@@ -46,6 +46,19 @@ class VersionEffect:
     status_index: int
 
 
+def state_effect(snapshot: LicenseSnapshot, to_state: State) -> VersionEffect:
+    """Return what an action that changes nothing but the state does to the version in force."""
+    version = snapshot.version
+    return VersionEffect(
+        version=version.version,
+        identifier=version.identifier,
+        from_state=version.state,
+        to_state=to_state,
+        status_list_id=version.status_list_id,
+        status_index=version.status_index,
+    )
+
+
 class Performer(Protocol):
     """Performs the orders of one or several names. `bootstrap` says which performer has which name."""
 

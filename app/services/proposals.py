@@ -25,6 +25,9 @@ from app.services.scheduled_changes import ScheduledChangeService
 from app.services.signing_clock import SigningClock
 from app.services.write_guard import WriteGuard
 
+Possible = Callable[[UnitOfWork, datetime], Awaitable[None]]
+"""Asks in the transaction of a proposal whether what is ordered is possible now, and raises why not."""
+
 log = structlog.get_logger()
 
 
@@ -61,7 +64,7 @@ class ProposalService:
         effective_at: datetime | None,
         caller: Caller,
         call: IdempotentCall | None,
-        possible: Callable[[UnitOfWork, datetime], Awaitable[None]] | None = None,
+        possible: Possible | None = None,
     ) -> Proposed:
         """Store an order for a second person; nothing happens to the license.
 

@@ -11,13 +11,15 @@ from datetime import datetime
 import structlog
 
 from app.domain.api_client import Caller
+from app.domain.errors import NotFound
 from app.domain.ids import LicenseId
-from app.domain.license import ENDED, Action, License, next_state
+from app.domain.license import ENDED, Action, License, State, next_state
+from app.domain.order import Order
 from app.domain.succession import Relation, Succession, judge_successors, wrong_successors
 from app.ports import IdempotentCall, LicenseSnapshot, Store, StoredAnswer, UnitOfWork
 from app.services.answers import changed_answer
 from app.services.attempts import write_or_repeat
-from app.services.performing import Changed, require_own
+from app.services.performing import Changed, Together, VersionEffect, require_own, state_effect
 from app.services.signing_clock import SigningClock
 from app.services.state_change import StateChange, store_state_change
 from app.services.write_guard import WriteGuard
@@ -34,12 +36,45 @@ log = structlog.get_logger()
 
 
 class SuccessionService:
-    """Records successions, each by the authority of the license that is succeeded."""
+    """Records successions, each by the authority of the license that is succeeded (a `performing.Performer`)."""
 
     def __init__(self, *, store: Store, signing_clock: SigningClock, guard: WriteGuard) -> None:
         self._store = store
         self._signing_clock = signing_clock
         self._guard = guard
+
+    def next_state(self, order: Order, state: State) -> State:
+        """Return the state a license comes to by naming its successors. Raises DomainError `state_conflict`."""
+        return next_state(state, Action.SUCCESSION)
+
+    def effects(self, order: Order, snapshot: LicenseSnapshot) -> Sequence[VersionEffect]:
+        """Return what becomes of the version in force. Raises as `next_state`."""
+        return (state_effect(snapshot, self.next_state(order, snapshot.license.state)),)
+
+    async def perform(
+        self, order: Order, *, caller: Caller, call: IdempotentCall | None, together: Together | None
+    ) -> Changed:
+        """Perform an order made by `succession_order` as `record` does."""
+        relation, named = _named_in(order)
+        return await self.record(
+            order.license_id,
+            relation,
+            named,
+            reason_code=order.reason_code,
+            reason=order.reason,
+            caller=caller,
+            call=call,
+            together=together,
+        )
+
+    async def require_possible(self, unit: UnitOfWork, order: Order) -> None:
+        """Raise what `record` would say about the successors that an order names, were it given now."""
+        relation, named = _named_in(order)
+        judge_successors(relation, named)
+        license = await unit.licenses.get(order.license_id)
+        if license is None:
+            raise NotFound("license")
+        await _find_successors(unit, named, of=license)
 
     async def record(
         self,
@@ -51,18 +86,21 @@ class SuccessionService:
         reason: str,
         caller: Caller,
         call: IdempotentCall | None,
+        together: Together | None = None,
     ) -> Changed:
         """Record the successors of a license, each named by its identifier or (one's own) by its license id.
 
-        Raises NotFound for another authority's license, DomainError invalid_succession (their number, one unknown,
-        one that ended and leads nowhere itself, the license itself, a circle), state_conflict for a revoked license,
-        idempotency_mismatch, idempotency_in_progress, unavailable, read_only.
+        `together` is what stands or falls with the record (an approval). Raises NotFound for another authority's
+        license, DomainError invalid_succession (their number, one unknown, one that ended and leads nowhere itself,
+        the license itself, a circle), state_conflict for a revoked license, idempotency_mismatch,
+        idempotency_in_progress, unavailable, read_only.
         """
         self._guard.require_writable()
         judge_successors(relation, named)
 
         async def work(unit: UnitOfWork, at: datetime) -> tuple[License, StoredAnswer]:
             snapshot = require_own(await unit.licenses.snapshot(license_id), caller)
+            answer = await together.joined(unit, snapshot.license, at) if together else None
             successors = await _find_successors(unit, named, of=snapshot.license)
             decided = StateChange(
                 action=Action.SUCCESSION,
@@ -73,6 +111,7 @@ class SuccessionService:
                 details={
                     "relation": relation.value,
                     "successors": " ".join(license.identifier for license in successors),
+                    **(together.details if together else {}),
                 },
             )
             after = await store_state_change(unit, snapshot, decided, caller=caller, at=at)
@@ -84,7 +123,7 @@ class SuccessionService:
                     successors=tuple(license.id for license in successors),
                 )
             )
-            return after, changed_answer(after, civil_today(at))
+            return after, answer or changed_answer(after, civil_today(at))
 
         written = await write_or_repeat(
             self._store, self._signing_clock, work, call=call, subject="this license"
@@ -93,6 +132,25 @@ class SuccessionService:
             return Changed(replayed=written)
         log.info("license_succeeded", license=license_id, client=caller.client.id)
         return Changed(license=written)
+
+
+def succession_order(
+    license_id: str, relation: Relation, named: Sequence[str], *, reason_code: str, reason: str
+) -> Order:
+    """Return the order to record a license's successors."""
+    return Order(
+        action=Action.SUCCESSION.value,
+        license_id=license_id,
+        reason_code=reason_code,
+        reason=reason,
+        arguments={"relation": relation.value, "successors": list(named)},
+    )
+
+
+def _named_in(order: Order) -> tuple[Relation, list[str]]:
+    named = order.arguments["successors"]
+    assert isinstance(named, list)
+    return Relation(str(order.arguments["relation"])), [str(one) for one in named]
 
 
 async def follow(unit: UnitOfWork, license_ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:

@@ -264,6 +264,59 @@ async def test_what_two_persons_scheduled_takes_two_to_cancel(service: HttpServi
     assert (await service.call("colleague", "POST", path, json={})).json()["status"] == "cancelled"
 
 
+async def test_a_succession_takes_two_persons_where_its_type_says_so(service: HttpService) -> None:
+    await need_two_persons(service.installation, "succession")
+    issued, successor = await service.issue(), await service.issue()
+    path = f"/v1/licenses/{issued['id']}"
+    why = {"reason_code": "merger", "reason": "吸收合并", "relation": "merged_into"}
+
+    async def record(*successors: str, key: str | None = None) -> httpx.Response:
+        headers = {"idempotency-key": key} if key else {}
+        body = {**why, "successors": list(successors)}
+        return await service.call("authority", "POST", f"{path}/succession", json=body, headers=headers)
+
+    for wrong in ((issued["id"],), ("unknown",), (successor["id"], successor["identifier"])):
+        assert_problem(await record(*wrong), "invalid_succession")
+    preview = await service.call("authority", "GET", f"{path}/preview", params={"action": "succession"})
+    assert (preview.json()["two_person"], preview.json()["to_state"]) == (True, "superseded")
+    proposed = await record(successor["identifier"], key="s")
+    assert proposed.status_code == 202, proposed.text
+    proposal = proposed.json()
+    ProposalAnswer.model_validate(proposal)
+    assert proposal["action"] == "succession"
+    assert proposal["arguments"] == {"relation": "merged_into", "successors": [successor["identifier"]]}
+    assert (await service.call("authority", "GET", path)).json()["status"] == "active"
+    approve = f"/v1/proposals/{proposal['id']}/approve"
+    assert_problem(await service.call("authority", "POST", approve, json={}), "own_proposal")
+    approved = await service.call("colleague", "POST", approve, json={})
+    assert approved.json()["status"] == "approved"
+    assert (await service.call("authority", "GET", path)).json()["status"] == "superseded"
+    entry = (await service.call("authority", "GET", f"{path}/history")).json()["data"][-1]
+    assert entry["details"] == {
+        "relation": "merged_into",
+        "successors": successor["identifier"],
+        "proposal": proposal["id"],
+        "proposed_by": proposal["proposed_by"],
+        "approved_by": approved.json()["decided_by"],
+    }
+    answer = await service.verify(license={"identifier": issued["identifier"]})
+    assert (answer["reason"], answer["superseded_by"]) == ("superseded", successor["identifier"])
+    assert (await record(successor["identifier"], key="s")).content == proposed.content
+
+
+async def test_a_proposed_successor_that_has_ended_since_is_refused_at_approval(service: HttpService) -> None:
+    await need_two_persons(service.installation, "succession")
+    issued, successor = await service.issue(), await service.issue()
+    body = {"reason_code": "x", "reason": "y", "relation": "replaced_by", "successors": [successor["id"]]}
+    path = f"/v1/licenses/{issued['id']}/succession"
+    proposal = (await service.call("authority", "POST", path, json=body)).json()
+    await service.act(successor["id"], "revoke")
+    approve = f"/v1/proposals/{proposal['id']}/approve"
+    assert_problem(await service.call("colleague", "POST", approve, json={}), "invalid_succession")
+    state = (await service.call("authority", "GET", f"/v1/proposals/{proposal['id']}")).json()["status"]
+    assert state == "open"
+
+
 async def test_lists_are_paged_and_wrong_queries_refused(service: HttpService) -> None:
     await need_two_persons(service.installation, "revoke")
     issued = await service.issue()

@@ -188,6 +188,20 @@ def test_scheduled_changes_are_listed_read_and_cancelled(client: MakeClient) -> 
     assert body_of(transport.requests[-1]) == {"reason": "不再需要"}
 
 
+def test_a_succession_that_waits_is_not_taken_for_recorded(client: MakeClient) -> None:
+    waiting = {**PROPOSAL, "action": "succession"}
+    service = client(FakeTransport(json_answer(waiting, 202), json_answer(CHANGE, 202), json_answer(LICENSE)))
+    for error in (ApprovalPendingError, APIResponseError):
+        with pytest.raises(error):
+            service.licenses.succession(
+                "0190", relation="replaced_by", successors=["x"], reason_code="x", reason="y"
+            )
+    recorded = service.licenses.succession(
+        "0190", relation="replaced_by", successors=["x"], reason_code="x", reason="y"
+    )
+    assert isinstance(recorded, License)
+
+
 def test_cancelling_what_two_persons_scheduled_is_not_taken_for_done(client: MakeClient) -> None:
     waiting = {**PROPOSAL, "action": "cancel_scheduled", "arguments": {"scheduled_change_id": "c-1"}}
     service = client(FakeTransport(json_answer(waiting, 202), json_answer(LICENSE)))

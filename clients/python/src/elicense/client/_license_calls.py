@@ -15,6 +15,7 @@ from elicense.client._models import (
     license_of,
     page_of,
 )
+from elicense.client._order_models import changed_of
 from elicense.client._protocol import ascii_text, stapled_text, without_none
 
 Day: TypeAlias = date | str
@@ -159,9 +160,12 @@ def succession(
     reason: str,
     idempotency_key: str | None,
 ) -> Call[License]:
-    """Record which licenses took a license's place."""
-    more: dict[str, object] = {"relation": relation, "successors": list(successors)}
-    return _change("succession", license_id, reason_code, reason, more, idempotency_key)
+    """Record which licenses took a license's place; raises ApprovalPendingError where that takes two persons."""
+    more = {"relation": relation, "successors": list(successors)}
+    body = {"reason_code": reason_code, "reason": reason, **more}
+    return post(
+        ["v1", "licenses", license_id, "succession"], body, changed_of, idempotency_key=idempotency_key
+    )
 
 
 def _change(

@@ -184,8 +184,9 @@ class Licenses(LicenseActions):
     ) -> License:
         """Record which licenses took this one's place; one in force ends by it.
 
-        Name each by its identifier, or one's own by its license id. Raises InvalidSuccessionError, and
-        StateConflictError for a revoked license.
+        Name each by its identifier, or one's own by its license id. Raises InvalidSuccessionError,
+        StateConflictError for a revoked license, and ApprovalPendingError where the type asks for two persons: the
+        record waits as the error's `proposal`.
         """
         return self._client._run(
             calls.succession(

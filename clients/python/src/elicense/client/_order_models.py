@@ -163,6 +163,19 @@ def proposal_of(value: Json) -> Proposal:
     )
 
 
+def changed_of(value: Json) -> License:
+    """Read the license that was changed at once.
+
+    Raises ApprovalPendingError for a proposal, APIResponseError for anything else.
+    """
+    ordered = ordered_of(value)
+    if isinstance(ordered, Proposal):
+        raise ApprovalPendingError(ordered)
+    if isinstance(ordered, ScheduledChange):
+        raise APIResponseError("the answer is not of the kind that was asked for")
+    return ordered
+
+
 def ordered_of(value: Json) -> License | ScheduledChange | Proposal:
     """Read what an action was answered with: `kind` tells what was accepted, a changed license has none.
 
