@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from app.services.log_audit_columns import EXCEPTIONS, Coverage
+from app.services.log_audit_columns import EXCEPTIONS, UNSEEN, Coverage
 
 AUDIT_TEXT: Final = "由日志与证照文件重算整个登记库 re-derive the whole register from log and credentials"
 
@@ -31,6 +31,8 @@ def audit_help() -> str:
     for name, exception in EXCEPTIONS.items():
         if exception.coverage is Coverage.PART:
             lines.append(f"  {name}: {exception.why.zh} {exception.why.en}")
+    lines += ["", "以下行被人删改可能不被发现 rows that may be removed or altered by hand unseen:"]
+    lines += [f"  {table}: {why.zh} {why.en}" for table, why in UNSEEN.items()]
     lines += [
         "",
         "退出码 exit codes: 0  一致 clean   1  有问题 faults   2  用法错误 usage   4  运行错误 error",

@@ -20,6 +20,7 @@ from app.services.log_audit_orders import check_orders, check_successors
 from app.services.log_audit_promises import check_number_of_promise, check_promises, unkept_promises
 from app.services.log_audit_receipts import check_verifications, last_purges
 from app.services.log_audit_report import About, Expected, Fault, Findings, Pending
+from app.services.log_audit_rows import check_event_counter, check_listed_keys, check_ordered_changes
 from app.services.log_audit_trees import check_places, check_trees
 from app.services.log_audit_trust import Trust, check_keys, check_unknown_documents, load_trust
 
@@ -130,8 +131,10 @@ class LogAuditService:
         if Part.KEYS in parts:
             await check_unknown_documents(snapshot, findings)
             await check_keys(snapshot, findings, trust)
+            await check_listed_keys(snapshot, findings, trust)
         if Part.SUBJECTS in parts:
             await _Subjects(snapshot, trust, findings).check()
+            await check_ordered_changes(snapshot, findings)
         if Part.PROMISES in parts:
             await check_promises(snapshot, findings, now=now)
         if Part.LISTS in parts:
@@ -247,6 +250,7 @@ async def _check_sequence(
         about = About(row["license_id"])
         findings.require(follows, about, "events.seq", Expected.GAP_FREE)
         last = row["seq"]
+    await check_event_counter(snapshot, findings, trust, last=last)
     async for row in snapshot.rows("events", order=("id",), equal={"seq": None}):
         findings.wait("events.seq", row["license_id"], since=row["occurred_at"], now=now)
     async for row in snapshot.rows("log_leaves", order=("id",), equal={"idx": None}):

@@ -143,3 +143,28 @@ EXCEPTIONS: Final[Mapping[str, Limit]] = MappingProxyType(
         "audit.request_id": _OWN_TIME,
     }
 )
+
+UNSEEN: Final[Mapping[str, Text]] = MappingProxyType(
+    {
+        "audit": Text(
+            "密钥、信任文件、调用方等操作的记录可能被删而不被发现",
+            "entries about keys, trust documents and callers",
+        ),
+        "log_checkpoints": Text(
+            "已被取代的检查点;联署由见证方自存",
+            "checkpoints that a later one follows: witnesses keep what they cosigned",
+        ),
+        "scheduled_changes": Text(
+            "待执行变更的时间与内容被改而不被发现",
+            "the time and content of one that still waits, as altered by hand",
+        ),
+        "status_lists": Text(
+            "已发布变更的计数本身;名单与各条状态不符即被发现",
+            "the count of published changes by itself; a list that differs from its entries is found",
+        ),
+        "verifications": Text(
+            "批量核验中的若干项:格式有误的项本不保存", "members of a batch: malformed items are never kept"
+        ),
+    }
+)
+"""Of which rows some may be removed or altered by hand without a fault, by table, and which."""

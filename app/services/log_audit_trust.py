@@ -54,6 +54,10 @@ class Trust:
         for service in listed.services:
             self._services[service.use, service.key.kid] = service
 
+    def kids(self) -> frozenset[str]:
+        """Return the ids of all keys that some list has named."""
+        return frozenset({*self._credential, *(kid for _, kid in self._services)})
+
     def credential_key(self, kid: str) -> tuple[Authority, AuthorityKey] | None:
         """Return whose credential key this is, and its entry."""
         return self._credential.get(kid)

@@ -12,13 +12,14 @@ from typing import TypeVar
 
 import pytest
 from anyio import to_thread
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import SqlAuditReader, open_store
 from app.adapters.db.tables import metadata
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
+from app.cli.log_commands import audit_help
 from app.domain.amending import Amendment
 from app.domain.api_client import ClientKind
 from app.domain.errors import DomainError
@@ -27,7 +28,7 @@ from app.domain.purpose import PURPOSES
 from app.ports import Store, UnitOfWork
 from app.services import log_audit_licenses
 from app.services.log_audit import ALL, AuditReport, Part
-from app.services.log_audit_columns import EXCEPTIONS
+from app.services.log_audit_columns import EXCEPTIONS, UNSEEN
 from app.services.log_audit_receipts import SHORTEST_RETENTION
 from elicense.cli import main
 from tests.amending import MOVE, BrokenSigners, act, amend_call, crash_while_amending
@@ -281,6 +282,35 @@ async def test_verifications_past_their_time_may_be_gone_and_no_others(
         await engine.dispose()
         faults = lines(await audit(installation, parts=subjects))
         assert faults and all(" verifications.id " in line for line in faults)
+
+
+@pytest.mark.parametrize(
+    ("statement", "where"),
+    [
+        ("DELETE FROM service_keys", {"service_keys.kid"}),
+        ("DELETE FROM service_keys WHERE use = 'receipt'", {"service_keys.kid"}),
+        ("DELETE FROM counters WHERE name = 'events'", {"counters.value"}),
+        ("UPDATE counters SET value = value - 1 WHERE name = 'events'", {"counters.value"}),
+        ("DELETE FROM scheduled_changes WHERE status = 'scheduled'", {"scheduled_changes.id"}),
+        ("DELETE FROM audit WHERE action = 'scheduled_change.create'", {"audit.subject"}),
+    ],
+)
+async def test_rows_that_are_gone_are_missed_where_others_speak_of_them(
+    database_url: str, tmp_path: Path, statement: str, where: set[str]
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await fill(installation, licenses=6)
+        engine = create_async_engine(database_url)
+        async with engine.begin() as connection:
+            assert (await connection.execute(text(statement))).rowcount > 0
+        await engine.dispose()
+        assert {one.where for one in (await audit(installation)).faults} == where
+
+
+def test_what_may_go_unseen_is_named() -> None:
+    assert UNSEEN.keys() <= metadata.tables.keys()
+    assert all(why.zh and why.en for why in UNSEEN.values())
+    assert all(f"  {table}: {why.zh} {why.en}" in audit_help() for table, why in UNSEEN.items())
 
 
 async def test_a_root_of_another_installation_is_refused(filled: Installation) -> None:
