@@ -42,7 +42,7 @@ class Duty:
 def duties_of(services: Services) -> tuple[Duty, ...]:
     """Return what a worker does, most urgent first."""
     return (
-        Duty("publish_status_lists", services.status_lists.publish_due, POLL_SECONDS),
+        Duty("publish_status_lists", services.status_lists.publish_gathered, POLL_SECONDS),
         Duty("perform_due_changes", services.due_changes.perform_due, SCHEDULE_SECONDS),
         Duty("sequence_logs", services.log_sequencer.run, LOG_SECONDS),
         Duty("publish_freshness", services.freshness.publish_due, FRESHNESS_SECONDS),

@@ -17,6 +17,7 @@ from app.domain.errors import DomainError
 from app.domain.license import STATUS_VALUE, Action, License, State
 from app.ports import Store, UnitOfWork
 from app.services.freshness import read_statement
+from app.services.status_lists import GATHER_SECONDS
 from elicense.bundle import parse_bundle
 from elicense.encoding import sha256_hex
 from elicense.evidence import Evidence, ListStatus, gather_offline
@@ -82,6 +83,30 @@ async def test_a_list_is_published_once_per_change(database_url: str, tmp_path: 
         assert await published_value(installation, license) == STATUS_VALUE[State.SUSPENDED]
 
 
+async def test_changes_that_follow_one_another_closely_are_published_together(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        licenses = await issue_many(installation, 4)
+        publish = installation.services.status_lists.publish_gathered
+        assert [await publish(), await publish()] == [1, 0]
+        for license in licenses[:3]:
+            await act(installation, Action.SUSPEND, license)
+            assert await publish() == 0
+            installation.clock.advance(seconds=1)
+        installation.clock.advance(seconds=GATHER_SECONDS - 3)
+        assert [await publish(), await publish()] == [1, 0]
+        for license in licenses[:3]:
+            assert await published_value(installation, license) == STATUS_VALUE[State.SUSPENDED]
+        statement = await installation.services.freshness.current()
+        lists = read_statement(statement).status_lists
+        assert [one.seq for one in lists.values()] == [2], "two publications of four changes"
+        # After a quiet time the first change does not wait.
+        installation.clock.advance(seconds=GATHER_SECONDS)
+        await act(installation, Action.SUSPEND, licenses[3])
+        assert await publish() == 1
+
+
 async def test_lists_and_freshness_are_signed_again_every_hour(database_url: str, tmp_path: Path) -> None:
     async with open_installation(database_url, tmp_path) as installation:
         services = installation.services
@@ -99,7 +124,7 @@ async def test_lists_and_freshness_are_signed_again_every_hour(database_url: str
 
 
 async def test_a_statement_is_never_older_than_the_list_it_names(database_url: str, tmp_path: Path) -> None:
-    """The clock of the next machine stands a minute behind that of the one which signed the trust list."""
+    """The clock of the next machine stands most of a minute behind that of the one which signed the trust list."""
     async with open_installation(database_url, tmp_path) as installation:
         license = await installation.issue()
         await installation.services.status_lists.publish_due()
@@ -108,7 +133,7 @@ async def test_a_statement_is_never_older_than_the_list_it_names(database_url: s
         await installation.services.directory.apply(plan, dry_run=False, actor="test")
         root_keys = open_root_keys(installation.settings)
         await installation.services.ceremony.publish_trust_list(root_keys=root_keys)
-        installation.clock.advance(seconds=-60)
+        installation.clock.advance(seconds=-50)
         await act(installation, Action.SUSPEND, license)
         assert await installation.services.status_lists.publish_due() == 1
         evidence = await gather(installation)
