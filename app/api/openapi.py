@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.caching import DIRECTORY_SECONDS, public_json
+from app.api.caching import DIRECTORY_SECONDS, public_answer
 from app.api.routing import Routes
 from app.api.schemas import (
     answers,
@@ -41,6 +41,7 @@ from app.api.schemas.presentation_nonces import NonceBody
 from app.api.schemas.sandbox import ClockBody
 from app.api.schemas.transparency_log import CosignatureBody
 from app.api.schemas.verifications import BatchBody, QuestionBody
+from elicense.encoding import dump_json, sha256_hex
 
 REQUEST_MODELS: tuple[type[BaseModel], ...] = (
     NewLicenseBody,
@@ -96,7 +97,19 @@ routes = Routes(tag="operation")
 
 async def get_openapi_document(request: Request) -> Response:
     """Answer this document."""
-    return public_json(request, request.app.openapi(), max_age=DIRECTORY_SECONDS)
+    content, sha256 = _rendered(request.app)
+    return public_answer(
+        request, content, media_type="application/json", max_age=DIRECTORY_SECONDS, sha256=sha256
+    )
+
+
+def _rendered(app: FastAPI) -> tuple[bytes, str]:
+    """Return the document's bytes and their digest, made once: it is large, and anyone may ask."""
+    kept: tuple[bytes, str] | None = getattr(app.state, "openapi_rendered", None)
+    if kept is None:
+        content = dump_json(app.openapi())
+        kept = app.state.openapi_rendered = (content, sha256_hex(content))
+    return kept
 
 
 routes.add(

@@ -55,6 +55,9 @@ class BundleDeltaService:
         """
         wanted = await self._freshness.served_bundle()
         key = (statement_sha256, wanted.sha256, deflate == deflate_fingerprint())
+        # Anyone may make up a digest: one that names nothing takes no turn, and no room among what is kept.
+        if key not in self._kept and key not in self._making and not await self._is_known(statement_sha256):
+            return None
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
@@ -62,18 +65,21 @@ class BundleDeltaService:
             return None
         return await self._making.result(key, partial(self._make_and_keep, key, wanted.content, deflate))
 
+    async def _is_known(self, statement_sha256: str) -> bool:
+        found = await self._store.read(
+            lambda unit: unit.documents.by_sha256(DocumentKind.FRESHNESS, statement_sha256)
+        )
+        return found is not None
+
     async def _make_and_keep(self, key: _Key, wanted: bytes, deflate: str | None) -> Digested | None:
+        held = await self._store.read(lambda unit: self._bundle_then(unit, key[0]))
+        if held is None:
+            return None  # may be there again at the next question, as the database may
+        made = await asyncio.to_thread(self._compare, held, wanted, deflate=deflate)
+        delta = Digested(made, sha256_hex(made)) if len(made) < len(wanted) else None
         # Kept before the task ends: whoever comes as it ends finds the one or the other.
-        delta = await self._make(key[0], wanted, deflate)
         self._keep(key, delta)
         return delta
-
-    async def _make(self, statement_sha256: str, wanted: bytes, deflate: str | None) -> Digested | None:
-        held = await self._store.read(lambda unit: self._bundle_then(unit, statement_sha256))
-        if held is None:
-            return None
-        delta = await asyncio.to_thread(self._compare, held, wanted, deflate=deflate)
-        return Digested(delta, sha256_hex(delta)) if len(delta) < len(wanted) else None
 
     async def _bundle_then(self, unit: UnitOfWork, statement_sha256: str) -> bytes | None:
         freshness = await unit.documents.by_sha256(DocumentKind.FRESHNESS, statement_sha256)

@@ -11,7 +11,7 @@ import pytest
 
 from app.bootstrap import open_root_keys
 from app.domain.authority import SetupPlan
-from app.services.bundle_deltas import AT_ONCE, BundleDeltaService
+from app.services.bundle_deltas import AT_ONCE, KEPT, BundleDeltaService
 from elicense.bundle import parse_bundle
 from elicense.bundle_delta import BUNDLE_DELTA_TYPE, apply_delta, make_delta
 from elicense.client._evidence import update_bundle
@@ -172,6 +172,25 @@ async def test_many_clients_of_one_bundle_share_one_comparison(service: HttpServ
     assert len(set(found)) == 1
     await deltas.since(statement(held), deflate=None)
     assert comparing.made == [held]
+
+
+async def test_made_up_statements_take_no_turn_and_push_nothing_out(service: HttpService) -> None:
+    issued = await service.issue()
+    held = await publish(service)
+    service.installation.clock.advance(seconds=70)
+    await service.act(issued["id"], "suspend")
+    await publish(service)
+    deltas = deltas_with(service, comparing := Comparing())
+    assert await deltas.since(statement(held), deflate=None) is not None
+    for number in range(KEPT + 1):
+        assert await deltas.since(sha256_hex(str(number).encode()), deflate=None) is None
+    made_up = [deltas.since(sha256_hex(f"x{number}".encode()), deflate=None) for number in range(AT_ONCE)]
+    *nothing, found = await asyncio.gather(
+        *made_up, deltas.since(statement(held), deflate=deflate_fingerprint())
+    )
+    assert nothing == [None] * AT_ONCE and found is not None
+    assert await deltas.since(statement(held), deflate=None) is not None
+    assert len(comparing.made) == 2, "one for each way to compress: the first is still kept"
 
 
 async def test_a_rush_of_different_bundles_gets_whole_ones(service: HttpService) -> None:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from app.main import create_app
 from app.settings import load_settings
+from elicense.encoding import sha256_hex
 from elicense.problems import PROBLEMS
 
 UNDESCRIBED = {"/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
@@ -62,6 +63,20 @@ def test_every_refusal_is_a_problem_of_a_known_code_under_its_own_status(app: Fa
         assert {"400", "406", "413", "415", "500", "503"} <= set(refusals), path
         for status, answer in refusals.items():
             assert all(str(PROBLEMS[code].status) == status for code in codes_of(answer)), (path, status)
+
+
+@pytest.mark.anyio
+async def test_the_document_is_rendered_once(tmp_path: Path) -> None:
+    app = create_app(load_settings(tmp_path, environ={}, default_environment="development"))
+    described, asked = app.openapi, []
+    app.openapi = lambda: asked.append(1) or described()  # type: ignore[func-returns-value,method-assign]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://service.example"
+    ) as http:
+        answers = [await http.get("/openapi.json") for _ in range(3)]
+    assert len({answer.content for answer in answers}) == len(asked) == 1
+    assert answers[0].json() == described()
+    assert answers[0].headers["etag"] == f'"{sha256_hex(answers[0].content)}"'
 
 
 @pytest.mark.anyio
