@@ -72,8 +72,7 @@ def test_a_redirect_to_no_address_is_a_redirect_like_any(kind: str, location: st
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; expires=Wed, 99 Abc 99999999999 00:00:00 GMT\r\n"
-        b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; expires=Wed, 99 Abc 99999999999\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 101 Switching\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000,
     ],

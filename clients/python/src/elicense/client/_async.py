@@ -40,8 +40,9 @@ class AsyncElicense:
     in clear text, over a network that protects what passes. `trust_root` (a path or the bytes) pins the trust root
     that receipts are checked against; there is no default one. Each POST carries one Idempotency-Key, kept over up
     to `max_retries` retries; `pause` waits between them. Use it with `async with`, or call `aclose`. Safe to share
-    between the tasks of one event loop. A cancelled call leaves it usable; what the call asked for may have been
-    done. Raises ConfigurationError for settings that cannot work.
+    between the tasks of an event loop, and to use in one loop after another (`aclose` closes the connections of the
+    loop it is called in). A cancelled call leaves it usable; what the call asked for may have been done. Raises
+    ConfigurationError for settings that cannot work.
     """
 
     def __init__(
@@ -197,6 +198,6 @@ def _made(request: Request) -> Callable[[], Awaitable[Request]]:
 
 
 def _http_transport() -> AsyncTransport:
-    from elicense.client._transport import AsyncHttpTransport
+    from elicense.client._async_transport import AsyncHttpTransport
 
     return AsyncHttpTransport()

@@ -19,26 +19,30 @@ class Body:
     """Collect an answer's body, compressed or not, up to 64 MiB on its way and 64 MiB of content."""
 
     def __init__(self, content_encoding: str | None) -> None:
-        """Raises APIResponseError for an encoding that was not asked for, or one upon another."""
+        """`received` counts what arrived, as it arrived.
+
+        Raises APIResponseError for an encoding that was not asked for, or one upon another.
+        """
         encoding = (content_encoding or "").strip().lower()
         if encoding not in {"", "identity", "gzip", "x-gzip"}:
             raise APIResponseError("the answer is encoded in a way that was not asked for")
         self._inflater = zlib.decompressobj(_GZIP) if "gzip" in encoding else None
         self._parts: list[bytes] = []
-        self._received = self._size = 0
+        self.received = 0
+        self._size = 0
 
     def add(self, part: bytes) -> None:
         """Take what arrived. Raises APIConnectionError for too much, and for what is no gzip."""
-        self._received += len(part)
+        self.received += len(part)
         content = part if self._inflater is None else self._inflated(self._inflater, part)
         self._size += len(content)
-        if max(self._received, self._size) > MOST_BYTES:
+        if max(self.received, self._size) > MOST_BYTES:
             raise APIConnectionError("the answer is larger than 64 MiB")
         self._parts.append(content)
 
     def whole(self) -> bytes:
         """Return the content. Raises APIConnectionError when the gzip was cut short."""
-        if self._inflater is not None and self._received and not self._inflater.eof:
+        if self._inflater is not None and self.received and not self._inflater.eof:
             raise APIConnectionError("the answer was cut short")
         return b"".join(self._parts)
 

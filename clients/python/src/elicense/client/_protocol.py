@@ -29,6 +29,7 @@ USER_AGENT: Final = f"elicense-python/{__version__}"
 LONGEST_WAIT: Final = 60.0
 THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts whose traffic stays on this machine."""
+_A_DAY: Final = 86_400.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _RETRY_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -36,14 +37,22 @@ _RETRY_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
-    """Bound one attempt, in seconds: `connect` until the connection stands, `read` for each wait for bytes."""
+    """Bound one attempt, in seconds: `connect` until the connection stands, `read` for each wait for bytes.
+
+    `total` bounds the attempt as a whole, from the connection to the last byte, and gives it a second more for each
+    64 KiB that arrived: a large bundle over a thin line is no time-out while a trickle is one. None sets no such bound.
+    `Elicense` looks at it whenever a part of the body arrives: an answer's head that trickles in is bounded by
+    `AsyncElicense` alone. Raises ConfigurationError for what is not above zero, or longer than a day.
+    """
 
     connect: float = 3.0
     read: float = 10.0
+    total: float | None = 60.0
 
     def __post_init__(self) -> None:
-        if not (self.connect > 0 and self.read > 0):
-            raise ConfigurationError("time-outs are positive numbers of seconds")
+        given = (self.connect, self.read, self.read if self.total is None else self.total)
+        if not all(0 < seconds <= _A_DAY for seconds in given):
+            raise ConfigurationError("time-outs are numbers of seconds above zero, a day at most")
 
 
 class Secret(str):

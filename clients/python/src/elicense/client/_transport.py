@@ -1,8 +1,13 @@
-"""The transports over HTTP. The only module that imports httpx, and only when a client is made."""
+"""The transport of the blocking client over HTTP, and what both transports do alike.
 
+This module and `_async_transport` alone import httpx, and only when a client is made.
+"""
+
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from threading import Semaphore
 from typing import Final
 
 import httpx
@@ -12,9 +17,14 @@ from elicense.client._processes import PerProcess
 from elicense.client._protocol import THIS_MACHINE, Request, Response, Timeout
 from elicense.client.errors import APIConnectionError, APITimeoutError, ElicenseError
 
+CONNECTIONS: Final = 100
+"""Connections of one client, and so calls under way, at most."""
+_RATE: Final = 64 << 10
+"""Bytes that buy an answer another second: a large bundle over a thin line takes its time, a trickle ends."""
 _HEADERS: Final = {"Accept-Encoding": ENCODING}
 _DIRECT: Final = {f"all://[{host}]" if ":" in host else f"all://{host}": None for host in THIS_MACHINE}
 """What goes to this machine passes by the proxies of the environment: they would see the key."""
+_LIMITS: Final = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=20)
 
 
 class HttpTransport:
@@ -23,98 +33,84 @@ class HttpTransport:
     """
 
     def __init__(self) -> None:
-        self._client = PerProcess(_new_client)
-        self._client()  # settings of the environment that cannot work are told at once
+        self._pool = PerProcess(_Pool)
+        self._pool()  # settings of the environment that cannot work are told at once
         self._is_closed = False
 
     def send(self, request: Request, *, timeout: Timeout) -> Response:
-        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), APIResponseError for
-        one encoded in a way that was not asked for, ElicenseError once it is closed.
+        """Send once, when one of the connections is free.
+
+        `timeout.total` bounds the wait for a connection, and then once more the attempt, looked at whenever a part of
+        the body arrives: it ends at most `timeout.read` later. Only the answer's head is not bounded so: of one that
+        comes in byte by byte each wait is. Raises APITimeoutError, APIConnectionError (also for an answer above
+        64 MiB), APIResponseError for one encoded in a way that was not asked for, ElicenseError once it is closed.
         """
-        _require_open(self._is_closed)
-        limits = httpx.Timeout(
-            connect=timeout.connect, read=timeout.read, write=timeout.read, pool=timeout.connect
-        )
-        with (
-            _own_errors(),
-            self._client().stream(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                content=request.body,
-                timeout=limits,
-            ) as answer,
-        ):
-            body = _body(answer)
-            for part in answer.iter_raw():
-                body.add(part)
-        return _response(answer, body)
+        require_open(self._is_closed)
+        pool = self._pool()
+        if not pool.gate.acquire(timeout=timeout.total):
+            raise APITimeoutError("no connection became free in time")
+        try:
+            require_open(self._is_closed)
+            with own_errors():
+                return _exchange(pool.client, request, timeout)
+        except RuntimeError:
+            require_open(self._is_closed)  # httpx says it so when another thread closes the client just now
+            raise
+        finally:
+            pool.gate.release()
 
     def close(self) -> None:
         """Close this process's connections."""
         self._is_closed = True
-        client = self._client.made()
-        if client is not None:
-            client.close()
+        pool = self._pool.made()
+        if pool is not None:
+            pool.client.close()
 
 
-class AsyncHttpTransport:
-    """Keep a pool of connections to one service. Safe to share between the tasks of one event loop, and to use on both
-    sides of a fork: each process opens connections of its own.
-    """
+class _Pool:
+    """Connections, and a gate that lets as many calls at them as there are."""
 
     def __init__(self) -> None:
-        self._client = PerProcess(_new_async_client)
-        self._client()  # settings of the environment that cannot work are told at once
-        self._is_closed = False
-
-    async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
-        """Send once. Raises APITimeoutError, APIConnectionError (also for an answer above 64 MiB), APIResponseError for
-        one encoded in a way that was not asked for, ElicenseError once it is closed.
-        """
-        _require_open(self._is_closed)
-        # Nothing bounds the wait for a free connection: of a thousand tasks most wait for the others, and that says
-        # nothing about the service. Each attempt of those before them is bounded, so it ends.
-        limits = httpx.Timeout(connect=timeout.connect, read=timeout.read, write=timeout.read, pool=None)
-        with _own_errors():
-            async with self._client().stream(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                content=request.body,
-                timeout=limits,
-            ) as answer:
-                body = _body(answer)
-                async for part in answer.aiter_raw():
-                    body.add(part)
-        return _response(answer, body)
-
-    async def aclose(self) -> None:
-        """Close this process's connections."""
-        self._is_closed = True
-        client = self._client.made()
-        if client is not None:
-            await client.aclose()
+        # Redirects are never followed: the key must not travel to another address.
+        self.client = httpx.Client(
+            follow_redirects=False,
+            headers=_HEADERS,
+            limits=_LIMITS,
+            mounts=_DIRECT,
+            cookies=_no_cookies(),
+            event_hooks={"response": [_forget_location]},
+        )
+        self.gate = Semaphore(CONNECTIONS)
 
 
-def _new_client() -> httpx.Client:
-    # Redirects are never followed: the key must not travel to another address.
-    return httpx.Client(
-        follow_redirects=False,
-        headers=_HEADERS,
-        mounts=_DIRECT,
-        cookies=_no_cookies(),
-        event_hooks={"response": [_forget_location]},
-    )
+def _exchange(client: httpx.Client, request: Request, timeout: Timeout) -> Response:
+    began = time.monotonic()
+    with client.stream(
+        request.method,
+        request.url,
+        headers=dict(request.headers),
+        content=request.body,
+        timeout=phases(timeout),
+    ) as answer:
+        body = body_of(answer)
+        for part in answer.iter_raw():
+            body.add(part)
+            patience = patience_with(body, timeout)
+            if patience is not None and time.monotonic() - began > patience:
+                raise APITimeoutError("the answer did not arrive whole in time")
+        return response(answer, body)
 
 
-def _new_async_client() -> httpx.AsyncClient:
+def new_async_client() -> httpx.AsyncClient:
+    """Make the client below the transport for asyncio."""
+
     async def forget_location(answer: httpx.Response) -> None:
         _forget_location(answer)
 
     return httpx.AsyncClient(
         follow_redirects=False,
         headers=_HEADERS,
+        limits=_LIMITS,
         mounts=_DIRECT,
         cookies=_no_cookies(),
         event_hooks={"response": [forget_location]},
@@ -131,23 +127,38 @@ def _no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
-def _require_open(is_closed: bool) -> None:
+def phases(timeout: Timeout) -> httpx.Timeout:
+    """Bound each wait of an attempt. That for a connection is bounded by the gate before them."""
+    most = timeout.total if timeout.total is not None else max(timeout.connect, timeout.read)
+    wait = min(timeout.read, most)
+    return httpx.Timeout(connect=min(timeout.connect, most), read=wait, write=wait, pool=None)
+
+
+def patience_with(body: Body, timeout: Timeout) -> float | None:
+    """Return how many seconds an attempt may take, now that so much has arrived; None without bound."""
+    return None if timeout.total is None else timeout.total + body.received / _RATE
+
+
+def require_open(is_closed: bool) -> None:
+    """Raise ElicenseError for a client that was closed."""
     # No lost connection: to try again would be in vain.
     if is_closed:
         raise ElicenseError("the client was closed")
 
 
-def _body(answer: httpx.Response) -> Body:
+def body_of(answer: httpx.Response) -> Body:
+    """Begin to collect an answer's body."""
     return Body(answer.headers.get("content-encoding"))
 
 
-def _response(answer: httpx.Response, body: Body) -> Response:
+def response(answer: httpx.Response, body: Body) -> Response:
+    """Return an answer that has arrived whole."""
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return Response(status=answer.status_code, headers=headers, body=body.whole())
 
 
 @contextmanager
-def _own_errors() -> Iterator[None]:
+def own_errors() -> Iterator[None]:
     """Name what goes wrong by the package's own errors."""
     try:
         yield
