@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from elicense import __version__
+from elicense.client._checks import check_api_key, check_base_url
 from elicense.client._models import license_of, verification_of
 from elicense.client._protocol import (
     Done,
@@ -15,8 +16,6 @@ from elicense.client._protocol import (
     Response,
     Retry,
     Timeout,
-    check_api_key,
-    check_base_url,
     encode_body,
     next_step,
     retry_after_seconds,

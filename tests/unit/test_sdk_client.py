@@ -23,8 +23,9 @@ from elicense import (
     Timeout,
     TrustError,
 )
+from elicense.client._checks import check_api_key
 from elicense.client._oauth import _Token
-from elicense.client._protocol import Endpoint, Response, check_api_key
+from elicense.client._protocol import Endpoint, Response
 from elicense.client._shell import token_of, with_token
 from elicense.client.errors import RateLimitedError, StateConflictError, UnavailableError
 from tests.sdk_clients import LICENSE, VERIFICATION, FakeTransport, MakeClient, body_of, json_answer, problem

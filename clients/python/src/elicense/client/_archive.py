@@ -69,7 +69,7 @@ def fetch_past_lists(service: Trust, bundle: bytes, *, at: datetime) -> PastList
     for uri, token in sorted(parse_bundle(bundle).status_lists.items()):
         if _claims(token).issued_at <= at:
             continue
-        path = [part for part in urlsplit(uri).path.split("/") if part]
+        path = _path_of(uri)
         try:
             then = service.status_list(path, time=int(at.timestamp()))
         except NotFoundError:
@@ -77,6 +77,16 @@ def fetch_past_lists(service: Trust, bundle: bytes, *, at: datetime) -> PastList
             continue
         lists[uri] = (then, service.status_list(path, seq=_claims(then).seq + 1))
     return PastLists(at=at, lists=lists, uncovered=tuple(uncovered))
+
+
+def _path_of(uri: str) -> list[str]:
+    try:
+        path = [part for part in urlsplit(uri).path.split("/") if part]
+    except ValueError:
+        path = []
+    if not path or not {".", ".."}.isdisjoint(path):
+        raise TrustError("status_unavailable", "a status list of the bundle has no address")
+    return path
 
 
 def _claims(token: str) -> "_Numbered":

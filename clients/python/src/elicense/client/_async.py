@@ -20,7 +20,15 @@ from elicense.client._call import Call, each_async
 from elicense.client._models import BatchResult, Holding, Page, Verification
 from elicense.client._policy_models import Alarm, LoggedRequest
 from elicense.client._protocol import AsyncTransport, Endpoint, Request, Response, Timeout
-from elicense.client._shell import check_receipt, read_settings, require_root, settle, token_of, with_token
+from elicense.client._shell import (
+    Settings,
+    check_receipt,
+    read_settings,
+    require_root,
+    settle,
+    token_of,
+    with_token,
+)
 from elicense.client.errors import APIConnectionError, APIStatusError
 
 if TYPE_CHECKING:
@@ -74,7 +82,7 @@ class AsyncElicense:
             language=language,
         )
         self._pause = pause
-        self._transport = transport if transport is not None else _http_transport()
+        self._transport = transport if transport is not None else _http_transport(self._settings)
         self._tokens = self._access_tokens()
         self.policies = AsyncPolicies(self)
         self.licenses = AsyncLicenses(self)
@@ -197,7 +205,7 @@ def _made(request: Request) -> Callable[[], Awaitable[Request]]:
     return make
 
 
-def _http_transport() -> AsyncTransport:
+def _http_transport(settings: Settings) -> AsyncTransport:
     from elicense.client._async_transport import AsyncHttpTransport
 
-    return AsyncHttpTransport()
+    return AsyncHttpTransport(settings.endpoint.base_url)

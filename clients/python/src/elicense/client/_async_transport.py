@@ -11,6 +11,7 @@ from elicense.client._protocol import Request, Response, Timeout
 from elicense.client._transport import (
     CONNECTIONS,
     body_of,
+    check_address,
     new_async_client,
     own_errors,
     patience_with,
@@ -27,7 +28,9 @@ class AsyncHttpTransport:
     Safe to share between the tasks of a loop, to use in one loop after another, and on both sides of a fork.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, base_url: str) -> None:
+        """Raises ConfigurationError as `HttpTransport`."""
+        check_address(base_url)
         # Made at once, so that settings of the environment that cannot work are told here.
         self._spare = [new_async_client()]
         self._pools: PerProcess[_Pools] = PerProcess(WeakKeyDictionary)

@@ -33,8 +33,8 @@ class Call(Generic[T]):
     def request(self, caller: Endpoint) -> Request:
         """Write the call down as `caller`; a POST without an Idempotency-Key gets one. Raises ConfigurationError."""
         key = self.idempotency_key
-        if self.method == "POST":
-            key = key or _system.new_unique_text()
+        if self.method == "POST" and key is None:
+            key = _system.new_unique_text()
         return caller.request(
             self.method,
             self.path,

@@ -383,6 +383,8 @@ def _read(source: Source, what: str) -> bytes:
         return Path(source).read_bytes()
     except OSError as error:
         raise TrustError("unreadable", f"the {what} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TrustError("unreadable", f"the {what} cannot be read: no path") from error
 
 
 def require_root(trust_root: bytes) -> None:

@@ -14,9 +14,10 @@ from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
 from elicense.client import _system
+from elicense.client._checks import Secret, is_bearer
 from elicense.client._models import _maybe_integer, _text
 from elicense.client._processes import PerProcess
-from elicense.client._protocol import Endpoint, Request, Response, Secret, is_bearer, json_object
+from elicense.client._protocol import Endpoint, Request, Response, json_object
 from elicense.client.errors import APIResponseError, ConfigurationError
 from elicense.encoding import dump_json, to_unix
 from elicense.jws import sign_compact
@@ -166,6 +167,8 @@ def read_private_key(key: str | os.PathLike[str] | bytes | Signer) -> Signer:
             key = Path(key).read_bytes()
         except OSError as error:
             raise ConfigurationError(f"the private key cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigurationError("the private key cannot be read: no path") from error
     if not isinstance(key, bytes):
         return key
     try:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
-from urllib.parse import quote, urlencode, urlsplit
 
 from elicense import __version__
+from elicense.client._checks import Secret, check_idempotency_key, path_and_query
 from elicense.client.errors import (
     PROBLEM_ERRORS,
     APIConnectionError,
@@ -27,8 +27,6 @@ from elicense.problems import PROBLEMS
 
 USER_AGENT: Final = f"elicense-python/{__version__}"
 LONGEST_WAIT: Final = 60.0
-THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hosts whose traffic stays on this machine."""
 _A_DAY: Final = 86_400.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
@@ -53,15 +51,6 @@ class Timeout:
         given = (self.connect, self.read, self.read if self.total is None else self.total)
         if not all(0 < seconds <= _A_DAY for seconds in given):
             raise ConfigurationError("time-outs are numbers of seconds above zero, a day at most")
-
-
-class Secret(str):
-    """A text that no traceback and no log of local variables shows: its repr says nothing of it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<secret>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +153,8 @@ class Endpoint:
     ) -> Request:
         """Build a request from path segments (quoted here), query members that are not None, and a JSON body.
 
-        A call that needs no API key does not carry one. Raises ConfigurationError when it is needed and was not given.
+        A call that needs no API key does not carry one. Raises ConfigurationError when it is needed and was not given,
+        and for a segment, a value or an Idempotency-Key that cannot be sent.
         """
         headers = {
             "Accept": f"{accept}, application/problem+json",
@@ -180,48 +170,9 @@ class Endpoint:
             encoded = encode_body(body)
             headers["Content-Type"] = "application/json"
         if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
-        url = self.base_url + "/" + "/".join(quote(segment, safe=":@.") for segment in path)
-        pairs = [(name, str(value)) for name, value in (query or {}).items() if value is not None]
-        return Request(
-            method=method,
-            url=f"{url}?{urlencode(pairs)}" if pairs else url,
-            headers=headers,
-            body=encoded,
-        )
-
-
-def check_base_url(text: str) -> str:
-    """Return the base URL without a slash at its end. Raises ConfigurationError unless it is http(s)://host[…]."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError("the base URL is http(s)://host[:port][/path]")
-    if parts.username or parts.password:
-        raise ConfigurationError("the base URL carries no user name or password")
-    return text.rstrip("/")
-
-
-def check_is_private(base_url: str) -> None:
-    """Raise ConfigurationError for a base URL at which an API key would pass the network in clear text."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "https" or parts.hostname in THIS_MACHINE:
-        return
-    raise ConfigurationError(
-        "an API key would pass the network in clear text: use https, or allow_http=True where the network protects it"
-    )
-
-
-def check_api_key(text: str) -> Secret:
-    """Return the key. Raises ConfigurationError for one that could not stand in a header; never repeats it."""
-    text = Secret(text)
-    if not is_bearer(text):
-        raise ConfigurationError("the API key holds characters no key has")
-    return text
-
-
-def is_bearer(text: str) -> bool:
-    """Tell whether a text can stand in a header behind `Bearer`."""
-    return text != "" and text.isascii() and text.isprintable() and " " not in text
+            headers["Idempotency-Key"] = check_idempotency_key(idempotency_key)
+        url = self.base_url + path_and_query(path, query or {})
+        return Request(method=method, url=url, headers=headers, body=encoded)
 
 
 def without_none(value: Mapping[str, object]) -> dict[str, object]:
@@ -230,20 +181,23 @@ def without_none(value: Mapping[str, object]) -> dict[str, object]:
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write a moment in UTC. Raises ConfigurationError for one without its zone."""
+    """Write a moment in UTC. Raises ConfigurationError for one without its zone, or that UTC does not have."""
     if moment.tzinfo is None:
         raise ConfigurationError("times carry their zone")
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    try:
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError as error:
+        raise ConfigurationError("a time that UTC does not have") from error
 
 
 def encode_body(body: Mapping[str, object]) -> bytes:
     """Return the body as UTF-8 JSON.
 
-    Raises ConfigurationError for values JSON or UTF-8 cannot hold (NaN, lone surrogates).
+    Raises ConfigurationError for values JSON or UTF-8 cannot hold (NaN, lone surrogates, endless nesting).
     """
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"the request cannot be written as JSON: {type(error).__name__}") from error
 
 

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from elicense.client import _system
+from elicense.client._checks import (
+    Secret,
+    check_api_key,
+    check_base_url,
+    check_is_private,
+    check_language,
+    check_name,
+)
 from elicense.client._models import BatchResult, Verification
 from elicense.client._protocol import (
     Done,
@@ -15,11 +23,7 @@ from elicense.client._protocol import (
     Failed,
     Request,
     Response,
-    Secret,
     Timeout,
-    check_api_key,
-    check_base_url,
-    check_is_private,
     next_step,
 )
 from elicense.client.errors import APIConnectionError, ConfigurationError, TrustError
@@ -64,7 +68,7 @@ def read_settings(
     by_oauth = client_id is not None or private_key is not None
     if by_oauth and (client_id is None or private_key is None or api_key is not None):
         raise ConfigurationError("give an api_key, or client_id with private_key")
-    key = api_key if api_key is not None or by_oauth else os.environ.get("ELICENSE_API_KEY")
+    key = api_key if api_key is not None or by_oauth else (os.environ.get("ELICENSE_API_KEY") or None)
     url = base_url or os.environ.get("ELICENSE_BASE_URL") or DEFAULT_BASE_URL
     if not 0 <= max_retries <= 10:
         raise ConfigurationError("max_retries is between 0 and 10")
@@ -74,7 +78,7 @@ def read_settings(
     endpoint = Endpoint(
         base_url=checked,
         api_key=None if key is None else check_api_key(key),
-        language=language,
+        language=check_language(language),
     )
     steps = None
     if client_id is not None and private_key is not None:
@@ -152,7 +156,10 @@ def _token_steps(
     from elicense.client._oauth import TokenSteps, read_private_key
 
     return TokenSteps(
-        client_id=client_id, signer=read_private_key(private_key), endpoint=endpoint, issuer=issuer
+        client_id=check_name(client_id, "client_id"),
+        signer=read_private_key(private_key),
+        endpoint=endpoint,
+        issuer=None if issuer is None else check_name(issuer, "issuer"),
     )
 
 
@@ -163,3 +170,5 @@ def _read_trust_root(source: str | os.PathLike[str] | bytes | None) -> bytes | N
         return Path(source).read_bytes()
     except OSError as error:
         raise TrustError("unreadable", f"the trust root cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TrustError("unreadable", "the trust root cannot be read: no path") from error

@@ -17,7 +17,15 @@ from elicense.client._policies import Policies
 from elicense.client._policy_models import Alarm, LoggedRequest
 from elicense.client._protocol import Endpoint, Request, Response, Timeout, Transport
 from elicense.client._sandbox import Sandbox
-from elicense.client._shell import check_receipt, read_settings, require_root, settle, token_of, with_token
+from elicense.client._shell import (
+    Settings,
+    check_receipt,
+    read_settings,
+    require_root,
+    settle,
+    token_of,
+    with_token,
+)
 from elicense.client._trust import Trust
 from elicense.client._verifications import Verifications
 from elicense.client.errors import APIConnectionError, APIStatusError
@@ -71,7 +79,7 @@ class Elicense:
             language=language,
         )
         self._pause = pause
-        self._transport = transport if transport is not None else _http_transport()
+        self._transport = transport if transport is not None else _http_transport(self._settings)
         self._tokens = self._access_tokens()
         self.policies = Policies(self)
         self.licenses = Licenses(self)
@@ -180,7 +188,7 @@ class Elicense:
             return error
 
 
-def _http_transport() -> Transport:
+def _http_transport(settings: Settings) -> Transport:
     from elicense.client._transport import HttpTransport
 
-    return HttpTransport()
+    return HttpTransport(settings.endpoint.base_url)

@@ -13,9 +13,10 @@ from typing import Final
 import httpx
 
 from elicense.client._body import ENCODING, Body
+from elicense.client._checks import THIS_MACHINE
 from elicense.client._processes import PerProcess
-from elicense.client._protocol import THIS_MACHINE, Request, Response, Timeout
-from elicense.client.errors import APIConnectionError, APITimeoutError, ElicenseError
+from elicense.client._protocol import Request, Response, Timeout
+from elicense.client.errors import APIConnectionError, APITimeoutError, ConfigurationError, ElicenseError
 
 CONNECTIONS: Final = 100
 """Connections of one client, and so calls under way, at most."""
@@ -32,7 +33,11 @@ class HttpTransport:
     each process opens connections of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, base_url: str) -> None:
+        """Raises ConfigurationError for an address without a host that can be looked up, and for settings of the
+        environment that cannot work (proxies, certificates).
+        """
+        check_address(base_url)
         self._pool = PerProcess(_Pool)
         self._pool()  # settings of the environment that cannot work are told at once
         self._is_closed = False
@@ -72,14 +77,15 @@ class _Pool:
 
     def __init__(self) -> None:
         # Redirects are never followed: the key must not travel to another address.
-        self.client = httpx.Client(
-            follow_redirects=False,
-            headers=_HEADERS,
-            limits=_LIMITS,
-            mounts=_DIRECT,
-            cookies=_no_cookies(),
-            event_hooks={"response": [_forget_location]},
-        )
+        with _own_settings():
+            self.client = httpx.Client(
+                follow_redirects=False,
+                headers=_HEADERS,
+                limits=_LIMITS,
+                mounts=_DIRECT,
+                cookies=_no_cookies(),
+                event_hooks={"response": [_forget_location]},
+            )
         self.gate = Semaphore(CONNECTIONS)
 
 
@@ -102,19 +108,38 @@ def _exchange(client: httpx.Client, request: Request, timeout: Timeout) -> Respo
 
 
 def new_async_client() -> httpx.AsyncClient:
-    """Make the client below the transport for asyncio."""
+    """Make the client below the transport for asyncio. Raises ConfigurationError as `HttpTransport`."""
 
     async def forget_location(answer: httpx.Response) -> None:
         _forget_location(answer)
 
-    return httpx.AsyncClient(
-        follow_redirects=False,
-        headers=_HEADERS,
-        limits=_LIMITS,
-        mounts=_DIRECT,
-        cookies=_no_cookies(),
-        event_hooks={"response": [forget_location]},
-    )
+    with _own_settings():
+        return httpx.AsyncClient(
+            follow_redirects=False,
+            headers=_HEADERS,
+            limits=_LIMITS,
+            mounts=_DIRECT,
+            cookies=_no_cookies(),
+            event_hooks={"response": [forget_location]},
+        )
+
+
+def check_address(base_url: str) -> None:
+    """Raise ConfigurationError for an address whose host cannot be read."""
+    try:
+        _ = httpx.URL(base_url).host
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ConfigurationError("the base URL is http(s)://host[:port][/path]") from error
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Name what cannot work of the environment's proxies and certificates."""
+    try:
+        yield
+    except (httpx.InvalidURL, ValueError, OSError, ImportError) as error:
+        named = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
+        raise ConfigurationError(f"the environment cannot be used, one of {named}: {error}") from error
 
 
 def _forget_location(answer: httpx.Response) -> None:
