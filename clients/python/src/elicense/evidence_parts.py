@@ -9,6 +9,7 @@ from elicense.elements import HeldElements
 from elicense.evidence_ages import TrustTimes
 from elicense.freshness import Freshness
 from elicense.log_trust import NO_CHECKPOINTS
+from elicense.pickling import reduce_record
 from elicense.problems import Reason
 from elicense.records import quick_constructor
 from elicense.references import StatusSource, TrustReference
@@ -234,3 +235,5 @@ class TrustMemory:
     freshness_issued_at: datetime | None
     status_lists: Mapping[str, int]
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=lambda: NO_CHECKPOINTS)
+
+    __reduce__ = reduce_record

@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
+from elicense.pickling import reduce_error
+
 
 class Reason(StrEnum):
     """Name why a verification answered as it did; members stand in order of precedence."""
@@ -81,6 +83,8 @@ class FormatError(ValueError):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+    __reduce__ = reduce_error
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from elicense.evidence_ages import (
     status_age,
     trust_ages,
 )
+from elicense.pickling import reduce_record
 from elicense.policy import Policy
 from elicense.problems import INDETERMINATE, PRECEDENCE, REASONS, FormatError, Reason, Text
 from elicense.references import LogPlace as LogPlace
@@ -211,6 +212,8 @@ class ShownLicense:
     claims: LicenseClaims
     elements: Mapping[str, str]
     authority_name: str
+
+    __reduce__ = reduce_record
 
     def to_json(self) -> dict[str, JsonValue]:
         """Join the visible claims and the disclosed elements; the authority's name is the trust list's."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from elicense.bundle import parse_bundle
 from elicense.client import _system
@@ -63,8 +63,8 @@ class OfflineVerifier:
     (a preset's name, the path of a policy file, or a Policy). The verifier remembers the newest root, the highest
     sequences, the log's states and the latest time it has seen: `reload` refuses older ones and a log that forked or
     went back, and a clock that ran backwards makes answers indeterminate. Safe to share between threads, `reload`
-    included. Raises TrustError for a root that cannot be read or is none, ValueError for an unknown policy or age,
-    TypeError for an age that is neither text nor timedelta.
+    included; pickled, it takes the bundle in use and its memory along. Raises TrustError for a root that cannot be read
+    or is none, ValueError for an unknown policy or age, TypeError for an age that is neither text nor timedelta.
     """
 
     def __init__(
@@ -76,17 +76,38 @@ class OfflineVerifier:
         max_status_age: str | timedelta | None = None,
         clock: Callable[[], datetime] = _system.now,
     ) -> None:
-        self._policy = choose_policy(policy, max_status_age)
+        chosen = choose_policy(policy, max_status_age)
+        root = _read(trust_root, "trust root")
+        require_root(root)
+        self._set_up(chosen, clock, root, bundle)
+        self._take_bundle()
+
+    def _set_up(
+        self, policy: Policy, clock: Callable[[], datetime], root: bytes, bundle: Source | None
+    ) -> None:
+        self._policy = policy
+        self._given_clock = clock
         # A clock of the caller's may stand in any zone; the system's is asked as it is, with every credential.
         self._clock = clock if clock is _system.now else _in_utc(clock)
-        self._root = _read(trust_root, "trust root")
-        require_root(self._root)
+        self._root = root
         self._bundle_source = bundle
         self._memory: TrustMemory | None = None
         self._remembering = PerProcess(Lock)
         self._reloading = PerProcess(Lock)
         self._memo = SignatureMemo(MEMO_SIZE)
-        self._take_bundle()
+
+    def __getstate__(self) -> tuple[object, ...]:
+        taken = self._taken
+        settings = (self._policy, self._given_clock, self._root, self._bundle_source)
+        return settings, (taken.bundle, taken.before, taken.evidence.now), self._memory
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        # The bundle in use and all that was seen go along, whatever the file holds by now.
+        settings, (bundle, before, now), memory = state
+        self._set_up(*settings)
+        self._memory = memory
+        evidence = gather_offline(trust_root=self._root, bundle=bundle, now=now, memory=before)
+        self._taken = _Taken(bundle=bundle, before=before, evidence=evidence)
 
     def verify(
         self,

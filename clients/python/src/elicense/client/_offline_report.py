@@ -21,11 +21,21 @@ class OfflineReport(VerificationReport):
     """Report one offline verification, with what it rested on.
 
     `evidence_ages` says how old each piece of evidence was, `limits` what the answer cannot claim besides; both are
-    part of `to_json`. `save_evidence` keeps everything that repeats the judgement.
+    part of `to_json`. `save_evidence` keeps everything that repeats the judgement. Pickled, it holds the bundle that
+    was used, and gathers its evidence from that anew.
     """
 
     judgement: Judgement = field(compare=False, repr=False)
     evidence: Evidence = field(compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _gathered_anew, (_judged(self), self.judgement)
+
+    def __copy__(self) -> "OfflineReport":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "OfflineReport":
+        return self  # nothing of it changes
 
     @property
     def limits(self) -> tuple[Caution, ...]:
@@ -60,3 +70,7 @@ def with_evidence(report: VerificationReport, judgement: Judgement, evidence: Ev
     """Join a report with what it rested on."""
     # By position, in the order of the fields: a verifier does this with every credential.
     return _new_report(*_judged(report), judgement, evidence)
+
+
+def _gathered_anew(judged: tuple[object, ...], judgement: Judgement) -> OfflineReport:
+    return _new_report(*judged, judgement, judgement.evidence())

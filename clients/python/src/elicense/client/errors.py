@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+from elicense.pickling import reduce_error
+
 
 class ElicenseError(Exception):
-    """Be the base of everything this package raises on its own account."""
+    """Be the base of everything this package raises on its own account. Passes between processes (`pickle`) whole."""
+
+    __reduce__ = reduce_error
 
 
 class ConfigurationError(ElicenseError):
