@@ -8,6 +8,7 @@ import pytest
 
 from elicense import (
     APIConnectionError,
+    APIResponseError,
     APIStatusError,
     APITimeoutError,
     AsyncElicense,
@@ -28,6 +29,7 @@ class LocalService:
     def __init__(self) -> None:
         self.released = asyncio.Event()
         self.held = 0
+        self.asked = 0
         self.url = ""
         self.callers: set[asyncio.Task[None] | None] = set()
 
@@ -43,6 +45,7 @@ class LocalService:
             writer.close()
 
     async def _answer(self, name: str, head: bytes, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
         if name == "held":
             self.held += 1
             await self.released.wait()
@@ -105,9 +108,10 @@ async def test_nobody_listening_is_a_connection_error(service: LocalService) -> 
 
 
 async def test_an_answer_that_is_too_large_is_refused(service: LocalService) -> None:
-    async with client(service) as opened:
-        with pytest.raises(APIConnectionError, match="larger"):
+    async with client(service, max_retries=2) as opened:
+        with pytest.raises(APIResponseError, match="larger"):
             await opened.licenses.get("large")
+    assert service.asked == 1
 
 
 async def test_a_call_waits_for_a_free_connection_longer_than_for_a_new_one(service: LocalService) -> None:

@@ -221,7 +221,8 @@ def test_a_proxys_page_is_still_a_clear_error(body: bytes) -> None:
 
 def test_a_verification_is_true_only_when_valid() -> None:
     for verdict in ("valid", "invalid", "indeterminate", "VALID", ""):
-        answer = verification_of({"verdict": verdict, "reason": "ok", "later_member": [1]})
+        reason = "ok" if verdict == "valid" else "a_later_one"
+        answer = verification_of({"verdict": verdict, "reason": reason, "later_member": [1]})
         assert bool(answer) is (verdict == "valid")
 
 

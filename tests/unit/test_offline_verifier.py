@@ -41,6 +41,21 @@ def test_text_bytes_and_paths_are_taken_alike(installation: Installation, tmp_pa
     assert all(bank.verify(source) for source in (token, token.encode(), path, str(path)))
 
 
+@pytest.mark.parametrize("before", ["\ufeff", "\n", "\r\n \t", "\ufeff\n"])
+def test_what_editors_put_around_a_credential_is_no_part_of_it(
+    installation: Installation, tmp_path: Path, before: str
+) -> None:
+    bare, path = installation.credential(), tmp_path / "c.sdjwt"
+    token = before + bare + " \r\n"
+    path.write_bytes(token.encode())
+    bank = verifier(installation)
+    for source in (token, token.encode(), bytearray(token.encode()), path):
+        assert bank.verify(source)
+    assert bank.verify_text(bytearray(token.encode()))
+    assert bank.verify_text(token).judgement.token == bare
+    assert bank.verify_text(bare.replace("~", "\n~", 1)).reason is Reason.MALFORMED
+
+
 def test_what_a_stranger_shows_is_never_opened(installation: Installation, tmp_path: Path) -> None:
     token, path = installation.credential(), tmp_path / "c.sdjwt"
     path.write_text(token)

@@ -193,13 +193,18 @@ def test_neither_key_nor_settings_show_in_the_representation(client: MakeClient)
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    large = 0
 
     def do_GET(self) -> None:
         if self.path.endswith("/slow"):
             self.server.released.wait(5)  # type: ignore[attr-defined]
         redirect = self.path.endswith("/moved")
+        large = self.path.endswith("/large")
+        _Handler.large += large
         told = {"number": self.headers["Accept-Language"], "version": f"cookie {self.headers['Cookie']}"}
-        body = json.dumps(LICENSE | told).encode()
+        if self.path.endswith("/counted"):
+            told["version"] = f"{_Handler.large} large"
+        body = json.dumps(LICENSE | told).encode() + large * (64 << 20) * b" "
         self.send_response(302 if redirect else 200)
         if redirect:
             self.send_header("Location", "/v1/licenses/elsewhere")
@@ -369,6 +374,45 @@ def test_a_request_and_an_answer_do_not_show_what_they_carry() -> None:
     shown += repr(_Token(check_api_key("elk_at_hidden"), datetime.now(UTC)))
     assert "Authorization" in shown
     assert "hidden" not in shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"), [("valid", "revoked"), ("invalid", "ok"), ("indeterminate", "ok")]
+)
+def test_an_answer_that_denies_itself_is_none(client: MakeClient, verdict: str, reason: str) -> None:
+    answer = {**VERIFICATION, "verdict": verdict, "reason": reason}
+    with pytest.raises(APIResponseError, match=reason):
+        client(FakeTransport(json_answer(answer))).verifications.create(code="x")
+    batch = {"results": [answer], "summary": {}, "receipt": "a.b.c"}
+    with pytest.raises(APIResponseError, match=reason):
+        client(FakeTransport(json_answer(batch))).verifications.batch([{"code": "x"}])
+
+
+def test_a_media_type_is_read_whatever_its_case(client: MakeClient) -> None:
+    refusal = problem(409, "state_conflict", content_type="Application/Problem+JSON; charset=utf-8")
+    with pytest.raises(StateConflictError):
+        client(FakeTransport(refusal)).licenses.revoke("0190", reason_code="x", reason="y")
+
+
+def test_a_dry_run_takes_moments_as_text(client: MakeClient) -> None:
+    transport = FakeTransport(
+        json_answer(dict.fromkeys(("total", "judged", "same", "changed", "cannot_tell"), 0))
+    )
+    client(transport).policies.dry_run(
+        policy="bank-strict", since="2026-03-01T00:00:00Z", until=datetime(2026, 3, 2, tzinfo=UTC)
+    )
+    assert body_of(transport.requests[0]) == {
+        "policy": "bank-strict",
+        "from": "2026-03-01T00:00:00Z",
+        "to": "2026-03-02T00:00:00Z",
+    }
+
+
+def test_an_answer_that_is_too_large_is_fetched_once(local_service: str) -> None:
+    with Elicense(api_key="k", base_url=local_service) as service:
+        with pytest.raises(APIResponseError, match="larger"):
+            service.licenses.get("large")
+        assert service.licenses.get("counted").version == "1 large"
 
 
 def test_alarms_are_read_whole(client: MakeClient) -> None:

@@ -38,13 +38,14 @@ class AsyncPolicies:
         *,
         policy: str | None = None,
         parts: Mapping[str, object] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> DryRun:
         """Tell what a policy (by reference or by its parts) would have answered in at most 31 days; nothing changes.
 
+        `since` and `until` are moments with their time zone, or RFC 3339.
         The newest verifications are judged first; pass `next_cursor` as `cursor` to go on.
         """
         return await self._client._run(

@@ -39,8 +39,8 @@ class AsyncHttpTransport:
     async def send(self, request: Request, *, timeout: Timeout) -> Response:  # noqa: ASYNC109  # as in `Transport`
         """Send once, when one of the connections is free.
 
-        `timeout.total` bounds the whole attempt. Raises APITimeoutError, APIConnectionError (also for an answer above
-        64 MiB), APIResponseError for one encoded in a way that was not asked for, ElicenseError once it is closed.
+        `timeout.total` bounds the whole attempt. Raises APITimeoutError, APIConnectionError, APIResponseError for
+        an answer above 64 MiB or encoded in a way that was not asked for, ElicenseError once it is closed.
         """
         require_open(self._is_closed)
         pool = self._pool()

@@ -32,12 +32,13 @@ class Body:
         self._size = 0
 
     def add(self, part: bytes) -> None:
-        """Take what arrived. Raises APIConnectionError for too much, and for what is no gzip."""
+        """Take what arrived. Raises APIResponseError for too much, APIConnectionError for what is no gzip."""
         self.received += len(part)
         content = part if self._inflater is None else self._inflated(self._inflater, part)
         self._size += len(content)
         if max(self.received, self._size) > MOST_BYTES:
-            raise APIConnectionError("the answer is larger than 64 MiB")
+            # No lost connection: fetched again it would be as large.
+            raise APIResponseError("the answer is larger than 64 MiB")
         self._parts.append(content)
 
     def whole(self) -> bytes:

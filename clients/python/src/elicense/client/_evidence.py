@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MOST_TOKEN_BYTES: Final = 1 << 20
 MEMO_SIZE: Final = 4096
-Source = str | os.PathLike[str] | bytes
+Source = str | os.PathLike[str] | bytes | bytearray
 _OPENED_AND_NO_CREDENTIAL: Final = ""
 """Kept in the place of a file's content that is no credential: who names a file must not get it copied elsewhere."""
 
@@ -142,7 +142,7 @@ class OfflineVerifier:
 
     def verify_text(
         self,
-        credential: str | bytes,
+        credential: str | bytes | bytearray,
         *,
         at: datetime | str | None = None,
         elements: Mapping[str, str] | None = None,
@@ -159,7 +159,7 @@ class OfflineVerifier:
         taken, memory = self._taken, self._memory
         evidence = taken.evidence.at_time(now, memory=memory)
         self._saw(now)
-        token, proof = take_apart(credential.rstrip())
+        token, proof = take_apart(_trimmed(credential))
         judgement = new_judgement(
             token=token,
             proof=proof,
@@ -375,31 +375,38 @@ def _named_policy(policy: str | os.PathLike[str]) -> Policy:
 
 
 def read_credential(source: Source) -> str | bytes:
-    """Return a credential's text: as given, or read from a path. White space behind it is dropped.
+    """Return a credential's text: as given, or read from a path, without what editors put around it (`_trimmed`).
 
     A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists:
     whatever text a stranger shows is an answer, not an error. Raises OSError for a path that cannot be read.
     """
-    if isinstance(source, bytes) or (isinstance(source, str) and not opens_file(source)):
-        return source.rstrip()
+    if isinstance(source, (bytes, bytearray)) or (isinstance(source, str) and not opens_file(source)):
+        return _trimmed(source)
     with Path(source).open("rb") as file:
-        return file.read(MOST_TOKEN_BYTES + 1).rstrip()
+        return _trimmed(file.read(MOST_TOKEN_BYTES + 1))
 
 
 def opens_file(source: Source) -> bool:
     """Tell whether `read_credential` takes this for the path of a file."""
     if isinstance(source, str):
         return not _looks_like_token(source) and os.path.isfile(source)
-    return not isinstance(source, bytes)
+    return not isinstance(source, (bytes, bytearray))
+
+
+def _trimmed(credential: str | bytes | bytearray) -> str | bytes:
+    """Drop white space around a credential and the byte order mark before it: neither can be a part of one."""
+    if isinstance(credential, str):
+        return credential.removeprefix("\ufeff").strip()
+    return bytes(credential).removeprefix(b"\xef\xbb\xbf").strip()
 
 
 def _looks_like_token(text: str) -> bool:
-    return "~" in text or text.startswith(("eyJ", "{")) or len(text) > 4096
+    return "~" in text or text.lstrip("\ufeff \t\r\n").startswith(("eyJ", "{")) or len(text) > 4096
 
 
 def _read(source: Source, what: str) -> bytes:
-    if isinstance(source, bytes):
-        return source
+    if isinstance(source, (bytes, bytearray)):
+        return bytes(source)
     try:
         return Path(source).read_bytes()
     except OSError as error:

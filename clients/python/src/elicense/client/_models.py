@@ -268,11 +268,14 @@ def holding_of(value: Json) -> Holding:
 
 
 def verification_of(value: Json) -> Verification:
-    """Read a verification. Raises APIResponseError when verdict or reason is missing."""
+    """Read a verification. Raises APIResponseError when verdict or reason is missing, or one denies the other."""
+    verdict, reason = _text(value, "verdict"), _text(value, "reason")
+    if (verdict == "valid") is not (reason == "ok"):
+        raise APIResponseError(f"the answer's verdict is {verdict!r} and its reason {reason!r}")
     return Verification(
         id=_maybe_text(value, "id") or "",
-        verdict=_text(value, "verdict"),
-        reason=_text(value, "reason"),
+        verdict=verdict,
+        reason=reason,
         result_code=_maybe_integer(value, "result_code"),
         file_result_code=_maybe_integer(value, "file_result_code"),
         env=_maybe_text(value, "env") or "",

@@ -30,8 +30,8 @@ def dry_run(
     *,
     policy: str | None,
     parts: Mapping[str, object] | None,
-    since: datetime | None,
-    until: datetime | None,
+    since: datetime | str | None,
+    until: datetime | str | None,
     cursor: str | None,
     limit: int | None,
 ) -> Call[DryRun]:
@@ -39,8 +39,8 @@ def dry_run(
     body = {
         "policy": policy,
         "parts": None if parts is None else dict(parts),
-        "from": None if since is None else rfc3339(since),
-        "to": None if until is None else rfc3339(until),
+        "from": rfc3339(since) if isinstance(since, datetime) else since,
+        "to": rfc3339(until) if isinstance(until, datetime) else until,
         "cursor": cursor,
         "limit": limit,
     }

@@ -285,7 +285,7 @@ def _problem(response: Response) -> Problem:
 
 def _refusal(response: Response) -> Mapping[str, object]:
     """Return the members of a problem document; an OAuth error (RFC 6749 §5.2) is read as one."""
-    media_type = response.headers.get("content-type", "").split(";")[0].strip()
+    media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type not in {"application/problem+json", "application/json"}:
         return {}
     try:

@@ -47,8 +47,8 @@ class HttpTransport:
 
         `timeout.total` bounds the wait for a connection, and then once more the attempt, looked at whenever a part of
         the body arrives: it ends at most `timeout.read` later. Only the answer's head is not bounded so: of one that
-        comes in byte by byte each wait is. Raises APITimeoutError, APIConnectionError (also for an answer above
-        64 MiB), APIResponseError for one encoded in a way that was not asked for, ElicenseError once it is closed.
+        comes in byte by byte each wait is. Raises APITimeoutError, APIConnectionError, APIResponseError for
+        an answer above 64 MiB or encoded in a way that was not asked for, ElicenseError once it is closed.
         """
         require_open(self._is_closed)
         pool = self._pool()

@@ -75,7 +75,7 @@ def _ask_for_delta(service: Trust, statement: str) -> Response | None:
 
 
 def _is_delta(answer: Response) -> bool:
-    return answer.headers.get("content-type", "").split(";")[0].strip() == BUNDLE_DELTA_TYPE
+    return answer.headers.get("content-type", "").split(";")[0].strip().lower() == BUNDLE_DELTA_TYPE
 
 
 def _statement_of(held: bytes) -> str | None:
