@@ -3,8 +3,10 @@
 import asyncio
 import inspect
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 import pytest
@@ -153,3 +155,45 @@ def over_http(kind: str, url: str, **settings: Any) -> Iterator[Elicense]:
         awaited = AsyncElicense(**options)
         yield cast(Elicense, Driven(awaited, runner))
         runner.run(awaited.aclose())
+
+
+class LocalHandler(BaseHTTPRequestHandler):
+    """Answers licenses; tells in `version` which cookie came, or how often `large` was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    large = 0
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/slow"):
+            self.server.released.wait(5)  # type: ignore[attr-defined]
+        redirect = self.path.endswith("/moved")
+        large = self.path.endswith("/large")
+        LocalHandler.large += large
+        told = {"number": self.headers["Accept-Language"], "version": f"cookie {self.headers['Cookie']}"}
+        if self.path.endswith("/counted"):
+            told["version"] = f"{LocalHandler.large} large"
+        body = json.dumps(LICENSE | told).encode() + large * (64 << 20) * b" "
+        self.send_response(302 if redirect else 200)
+        if redirect:
+            self.send_header("Location", "/v1/licenses/elsewhere")
+        self.send_header("Set-Cookie", "session=1; Path=/")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def local_service() -> Iterator[str]:
+    """Serve a `LocalHandler`; return its address."""
+    LocalHandler.large = 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LocalHandler)
+    server.released = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.released.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+    thread.join()

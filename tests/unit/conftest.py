@@ -1,5 +1,5 @@
 """Fixtures of the unit tests."""
 
-from tests.sdk_clients import client, kind
+from tests.sdk_clients import client, kind, local_service
 
-__all__ = ["client", "kind"]
+__all__ = ["client", "kind", "local_service"]

@@ -317,6 +317,14 @@ def test_a_service_that_does_not_answer_exits_4_and_a_wrong_address_2(kit: Offli
     assert elicense(*words, "nowhere").returncode == 2
 
 
+def test_a_byte_order_mark_before_a_credential_is_passed_over(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    path.write_bytes(b"\xef\xbb\xbf\r\n" + path.read_bytes())
+    assert verify(kit, path).returncode == 0
+    assert verify(kit, "-", stdin=path.read_bytes()).returncode == 0
+    assert elicense("inspect", path).returncode == 0
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_what_a_service_says_reaches_no_terminal_as_it_is(
     kit: OfflineKit, service: _Service, lang: str

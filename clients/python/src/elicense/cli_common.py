@@ -50,14 +50,19 @@ def complain(lang: str, zh: str, en: str) -> None:
 def read_bounded(name: str, limit: int = MOST_TOKEN_BYTES) -> bytes:
     """Read a file, or stdin for `-`: at most one byte more than the limit, so that too much is seen as too much.
 
-    White space behind it is dropped. Raises OSError for what cannot be read, a closed stdin included.
+    What editors put around a text is dropped: a byte order mark before it, white space on both sides. Raises OSError
+    for what cannot be read, a closed stdin included.
     """
     if name == "-":
         if sys.stdin is None:  # a process started without one (`<&-`)
             raise OSError(errno.EBADF, "标准输入已关闭 stdin is closed", name)
-        return sys.stdin.buffer.read(limit + 1).rstrip()
+        return _trimmed(sys.stdin.buffer.read(limit + 1))
     with Path(name).open("rb") as file:
-        return file.read(limit + 1).rstrip()
+        return _trimmed(file.read(limit + 1))
+
+
+def _trimmed(data: bytes) -> bytes:
+    return data.removeprefix(b"\xef\xbb\xbf").strip()
 
 
 def read_file(path: Path, limit: int) -> bytes:
