@@ -86,7 +86,7 @@ ARGUMENTS: Mapping[str, object] = {
     "elements": {"name": "value"},
     "holder": {"code": "c", "code_type": "001", "name": "n"},
     "holder_key": {"kty": "EC"},
-    "items": [{"code": "x"}],
+    "items": [{"code": "x", "reference": "reference"}],
     "key_binding": {"nonce": "n", "audience": "a"},
     "license": {"identifier": "i"},
     "limit": 7,
@@ -182,7 +182,7 @@ class Document:
             case "array":
                 return [self.sample(schema["items"], name, choice)]
             case "integer":
-                return 1
+                return 0 if name == "index" else 1
             case "number":
                 return 1.5
             case "boolean":
@@ -309,6 +309,8 @@ def test_every_list_can_be_gone_through(document: Document) -> None:
 
 def plain(value: object) -> object:
     """Take a value apart, without what holds the whole answer."""
+    if isinstance(value, ApprovalPendingError):
+        return plain(value.proposal)
     if isinstance(value, Exception):
         return repr(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -337,7 +339,7 @@ def lost(document: Document, name: str) -> list[str]:
         for choice in (0, 1):
             answer = document.sample(schema, "answer", choice)
             outcome, _ = call(name, answer, status, **at_once)
-            assert not isinstance(outcome, Exception), (name, outcome)
+            assert not isinstance(outcome, APIResponseError), (name, outcome)
             for label, other in document.variants(schema, answer, "answer", choice):
                 if plain(call(name, other, status, **at_once)[0]) == plain(outcome):
                     missing.append(label)
