@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from elicense import Elicense, OfflineVerifier, TrustError
+from elicense import APIResponseError, Elicense, OfflineVerifier, TrustError
 from elicense.bundle import dump_bundle, parse_bundle
 from elicense.bundle_delta import BUNDLE_DELTA_TYPE, make_delta
 from elicense.client._evidence import BundleUpdate
@@ -132,10 +132,13 @@ def test_lists_that_do_not_count_or_do_not_cover_the_moment_are_refused(service:
     first, second, third = service.versions
     head, payload, signature = second.split(".")
     forged = f"{head}.{payload}.{signature[:-8]}AAAAAAAA"
-    for seq, bent in ((8, forged), (8, first), (9, forged), (8, "x")):
+    for seq, bent in ((8, forged), (8, first), (9, forged), (8, "e30.e30.e30")):
         service.bent = {seq: bent}
         with pytest.raises(TrustError, match=r"status_unavailable|signature_invalid"):
             update(service, None, SUSPENDED)
+    service.bent = {8: "x"}
+    with pytest.raises(APIResponseError):
+        update(service, None, SUSPENDED)
     # Version 9 stands for 8: the next one asked for does not exist.
     service.bent = {8: third}
     with pytest.raises(NotFoundError):

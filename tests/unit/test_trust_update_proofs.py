@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from elicense import TrustError
+from elicense import APIResponseError, TrustError
 from elicense.bundle import dump_bundle, parse_bundle
 from elicense.client import _list_proofs
 from elicense.client._protocol import Request, Response, Timeout
@@ -143,10 +143,13 @@ def test_an_answer_that_is_no_proof_is_refused_and_one_of_another_list_counts_fo
     service: LoggingService,
 ) -> None:
     go_on(service)
-    for rubbish in (b"{}", b"[]", b'{"entry":"e30"}'):
+    for rubbish in (b"{}", b"{[]", b'{"entry":"e30"}'):
         service.answers = {8: rubbish}
         with pytest.raises(TrustError, match="log proof of a status list"):
             update(service, None, SUSPENDED)
+    service.answers = {8: b"[]"}
+    with pytest.raises(APIResponseError):
+        update(service, None, SUSPENDED)
     service.answers = {}
     service.entries[8] = service.entries[7]
     assert update(service, None, SUSPENDED).uncovered == 1

@@ -16,7 +16,7 @@ from elicense.client._models import (
     page_of,
 )
 from elicense.client._order_models import changed_of
-from elicense.client._protocol import ascii_text, stapled_text, without_none
+from elicense.client._protocol import credential_text, stapled_text, without_none
 
 Day: TypeAlias = date | str
 SuccessionRelation: TypeAlias = Literal["merged_into", "split_to", "replaced_by"]
@@ -99,7 +99,7 @@ def credential(license_id: str, *, version: str | None, proof: bool) -> Call[str
     return Call(
         method="GET",
         path=["v1", "licenses", license_id, "credential"],
-        read=stapled_text if proof else ascii_text,
+        read=stapled_text if proof else credential_text,
         query={"version": version, "proof": "1" if proof else None},
         accept="application/json" if proof else "application/dc+sd-jwt",
     )

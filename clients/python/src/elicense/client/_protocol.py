@@ -5,6 +5,7 @@ A shell (`_sync`, `_async`) asks this module for a `Request`, sends it through a
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from elicense.problems import PROBLEMS
 
 USER_AGENT: Final = f"elicense-python/{__version__}"
 LONGEST_WAIT: Final = 60.0
+_JWS: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_SD_JWT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+~[A-Za-z0-9_~.-]*")
 _A_DAY: Final = 86_400.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
@@ -285,7 +288,7 @@ def _problem(response: Response) -> Problem:
 
 def _refusal(response: Response) -> Mapping[str, object]:
     """Return the members of a problem document; an OAuth error (RFC 6749 §5.2) is read as one."""
-    media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type = media_type_of(response)
     if media_type not in {"application/problem+json", "application/json"}:
         return {}
     try:
@@ -317,16 +320,46 @@ def _no_number(text: str) -> object:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def ascii_text(response: Response) -> str:
-    """Return the body as ASCII text without white space around it. Raises APIResponseError otherwise."""
-    try:
-        return response.body.decode("ascii").strip()
-    except UnicodeDecodeError as error:
-        raise APIResponseError("the answer is not ASCII text") from error
+def credential_text(response: Response) -> str:
+    """Return the credential (SD-JWT) that the body is. Raises APIResponseError for anything else."""
+    return _ascii_of(response, _SD_JWT, "a credential")
+
+
+def token_text(response: Response) -> str:
+    """Return the signed token (JWS) that the body is. Raises APIResponseError for anything else."""
+    return _ascii_of(response, _JWS, "a signed token")
+
+
+def document_bytes(response: Response) -> bytes:
+    """Return the body as it came, a JSON object by its looks. Raises APIResponseError for anything else."""
+    _require_no_page(response)
+    if not response.body.lstrip(b" \t\r\n").startswith(b"{"):
+        raise APIResponseError("the answer is no document: it is empty, or not a JSON object")
+    return response.body
+
+
+def _ascii_of(response: Response, shape: re.Pattern[bytes], what: str) -> str:
+    _require_no_page(response)
+    text = response.body.strip()
+    if shape.fullmatch(text) is None:
+        raise APIResponseError(f"the answer is not {what}")
+    return text.decode("ascii")
+
+
+def _require_no_page(response: Response) -> None:
+    # What stands in between (a portal that asks to log in) answers 200 as well.
+    if media_type_of(response) in {"text/html", "application/xhtml+xml"}:
+        raise APIResponseError("the answer is a web page")
+
+
+def media_type_of(response: Response) -> str:
+    """Return the media type of an answer without its parameters, in lower case; empty when it names none."""
+    return response.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def stapled_text(response: Response) -> str:
     """Return the body as it came, a credential with its log proof. Raises APIResponseError when it is none."""
+    _require_no_page(response)
     from elicense.problems import FormatError
     from elicense.stapled import parse_stapled
 

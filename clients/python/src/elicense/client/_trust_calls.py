@@ -4,20 +4,21 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from elicense.client._call import Call
-from elicense.client._models import Json
-from elicense.client._protocol import Response, json_object
+from elicense.client._models import Json, _texts
+from elicense.client._protocol import Response, document_bytes, json_object, token_text
+from elicense.client.errors import APIResponseError
 
 T = TypeVar("T")
 
 
 def bundle() -> Call[bytes]:
     """Fetch the bundle."""
-    return _public(["v1", "bundle"], _content)
+    return _public(["v1", "bundle"], document_bytes)
 
 
 def bundle_since(statement_sha256: str, *, deflate: str | None) -> Call[Response]:
     """Fetch what changed since a bundle, or the whole one."""
-    return _public(["v1", "bundle"], lambda answer: answer, since=statement_sha256, deflate=deflate)
+    return _public(["v1", "bundle"], _changes, since=statement_sha256, deflate=deflate)
 
 
 def consistency(origin: str, old_size: int, new_size: int) -> Call[Json]:
@@ -46,22 +47,22 @@ def log_proof(
 
 def status_list_proof(uri: str, seq: int) -> Call[bytes]:
     """Fetch the log proof of a version of a status list."""
-    return _public(["v1", "log", "proof"], _content, status_list=uri, seq=seq)
+    return _public(["v1", "log", "proof"], document_bytes, status_list=uri, seq=seq)
 
 
 def root(version: int | None) -> Call[bytes]:
     """Fetch a version of the trust root."""
-    return _public(["v1", "trust-root"], _content, version=version)
+    return _public(["v1", "trust-root"], document_bytes, version=version)
 
 
 def trust_list(sequence: int | None) -> Call[bytes]:
     """Fetch a signed trust list."""
-    return _public(["v1", "trust-list"], _content, sequence=sequence)
+    return _public(["v1", "trust-list"], document_bytes, sequence=sequence)
 
 
 def freshness() -> Call[str]:
     """Fetch the signed freshness statement."""
-    return _public(["v1", "freshness"], _token)
+    return _public(["v1", "freshness"], token_text)
 
 
 def status_lists() -> Call[list[str]]:
@@ -71,21 +72,20 @@ def status_lists() -> Call[list[str]]:
 
 def status_list(path: Sequence[str], *, time: int | None, seq: int | None) -> Call[str]:
     """Fetch one version of a status list."""
-    return _public(path, _token, time=time, seq=seq)
+    return _public(path, token_text, time=time, seq=seq)
 
 
 def _public(path: Sequence[str], read: Callable[[Response], T], **query: str | int | None) -> Call[T]:
     return Call(method="GET", path=path, read=read, query=query, needs_key=False, accept="*/*")
 
 
-def _content(answer: Response) -> bytes:
-    return answer.body
-
-
-def _token(answer: Response) -> str:
-    return answer.body.decode("ascii", "replace").strip()
+def _changes(answer: Response) -> Response:
+    document_bytes(answer)
+    return answer
 
 
 def _uris(answer: Response) -> list[str]:
-    uris = json_object(answer).get("status_lists")
-    return [uri for uri in uris if isinstance(uri, str)] if isinstance(uris, list) else []
+    listed = json_object(answer)
+    if "status_lists" not in listed:
+        raise APIResponseError("the answer lacks status_lists")
+    return list(_texts(listed, "status_lists"))
