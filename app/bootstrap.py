@@ -129,11 +129,13 @@ async def open_log_audit(
 ) -> AsyncIterator[LogAuditService]:
     """Open the audit of the register the settings name: nothing but its rows is read, and no key is needed.
 
-    Raises DomainError `unavailable` when the database is out of reach or has another schema.
+    Raises DomainError `unavailable` when the database is out of reach, has another schema, or was never initialized.
     """
     store = open_store(settings.database_url)
     try:
         await store.ready()
+        if await store.read(lambda unit: unit.installation.get()) is None:
+            raise _uninitialized()
     finally:
         await store.close()
     reader = SqlAuditReader(settings.database_url)
@@ -399,7 +401,7 @@ async def _issuer_url(store: Store, settings: Settings, *, uninitialized: bool) 
     held = await store.read(lambda unit: unit.installation.get())
     if held is None:
         if not uninitialized:
-            raise DomainError("unavailable", "this installation is not initialized: run `elicense keys init`")
+            raise _uninitialized()
         # Empty where nothing was said: `keys init` then refuses, since what it fixes cannot be changed later.
         return settings.issuer_url or ""
     problems = []
@@ -410,6 +412,10 @@ async def _issuer_url(store: Store, settings: Settings, *, uninitialized: bool) 
     if problems:
         raise SettingsError(problems)
     return held.issuer_url
+
+
+def _uninitialized() -> DomainError:
+    return DomainError("unavailable", "this installation is not initialized: run `elicense keys init`")
 
 
 def _keys_folder(settings: Settings, *, make: bool = True) -> KeyFolder:

@@ -3,14 +3,26 @@
 import argparse
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
-from app.cli.common import DONE, REFUSED, complain, guarded, read_input, say, say_json, settings_of
+from app.cli.common import (
+    DONE,
+    REFUSED,
+    UsageError,
+    complain,
+    guarded,
+    read_input,
+    say,
+    say_json,
+    settings_of,
+)
 from app.services.log_audit import AuditReport
 from app.services.log_audit_report import Fault, Pending
 from app.settings import Settings
+from elicense.problems import FormatError
 from elicense.report import Lang
-from elicense.trust_root import MAX_ROOT_BYTES
+from elicense.trust_root import MAX_ROOT_BYTES, parse_trust_root
 
 FMT: Final = 1
 _WORDS: Final[Mapping[Lang, tuple[str, str, str, str, str]]] = {
@@ -24,7 +36,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         settings = settings_of(arguments.data_dir)
-        root = None if arguments.trust_root is None else read_input(arguments.trust_root, MAX_ROOT_BYTES)
+        root = None if arguments.trust_root is None else _pinned(arguments.trust_root)
         report = asyncio.run(_run(settings, root))
         if arguments.json:
             say_json(report_json(report, lang=arguments.lang))
@@ -33,6 +45,16 @@ def audit(arguments: argparse.Namespace) -> int:
         return DONE if report.clean else REFUSED
 
     return guarded(command)
+
+
+def _pinned(path: Path) -> bytes:
+    # Checked before anything is audited: a wrong file is no fault of the register.
+    content = read_input(path, MAX_ROOT_BYTES)
+    try:
+        parse_trust_root(content)
+    except FormatError as error:
+        raise UsageError(f"--trust-root {path}: 不是信任根 no trust root: {error.detail}") from error
+    return content
 
 
 async def _run(settings: Settings, root: bytes | None) -> AuditReport:

@@ -246,3 +246,16 @@ def test_doctor_complains_about_a_missing_folder_instead_of_making_it(
     (data_dir / "keys" / "root").rename(data_dir / "offline")
     run(data_dir, "doctor")
     assert "! " not in capsys.readouterr().out
+
+
+def test_an_audit_with_a_wrong_file_or_of_nothing_finds_no_faults(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = data_dir / "s.toml"
+    wrong.write_text("[[areas]]")
+    assert "not initialized" in said_of(data_dir, capsys, "log", "audit")
+    assert run(data_dir, "keys", "init", "--issuer-url", ISSUER_URL) == 0
+    capsys.readouterr()
+    assert run(data_dir, "log", "audit", "--trust-root", wrong) == 2
+    assert "no trust root" in capsys.readouterr().err
+    assert run(data_dir, "log", "audit") == 0
