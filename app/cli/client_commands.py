@@ -74,7 +74,13 @@ def _add_create(actions: "Commands", command: Command) -> None:
     _add_name(create)
     create.add_argument("--kind", choices=CLIENT_KINDS, required=True, help="调用方类别 what it is")
     create.add_argument("--authority", metavar="USCC", help="所属颁发机构 for kind authority")
-    create.add_argument("--holder", metavar="USCC", help="所属持证主体 for kind holder")
+    create.add_argument("--holder", metavar="CODE", help="所属持证主体 for kind holder")
+    create.add_argument(
+        "--holder-code-type",
+        choices=("001", "099"),
+        default="001",
+        help="持证主体代码类型:001 统一社会信用代码,099 其他 type of that code: social credit code, or another (001)",
+    )
     create.add_argument(
         "--scope", action="append", metavar="SCOPE", help="权限,可重复 repeatable; default by kind"
     )

@@ -20,6 +20,7 @@ from app.domain.api_client import RELYING_PARTIES, ApiClient, ClientKind, Scope
 from app.domain.purpose import PURPOSES
 from app.services.api_clients import NewKey
 from app.services.container import Services
+from elicense.cn import CodeError, check_uscc
 from elicense.encoding import parse_json_object
 from elicense.policy import parse_duration
 from elicense.problems import FormatError
@@ -46,12 +47,21 @@ def create(arguments: argparse.Namespace) -> int:
     return guarded(command)
 
 
+def _require_uscc(code: str) -> None:
+    try:
+        check_uscc(code)
+    except CodeError as error:
+        raise UsageError(f"--holder: {error.message.zh} {error.message.en} (--holder-code-type)") from error
+
+
 def _checked_options(arguments: argparse.Namespace) -> dict[str, Any]:
     kind = ClientKind(arguments.kind)
     if (kind is ClientKind.AUTHORITY) != (arguments.authority is not None):
         raise UsageError("--authority goes with --kind authority, and is needed there")
     if (kind is ClientKind.HOLDER) != (arguments.holder is not None):
         raise UsageError("--holder goes with --kind holder, and is needed there")
+    if arguments.holder is not None and arguments.holder_code_type == "001":
+        _require_uscc(arguments.holder)
     if kind not in RELYING_PARTIES and (arguments.purpose or arguments.default_purpose):
         raise UsageError("purposes go with --kind platform and --kind bank")
     for purpose in (*(arguments.purpose or ()), *filter(None, [arguments.default_purpose])):

@@ -3,9 +3,11 @@
 import re
 from datetime import date
 
-from elicense.cn import CodeError, check_uscc, normalize_code
+from app.domain.texts import text_problem
+from elicense.cn import CodeError, check_uscc, normalize_code, uscc_problem
 from elicense.problems import Text
 
+MAX_ORGANISATION_CODE_LENGTH = 64
 _CITIZEN_ID = re.compile(r"[0-9]{6}([0-9]{4})([0-9]{2})([0-9]{2})[0-9]{3}[0-9X]")
 _CITIZEN_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _USCC_SHAPE = re.compile(r"[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}")
@@ -46,3 +48,10 @@ def other_code_problem(text: str) -> Text | None:
     except CodeError as error:
         return Text(f"{use.zh};{error.message.zh}", f"{use.en}. {error.message.en}")
     return use
+
+
+def any_code_problem(text: str) -> Text | None:
+    """Return why no holder of a license can have this code, under whichever type, or None."""
+    if uscc_problem(normalize_code(text)) is None:
+        return None
+    return other_code_problem(text) or text_problem(text, max_length=MAX_ORGANISATION_CODE_LENGTH)

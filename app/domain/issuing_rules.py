@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from app.domain.authority import ElementKind, LicenseType
 from app.domain.directory import Directory
 from app.domain.errors import DomainError, FieldError
-from app.domain.holder_codes import other_code_problem
+from app.domain.holder_codes import MAX_ORGANISATION_CODE_LENGTH, other_code_problem
 from app.domain.holder_key import sound_holder_key
 from app.domain.license import Holder, NewLicense, stored_holder_code, stored_number
 from app.domain.texts import text_problem
@@ -18,7 +18,6 @@ from elicense.problems import Text
 
 MAX_NUMBER_LENGTH = 100
 MAX_NAME_LENGTH = 300
-MAX_ORGANISATION_CODE_LENGTH = 64
 EARLIEST_DAY = date(1900, 1, 1)
 LATEST_DAY = date.max
 FIRST_LAST_DAY = date(1970, 1, 1)

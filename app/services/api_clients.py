@@ -21,6 +21,7 @@ from app.domain.api_client import (
     Scope,
 )
 from app.domain.errors import DomainError, FieldError, NotFound
+from app.domain.holder_codes import any_code_problem
 from app.domain.ids import ClientId, new_id, new_public_handle, new_secret
 from app.domain.license import stored_holder_code
 from app.domain.plan import CUSTOM_PLAN, STANDARD_PLAN, require_sound_quotas
@@ -165,17 +166,20 @@ class ApiClientService:
         """Create a client with its first key, on a plan (the standard one) or with figures of its own.
 
         Raises DomainError `conflict` for a name in use, `invalid_request` for a binding, scope or purpose that does
-        not fit the kind, and for a name with control characters.
+        not fit the kind, for a code that no holder can have, and for a name with control characters.
         """
         if kind not in RELYING_PARTIES:
             _require_no_purpose(purposes, default_purpose)
+        code = None if holder_code is None else stored_holder_code(holder_code)
+        if code is not None and (wrong := any_code_problem(code)) is not None:
+            raise _invalid("/holder_code", wrong.en, wrong.zh)
         allowed = tuple(dict.fromkeys(PURPOSES if purposes is None else purposes))
         client = ApiClient(
             id=ClientId(new_id()),
             name=name,
             kind=kind,
             authority_code=authority_code,
-            holder_code=None if holder_code is None else stored_holder_code(holder_code),
+            holder_code=code,
             scopes=frozenset(scopes) if scopes is not None else DEFAULT_SCOPES[kind],
             purposes=allowed if kind in RELYING_PARTIES else (),
             default_purpose=default_purpose or _default_purpose(kind, allowed),

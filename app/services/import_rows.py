@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from app.domain.authority import Area, Authority, ElementKind, LicenseType
+from app.domain.holder_codes import MAX_ORGANISATION_CODE_LENGTH
 from app.domain.import_batch import ELEMENT_PREFIX, ImportMap, SourceRow
-from app.domain.issuing_rules import (
-    MAX_NAME_LENGTH,
-    MAX_NUMBER_LENGTH,
-    MAX_ORGANISATION_CODE_LENGTH,
-)
+from app.domain.issuing_rules import MAX_NAME_LENGTH, MAX_NUMBER_LENGTH
 from app.domain.license import Holder, License, NewLicense, stored_number
 from app.domain.texts import text_problem
 from elicense.cn import normalize_code, uscc_problem

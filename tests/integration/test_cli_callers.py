@@ -9,6 +9,7 @@ import pytest
 from app.adapters.db import open_store
 from app.ports import UnitOfWork
 from elicense.cli import main
+from elicense.cn import make_uscc
 from tests.builders import NOON
 from tests.client_assertions import BankKey
 from tests.databases import run_apart
@@ -94,3 +95,20 @@ def test_keys_beyond_two_stop_counting_in_the_list(
     assert run(data_dir, "clients", "list", "--json") == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert len(listed["keys"].split(",")) == 2
+
+
+def test_a_holder_has_a_code_that_a_license_can_have(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = make_uscc("9", "1", "320100", "MA0T0000")
+    broken = good[:17] + ("0" if good[17] != "0" else "1")
+    create = ("clients", "create", "shop", "--kind", "holder", "--holder")
+    for code in ("123", broken, ""):
+        assert run(data_dir, *create, code) == 2
+        assert "统一社会信用代码" in capsys.readouterr().err
+    # The code of a citizen, or one that is meant to be a social credit code, is no other code either.
+    for code in ("11010519491231002X", broken, ""):
+        assert run(data_dir, *create, code, "--holder-code-type", "099") == 1
+        assert "/holder_code" in capsys.readouterr().err
+    assert run(data_dir, *create, "123", "--holder-code-type", "099") == 0
+    assert run(data_dir, "clients", "create", "another", *create[3:], f" {good.lower()}") == 0

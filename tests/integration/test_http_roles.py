@@ -7,6 +7,7 @@ import pytest
 
 from app.api.schemas.answers import AuditPage, ClientPage
 from app.domain.api_client import ClientKind
+from elicense.cn import make_uscc
 from tests.integration.http_service import (
     ROLES,
     HttpService,
@@ -15,6 +16,8 @@ from tests.integration.http_service import (
     open_http,
     shown,
 )
+
+STRANGER = make_uscc("9", "1", "320100", "MA0T0000")
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +45,8 @@ async def test_another_holder_sees_nothing(service: HttpService) -> None:
     issued = await service.issue()
     holder = issued["holder"]["code"]
     assert (await service.call("holder", "GET", f"/v1/licenses/{issued['id']}")).status_code == 200
-    await service.add_client("stranger", kind=ClientKind.HOLDER, holder_code="91320100MA0T00001X")
-    assert holder != "91320100MA0T00001X"
+    await service.add_client("stranger", kind=ClientKind.HOLDER, holder_code=STRANGER)
+    assert holder != STRANGER
     for path in ("", "/history", "/credential"):
         response = await service.call("stranger", "GET", f"/v1/licenses/{issued['id']}{path}")
         assert_problem(response, "not_found")
