@@ -406,9 +406,11 @@ async def _issuer_url(store: Store, settings: Settings, *, uninitialized: bool) 
         return settings.issuer_url or ""
     problems = []
     if settings.issuer_url not in (None, held.issuer_url):
-        problems.append(f"ELICENSE_ISSUER_URL must stay {held.issuer_url}, fixed at the first init")
+        problems.append(
+            f"ELICENSE_ISSUER_URL 须保持 must stay {held.issuer_url}(首次初始化时确定 fixed at the first init)"
+        )
     if held.env != settings.token_env:
-        problems.append(f"ELICENSE_ENV does not fit: this database holds {held.env} objects")
+        problems.append(f"ELICENSE_ENV 不符 does not fit:数据库中为 this database holds {held.env} objects")
     if problems:
         raise SettingsError(problems)
     return held.issuer_url

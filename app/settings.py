@@ -1,6 +1,7 @@
 """One settings object, read once from the environment; every problem is reported together."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -19,6 +20,11 @@ SANDBOX_MARK = "SANDBOX"
 """A file of this name in a data directory says that it is a sandbox's, and that it is to be served."""
 SANDBOX_SCHEMA = "elicense_sandbox"
 _SANDBOX_GUESSES = 100_000
+_PREFIX = "ELICENSE_"
+_OPTIONS = frozenset({"host", "port", "workers", "issuer_url"})
+_READ_ELSEWHERE = frozenset({"API_KEY", "BASE_URL", "TEST_DATABASE_URL"})  # by the SDK, and by the tests
+# A service of this name makes them in every container beside it.
+_OF_KUBERNETES = re.compile(r"ELICENSE_SERVICE_(HOST|PORT(_\w+)?)|ELICENSE_PORT_[0-9]+_\w+")
 # A bundle counts for seven days: who fetched one a moment before the list must know the key when it signs.
 KEY_LEAD_SECONDS = {"production": 8 * 86400, "development": 5}
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -192,6 +198,14 @@ def _beside(database_url: str, folder: Path) -> str:
     return f"{database_url}{'&' if '?' in database_url else '?'}schema={SANDBOX_SCHEMA}"
 
 
+def unknown_variables(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the variables that begin as ours do and are none of ours: misspelled, most likely, and without effect."""
+    fields = {field.upper() for field in Settings.__dataclass_fields__} - {"ENVIRONMENT", "IS_SANDBOX"}
+    known = {f"{_PREFIX}{name}" for name in fields | {"ENV"} | _READ_ELSEWHERE}
+    named = {name for name in (os.environ if environ is None else environ) if name.startswith(_PREFIX)}
+    return tuple(sorted(name for name in named - known if not _OF_KUBERNETES.fullmatch(name)))
+
+
 class _Reader:
     """Takes settings one by one and collects what is wrong with them."""
 
@@ -201,12 +215,18 @@ class _Reader:
         self.problems: list[str] = []
 
     def refuse_unknown(self, known: set[str]) -> None:
-        self.problems += [f"unknown setting {name}" for name in sorted(set(self._overrides) - known)]
+        self.problems += [f"未知设置 unknown setting {name}" for name in sorted(set(self._overrides) - known)]
+
+    def _named(self, field: str) -> str:
+        """Name a setting as it was given: by its option, else by its variable."""
+        if field in _OPTIONS and field in self._overrides:
+            return f"--{field.replace('_', '-')}"
+        return f"{_PREFIX}{field.upper()}"
 
     def _raw(self, field: str, variable: str) -> object | None:
         if field in self._overrides:
             return self._overrides[field]
-        return self._variables.get(f"ELICENSE_{variable.upper()}") or None
+        return self._variables.get(f"{_PREFIX}{variable.upper()}") or None
 
     def text(self, field: str, default: str) -> str:
         value = self._raw(field, field)
@@ -219,7 +239,8 @@ class _Reader:
         text = str(value)
         if len(text) < at_least or not (text.isascii() and text.isprintable()):
             self.problems.append(
-                f"ELICENSE_{field.upper()} must be at least {at_least} printable ASCII characters"
+                f"{self._named(field)} 至少须有 {at_least} 个可打印 ASCII 字符 "
+                f"must be at least {at_least} printable ASCII characters"
             )
         return text
 
@@ -228,7 +249,8 @@ class _Reader:
         if value is None:
             return default
         if value not in allowed:
-            self.problems.append(f"ELICENSE_{variable.upper()} must be one of {', '.join(allowed)}")
+            names = ", ".join(allowed)
+            self.problems.append(f"{self._named(variable)} 须为以下之一 must be one of {names}")
             return default
         return str(value)
 
@@ -238,7 +260,9 @@ class _Reader:
             return default
         text = str(value)
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            self.problems.append(f"ELICENSE_{field.upper()} must be a whole number from {low} to {high}")
+            self.problems.append(
+                f"{self._named(field)} 须为 {low} 到 {high} 的整数 must be a whole number from {low} to {high}"
+            )
             return default
         return int(text)
 
@@ -250,7 +274,9 @@ class _Reader:
         try:
             return tuple(str(ip_network(text.strip())) for text in texts)
         except ValueError:
-            self.problems.append(f"ELICENSE_{field.upper()} must be networks (CIDR) with commas between them")
+            self.problems.append(
+                f"{self._named(field)} 须为以逗号分隔的网段 must be networks (CIDR) with commas between them"
+            )
             return ()
 
     def database_url(self, default: str) -> str:
@@ -263,7 +289,7 @@ class _Reader:
     def _database(self, field: str, value: str) -> str:
         problem = database_url_problem(value)
         if problem is not None:
-            self.problems.append(f"ELICENSE_{field.upper()} {problem}")
+            self.problems.append(f"{self._named(field)} {problem}")
         return value
 
     def issuer_url(self, default: str | None) -> str | None:
@@ -271,20 +297,21 @@ class _Reader:
         if value is None:
             return default
         text = str(value)
-        if issuer_url_problem(text) is not None:
-            self.problems.append(f"ELICENSE_ISSUER_URL {issuer_url_problem(text)}")
+        problem = issuer_url_problem(text)
+        if problem is not None:
+            self.problems.append(f"{self._named('issuer_url')} {problem}")
         return text
 
 
 def issuer_url_problem(url: str) -> str | None:
-    """Return what is wrong with an issuer URL, or None: https, a host, no path, query, fragment or user."""
+    """Return what is wrong with an issuer URL in both languages, or None: https, a host, and nothing else."""
     try:
         parts = urlsplit(url)
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:
-        return "is not a URL"
+        return "不是网址 is not a URL"
     if parts.scheme != "https" or not parts.hostname or not port_is_fine or not url.isascii():
-        return "must be an https URL"
+        return "须为 https 网址 must be an https URL"
     if url != f"https://{parts.netloc}" or "@" in parts.netloc:
-        return "must have no path, query, fragment or user"
+        return "不得带路径、参数、片段或用户 must have no path, query, fragment or user"
     return None

@@ -58,9 +58,13 @@ def duties_of(services: Services) -> tuple[Duty, ...]:
     )
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Open the installation and work until `stop` is set, for its sandbox too. Raises as `open_services` does."""
+async def run(settings: Settings, stop: asyncio.Event, *, opened: Callable[[], None] = lambda: None) -> None:
+    """Open the installation and work until `stop` is set, for its sandbox too. Raises as `open_services` does.
+
+    Calls `opened` once the installation is open, before any work.
+    """
     async with open_services(settings) as services, asyncio.TaskGroup() as group:
+        opened()
         if settings.has_sandbox:
             group.create_task(_run_sandbox(settings.for_sandbox(), stop), name="sandbox")
         await run_with(services, stop)

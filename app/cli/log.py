@@ -50,6 +50,8 @@ def witness(arguments: argparse.Namespace) -> int:
         try:
             signer = load_key_file(arguments.key)
         except KeyFileError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None  # a file that cannot be read, as with every other command
             raise UsageError(str(error)) from error
         if signer.profile.name != PROFILE:
             raise UsageError("--key: 须为 Ed25519 密钥 must be an Ed25519 key (elicense log witness-key)")

@@ -33,7 +33,7 @@ from app.services.diagnosis import Finding, diagnose
 from app.services.key_diagnosis import diagnose_keys, diagnose_private_keys
 from app.services.log_diagnosis import diagnose_logs
 from app.services.retention_diagnosis import diagnose_retention
-from app.settings import Settings, SettingsError
+from app.settings import Settings, SettingsError, unknown_variables
 from app.worker import run as run_worker
 from elicense.report import rfc3339
 
@@ -59,6 +59,7 @@ def serve(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             workers=arguments.workers,
         )
+        _warn_of_unknown_variables()
         asyncio.run(_try_to_open(settings))
         with listening(settings):
             pass  # a port in use is one clear line now, not a traceback of each process later
@@ -102,6 +103,11 @@ def server_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _warn_of_unknown_variables() -> None:
+    for name in unknown_variables():
+        complain(f"警告 warning: 未知变量,不起作用 unknown variable without effect: {name}")
+
+
 async def _try_to_open(settings: Settings) -> None:
     """Fail with one clear line before any process is started."""
     async with open_services(settings) as services:
@@ -113,6 +119,7 @@ def worker(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         settings = settings_of(arguments.data_dir, strict_environment=True)
+        _warn_of_unknown_variables()
         configure_logging(settings.log_level)
         asyncio.run(_work(settings))
         return DONE
@@ -125,8 +132,7 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    complain("后台发布进程已启动 worker started")
-    await run_worker(settings, stop)
+    await run_worker(settings, stop, opened=lambda: complain("后台发布进程已启动 worker started"))
 
 
 def migrate(arguments: argparse.Namespace) -> int:
@@ -134,6 +140,7 @@ def migrate(arguments: argparse.Namespace) -> int:
 
     def command() -> int:
         settings = settings_of(arguments.data_dir)
+        _warn_of_unknown_variables()
         if settings.uses_sqlite:
             # On PostgreSQL nothing is kept there yet, and a container's working directory is read-only.
             make_data_dir(settings)
@@ -168,6 +175,12 @@ def doctor(arguments: argparse.Namespace) -> int:
             return ERROR
         if settings.has_sandbox:
             findings.append(asyncio.run(_look_at_sandbox(settings.for_sandbox())))
+        findings += [
+            Finding(
+                False, f"未知变量 {name},不起作用。", f"the variable {name} is unknown and without effect."
+            )
+            for name in unknown_variables()
+        ]
         for finding in findings:
             say(f"{'✓' if finding.good else '✗'} {finding.zh} {finding.en}")
         _warn_of_root_keys(settings)

@@ -9,7 +9,7 @@ import pytest
 
 from app.adapters.setup_files import read_setup_file
 from app.main import create_app
-from app.settings import load_settings
+from app.settings import load_settings, unknown_variables
 from elicense.cn import check_uscc
 from tests.architecture.source import ROOT, project_files
 from tests.readme import NAMES, examples
@@ -41,6 +41,10 @@ def settings_read() -> set[str]:
     load_settings(environ=recorder, issuer_url="https://x.example")
     load_settings(environ=recorder, default_environment="development")
     return recorder.asked
+
+
+def test_no_variable_that_is_read_counts_as_misspelled() -> None:
+    assert unknown_variables(dict.fromkeys(settings_read(), "")) == ()
 
 
 def routes_served() -> set[str]:

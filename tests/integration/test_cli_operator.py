@@ -259,3 +259,36 @@ def test_an_audit_with_a_wrong_file_or_of_nothing_finds_no_faults(
     assert run(data_dir, "log", "audit", "--trust-root", wrong) == 2
     assert "no trust root" in capsys.readouterr().err
     assert run(data_dir, "log", "audit") == 0
+
+
+def test_a_misspelled_variable_is_named_and_stops_nothing(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ELICENSE_DATABSE_URL", "sqlite+aiosqlite:///elsewhere.db")
+    assert run(data_dir, "migrate") == 0
+    assert "unknown variable without effect: ELICENSE_DATABSE_URL\n" in capsys.readouterr().err
+    for command in ("serve", "worker"):
+        assert "unknown variable without effect: ELICENSE_DATABSE_URL\n" in said_of(data_dir, capsys, command)
+    assert run(data_dir, "keys", "init", "--issuer-url", ISSUER_URL) == 0
+    assert run(data_dir, "doctor") == 1
+    assert "✗ 未知变量 ELICENSE_DATABSE_URL" in capsys.readouterr().out
+
+
+def test_a_worker_says_that_it_started_once_it_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "worker started" not in said_of(tmp_path, capsys, "worker")
+
+
+def test_an_option_out_of_range_is_named(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(data_dir, "serve", "--port", "99999") == 2
+    assert capsys.readouterr().err.startswith("设置错误 setting: --port 须为 0 到 65535 的整数")
+
+
+def test_a_witness_without_its_key_file_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = str(tmp_path / "absent.pem")
+    words = ("--name", "w.example", "--state", str(tmp_path / "s.json"), "--once", "--log-dir", str(tmp_path))
+    assert main(["log", "witness", "--key", absent, *words]) == 4
+    assert absent in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.database_url import mask_password
-from app.settings import SettingsError, load_settings
+from app.settings import SettingsError, load_settings, unknown_variables
 
 
 def test_everything_follows_from_the_data_folder(tmp_path: Path) -> None:
@@ -137,3 +137,36 @@ def test_a_database_url_is_read_before_anything_connects(
 )
 def test_a_database_url_that_can_be_meant_is_taken(tmp_path: Path, url: str) -> None:
     assert load_settings(tmp_path, environ={"ELICENSE_DATABASE_URL": url}).database_url == url
+
+
+def test_a_variable_that_is_none_of_ours_is_named(tmp_path: Path) -> None:
+    ours = {"ELICENSE_ENV", "ELICENSE_PORT", "ELICENSE_SANDBOX_DATABASE_URL", "ELICENSE_API_KEY"}
+    of_others = {"ELICENSE_SERVICE_HOST", "ELICENSE_SERVICE_PORT_HTTP", "ELICENSE_PORT_8000_TCP_ADDR", "PATH"}
+    wrong = {"ELICENSE_DATABSE_URL", "ELICENSE_ENVIRONMENT", "ELICENSE_IS_SANDBOX", "ELICENSE_port"}
+    environ = dict.fromkeys(ours | of_others | wrong, "")
+    assert unknown_variables(environ) == tuple(sorted(wrong))
+
+
+def test_a_wrong_option_is_named_as_it_was_given(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path, environ={"ELICENSE_WORKERS": "none"}, port="99999")
+    assert caught.value.problems == (
+        "--port 须为 0 到 65535 的整数 must be a whole number from 0 to 65535",
+        "ELICENSE_WORKERS 须为 1 到 256 的整数 must be a whole number from 1 to 256",
+    )
+
+
+def test_each_problem_is_told_in_chinese_first(tmp_path: Path) -> None:
+    environ = {
+        "ELICENSE_ENV": "staging",
+        "ELICENSE_METRICS_TOKEN": "short",
+        "ELICENSE_TRUSTED_PROXIES": "x",
+        "ELICENSE_DATABASE_URL": "mysql://x",
+        "ELICENSE_ISSUER_URL": "http://x.example/path",
+    }
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path, environ=environ)
+    assert len(caught.value.problems) == 5
+    for problem in caught.value.problems:
+        _, zh, *_ = problem.split(" ")
+        assert any("\u4e00" <= character <= "\u9fff" for character in zh), problem
