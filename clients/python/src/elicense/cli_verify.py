@@ -223,7 +223,9 @@ def _show(name: str, report: "VerificationReport", arguments: argparse.Namespace
 
 def _keep(report: "VerificationReport", out: Path | None, lang: str) -> int:
     """Save the evidence where that was asked for; what cannot be written is no word on the credential."""
-    if out is None:
+    from elicense.client._offline_report import OfflineReport
+
+    if out is None or not isinstance(report, OfflineReport):  # with --save-evidence it always is one
         return EXIT_VALID
     try:
         report.save_evidence(out)
