@@ -57,16 +57,22 @@ def _require_uscc(code: str) -> None:
 def _checked_options(arguments: argparse.Namespace) -> dict[str, Any]:
     kind = ClientKind(arguments.kind)
     if (kind is ClientKind.AUTHORITY) != (arguments.authority is not None):
-        raise UsageError("--authority goes with --kind authority, and is needed there")
+        raise UsageError(
+            "--authority: 仅用于 authority 类调用方,且为必填 --authority goes with --kind authority, and is needed there"
+        )
     if (kind is ClientKind.HOLDER) != (arguments.holder is not None):
-        raise UsageError("--holder goes with --kind holder, and is needed there")
+        raise UsageError(
+            "--holder: 仅用于 holder 类调用方,且为必填 --holder goes with --kind holder, and is needed there"
+        )
     if arguments.holder is not None and arguments.holder_code_type == "001":
         _require_uscc(arguments.holder)
     if kind not in RELYING_PARTIES and (arguments.purpose or arguments.default_purpose):
-        raise UsageError("purposes go with --kind platform and --kind bank")
+        raise UsageError(
+            "用途仅用于 platform 与 bank 类调用方 purposes go with --kind platform and --kind bank"
+        )
     for purpose in (*(arguments.purpose or ()), *filter(None, [arguments.default_purpose])):
         if purpose not in PURPOSES:
-            raise UsageError(f"unknown purpose {purpose}; known are {', '.join(PURPOSES)}")
+            raise UsageError(f"未知用途 unknown purpose {purpose}; known are {', '.join(PURPOSES)}")
     return _given(
         authority_code=arguments.authority,
         holder_code=arguments.holder,
@@ -89,7 +95,7 @@ def _scopes(names: list[str] | None) -> frozenset[Scope] | None:
         return None
     unknown = sorted(set(names) - {scope.value for scope in Scope})
     if unknown:
-        raise UsageError(f"unknown scopes {', '.join(unknown)}; known are {', '.join(Scope)}")
+        raise UsageError(f"未知权限 unknown scopes {', '.join(unknown)}; known are {', '.join(Scope)}")
     return frozenset(Scope(name) for name in names)
 
 

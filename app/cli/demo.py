@@ -18,7 +18,9 @@ def demo(arguments: argparse.Namespace) -> int:
             arguments.data_dir, default_environment="development", host=arguments.host, port=arguments.port
         )
         if settings.environment != "development":
-            raise UsageError("the demonstration is for development only: ELICENSE_ENV says production")
+            raise UsageError(
+                "演示仅用于开发环境 the demonstration is for development only: ELICENSE_ENV says production"
+            )
         files = DemoFiles(settings.data_dir)
         if not files.is_ours():
             complain(
@@ -34,7 +36,10 @@ def demo(arguments: argparse.Namespace) -> int:
             files.withdraw()
             if arguments.reset:
                 if not settings.database_url.startswith("sqlite"):
-                    raise UsageError("--reset deletes files only: empty the PostgreSQL database yourself")
+                    raise UsageError(
+                        "--reset 只删除文件,请自行清空数据库 "
+                        "--reset deletes files only: empty the PostgreSQL database yourself"
+                    )
                 files.reset()
             _run(settings, files, licenses=arguments.licenses)
         return DONE

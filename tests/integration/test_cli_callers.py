@@ -112,3 +112,15 @@ def test_a_holder_has_a_code_that_a_license_can_have(
         assert "/holder_code" in capsys.readouterr().err
     assert run(data_dir, *create, "123", "--holder-code-type", "099") == 0
     assert run(data_dir, "clients", "create", "another", *create[3:], f" {good.lower()}") == 0
+
+
+def test_wrong_options_are_told_in_chinese_first(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create = ("clients", "create", "x", "--kind")
+    for words, told in (
+        ((*create, "bank", "--holder", "x"), "--holder: 仅用于"),
+        ((*create, "authority"), "--authority: 仅用于"),
+        ((*create, "bank", "--purpose", "none-such"), "未知用途"),
+        ((*create, "bank", "--scope", "none-such"), "未知权限"),
+    ):
+        assert run(data_dir, *words) == 2
+        assert capsys.readouterr().err.startswith(f"用法错误 usage: {told}")

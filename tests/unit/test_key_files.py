@@ -47,11 +47,11 @@ def test_an_open_folder_or_file_is_refused(tmp_path: Path) -> None:
     folder.make("k", profile="es256")
     file = tmp_path / "keys" / "k.dev.pem"
     file.chmod(0o640)
-    with pytest.raises(KeyFileError, match="chmod 600"):
+    with pytest.raises(KeyFileError, match=r"对他人开放 .*chmod 600"):
         folder.load("k")
     file.chmod(0o600)
     (tmp_path / "keys").chmod(0o755)
-    with pytest.raises(KeyFileError, match="chmod 700"):
+    with pytest.raises(KeyFileError, match=r"对他人开放 .*chmod 700"):
         folder.load("k")
 
 
@@ -113,5 +113,5 @@ def test_a_key_file_of_its_own_is_made_once_and_closed_to_others(tmp_path: Path)
         load_key_file(file)
     with pytest.raises(KeyFileError, match="cannot be read"):
         load_key_file(tmp_path / "none")
-    with pytest.raises(KeyFileError, match="cannot be written"):
+    with pytest.raises(KeyFileError, match=r"无法写入密钥 .*cannot be written"):
         make_key_file(tmp_path / "none" / "witness.key", profile="eddsa")

@@ -51,13 +51,15 @@ class KeyFolder:
         except FileNotFoundError:
             raise KeyFileError(f"密钥目录不存在 key folder {self.path} does not exist") from None
         except OSError as error:
-            raise KeyFileError(f"key folder {self.path} cannot be read: {error.strerror}") from error
+            raise KeyFileError(
+                f"无法读取密钥目录 key folder {self.path} cannot be read: {error.strerror}"
+            ) from error
         if not stat.S_ISDIR(found.st_mode):
-            raise KeyFileError(f"key folder {self.path} is not a folder")
+            raise KeyFileError(f"密钥目录不是目录 key folder {self.path} is not a folder")
         if stat.S_IMODE(found.st_mode) & 0o077:
-            raise KeyFileError(f"key folder {self.path} is open to others: chmod 700")
+            raise KeyFileError(f"密钥目录对他人开放 key folder {self.path} is open to others: chmod 700")
         if found.st_uid != os.geteuid():
-            raise KeyFileError(f"key folder {self.path} belongs to another user")
+            raise KeyFileError(f"密钥目录属于其他用户 key folder {self.path} belongs to another user")
 
     def names(self) -> tuple[str, ...]:
         """List the names of the keys here, sorted, development keys included."""
@@ -82,17 +84,23 @@ class KeyFolder:
         self.check()
         target = self._file(name)
         if not self.development and not target.exists() and self._file(name, development=True).exists():
-            raise KeyFileError(f"key {name} is a development key, which production refuses")
+            raise KeyFileError(
+                f"正式环境拒绝开发密钥 key {name} is a development key, which production refuses"
+            )
         content = _read_private(target, name)
         if content.startswith(_DEVELOPMENT_LINE):
             if not self.development:
-                raise KeyFileError(f"key {name} is a development key, which production refuses")
+                raise KeyFileError(
+                    f"正式环境拒绝开发密钥 key {name} is a development key, which production refuses"
+                )
             content = content[len(_DEVELOPMENT_LINE) :]
         return PrivateKeySigner(_from_pem(content, name))
 
     def _file(self, name: str, *, development: bool | None = None) -> Path:
         if _NAME.fullmatch(name) is None:
-            raise KeyFileError("a key name has lower-case letters, digits and hyphens only")
+            raise KeyFileError(
+                "密钥名称只含小写字母、数字与连字符 a key name has lower-case letters, digits and hyphens only"
+            )
         marked = self.development if development is None else development
         return self.path / (f"{name}.dev.pem" if marked else f"{name}.pem")
 
@@ -110,7 +118,7 @@ def make_key_file(path: Path, *, profile: str) -> Signer:
         try:
             _link_new(path, _to_pem(new_private_key(profile)))
         except OSError as error:
-            raise KeyFileError(f"key {path.name} cannot be written: {error.strerror}") from error
+            raise KeyFileError(f"无法写入密钥 key {path.name} cannot be written: {error.strerror}") from error
     return load_key_file(path)
 
 
@@ -123,11 +131,11 @@ def _read_private(target: Path, name: str) -> bytes:
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
-        raise KeyFileError(f"key {name} cannot be read: {error.strerror}") from error
+        raise KeyFileError(f"无法读取密钥 key {name} cannot be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
-            raise KeyFileError(f"key {name} is open to others: chmod 600")
+            raise KeyFileError(f"密钥对他人开放 key {name} is open to others: chmod 600")
         return file.read(65536)
 
 
@@ -152,7 +160,7 @@ def _from_pem(content: bytes, name: str) -> PrivateKey:
     try:
         key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:
-        raise KeyFileError(f"key {name} is not an unencrypted PKCS#8 file") from error
+        raise KeyFileError(f"密钥格式不正确 key {name} is not an unencrypted PKCS#8 file") from error
     if isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         return key
-    raise KeyFileError(f"key {name} is of a kind that no profile knows")
+    raise KeyFileError(f"不支持的密钥种类 key {name} is of a kind that no profile knows")
