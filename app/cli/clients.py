@@ -58,7 +58,8 @@ def _checked_options(arguments: argparse.Namespace) -> dict[str, Any]:
     kind = ClientKind(arguments.kind)
     if (kind is ClientKind.AUTHORITY) != (arguments.authority is not None):
         raise UsageError(
-            "--authority: 仅用于 authority 类调用方,且为必填 --authority goes with --kind authority, and is needed there"
+            "--authority: 仅用于 authority 类调用方,且为必填 "
+            "--authority goes with --kind authority, and is needed there"
         )
     if (kind is ClientKind.HOLDER) != (arguments.holder is not None):
         raise UsageError(

@@ -8,7 +8,7 @@ import pytest
 
 from elicense import __version__
 from elicense.client._checks import check_api_key, check_base_url
-from elicense.client._models import license_of, verification_of
+from elicense.client._models import license_of
 from elicense.client._protocol import (
     Done,
     Endpoint,
@@ -21,6 +21,7 @@ from elicense.client._protocol import (
     retry_after_seconds,
     status_error,
 )
+from elicense.client._verification_models import verification_of
 from elicense.client.errors import (
     APIConnectionError,
     APIResponseError,

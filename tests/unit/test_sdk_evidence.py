@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from elicense import APIResponseError, Elicense, Holder, TrustError
-from elicense.client._models import verification_of
 from elicense.client._protocol import Request, Response, Timeout
+from elicense.client._verification_models import verification_of
 from tests.receipt_kit import answer
 from tests.simulator import Installation
 

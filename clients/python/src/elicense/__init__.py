@@ -17,18 +17,11 @@ if TYPE_CHECKING:
     from elicense.client._directory_models import LicenseType as LicenseType
     from elicense.client._directory_models import Purpose as Purpose
     from elicense.client._evidence import OfflineVerifier as OfflineVerifier
-    from elicense.client._models import AnswerWarning as AnswerWarning
-    from elicense.client._models import BatchResult as BatchResult
-    from elicense.client._models import CheckResult as CheckResult
-    from elicense.client._models import ElementAnswer as ElementAnswer
-    from elicense.client._models import FieldError as FieldError
     from elicense.client._models import HistoryEntry as HistoryEntry
     from elicense.client._models import Holder as Holder
     from elicense.client._models import Holding as Holding
     from elicense.client._models import License as License
-    from elicense.client._models import LogPosition as LogPosition
     from elicense.client._models import Page as Page
-    from elicense.client._models import Verification as Verification
     from elicense.client._offline_report import OfflineReport as OfflineReport
     from elicense.client._order_models import ApprovalPendingError as ApprovalPendingError
     from elicense.client._order_models import Dependant as Dependant
@@ -49,6 +42,13 @@ if TYPE_CHECKING:
     from elicense.client._sandbox_models import SandboxClock as SandboxClock
     from elicense.client._sandbox_models import SandboxCode as SandboxCode
     from elicense.client._sync import Elicense as Elicense
+    from elicense.client._verification_models import AnswerWarning as AnswerWarning
+    from elicense.client._verification_models import BatchResult as BatchResult
+    from elicense.client._verification_models import CheckResult as CheckResult
+    from elicense.client._verification_models import ElementAnswer as ElementAnswer
+    from elicense.client._verification_models import FieldError as FieldError
+    from elicense.client._verification_models import LogPosition as LogPosition
+    from elicense.client._verification_models import Verification as Verification
     from elicense.client._wallet import present as present
     from elicense.client.errors import APIConnectionError as APIConnectionError
     from elicense.client.errors import APIResponseError as APIResponseError
@@ -80,20 +80,7 @@ _HOMES = {
         "Purpose",
     ),
     "elicense.client._evidence": ("OfflineVerifier",),
-    "elicense.client._models": (
-        "AnswerWarning",
-        "BatchResult",
-        "CheckResult",
-        "ElementAnswer",
-        "FieldError",
-        "HistoryEntry",
-        "Holder",
-        "Holding",
-        "License",
-        "LogPosition",
-        "Page",
-        "Verification",
-    ),
+    "elicense.client._models": ("HistoryEntry", "Holder", "Holding", "License", "Page"),
     "elicense.client._offline_report": ("OfflineReport",),
     "elicense.client._order_models": (
         "ApprovalPendingError",
@@ -107,6 +94,15 @@ _HOMES = {
     "elicense.client._protocol": ("AsyncTransport", "Request", "Response", "Timeout", "Transport"),
     "elicense.client._sandbox_models": ("SandboxClock", "SandboxCode"),
     "elicense.client._sync": ("Elicense",),
+    "elicense.client._verification_models": (
+        "AnswerWarning",
+        "BatchResult",
+        "CheckResult",
+        "ElementAnswer",
+        "FieldError",
+        "LogPosition",
+        "Verification",
+    ),
     "elicense.client._wallet": ("present",),
     "elicense.client.errors": (
         "APIConnectionError",

@@ -131,7 +131,8 @@ def make_verifier(arguments: argparse.Namespace) -> "OfflineVerifier | None":
     Raises ValueError for options that cannot be meant, TrustError for a root that is none.
     """
     from elicense.client import _system
-    from elicense.client._evidence import OfflineVerifier, choose_policy
+    from elicense.client._asked import choose_policy
+    from elicense.client._evidence import OfflineVerifier
 
     policy = choose_policy(arguments.policy or DEFAULT_POLICY, arguments.max_status_age)
     if arguments.trust_root is None:
@@ -240,7 +241,7 @@ def _judge(
     if verifier is not None:
         return verifier.verify(token, at=arguments.at, nonce=arguments.nonce, audience=arguments.audience)
     from elicense.client import _system
-    from elicense.client._evidence import choose_policy, expected_binding
+    from elicense.client._asked import choose_policy, expected_binding
     from elicense.stapled import take_apart
     from elicense.verify import gather_offline, verify_credential
 

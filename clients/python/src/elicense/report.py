@@ -389,13 +389,11 @@ def _show_checks(checks: Iterable[Check], lang: Lang) -> list[JsonValue]:
 @cache
 def _tell_often(lang: Lang) -> Mapping[int, dict[str, JsonValue]]:
     # Most checks of most reports are the shared ones, which live as long as the process: told once in each language.
-    return {
-        id(check): check.to_json(lang) for checks in (PASSED, SKIPPED, NOT_ASKED) for check in checks.values()
-    }
+    shared = (PASSED, SKIPPED, NOT_ASKED)
+    return {id(check): check.to_json(lang) for checks in shared for check in checks.values()}
 
 
 REPORT_FMT = 1
-
 _FILE_FAILED = (CheckId.FORMAT, CheckId.CLAIMS, CheckId.REGISTER)
 _SIGNATURE_FAILED = (CheckId.ISSUER, CheckId.SIGNATURE, CheckId.KEY, CheckId.SCOPE)
 _FAILED, _SIGNATURE = Outcome.FAILED, CheckId.SIGNATURE

@@ -17,7 +17,7 @@ from elicense.client._async_sandbox import AsyncSandbox
 from elicense.client._async_trust import AsyncTrust
 from elicense.client._async_verifications import AsyncVerifications
 from elicense.client._call import Call, each_async
-from elicense.client._models import BatchResult, Holding, Page, Verification
+from elicense.client._models import Holding, Page
 from elicense.client._policy_models import Alarm, LoggedRequest
 from elicense.client._protocol import AsyncTransport, Endpoint, Request, Response, Timeout
 from elicense.client._shell import (
@@ -29,6 +29,7 @@ from elicense.client._shell import (
     token_of,
     with_token,
 )
+from elicense.client._verification_models import BatchResult, Verification
 from elicense.client.errors import APIConnectionError, APIStatusError
 
 if TYPE_CHECKING:

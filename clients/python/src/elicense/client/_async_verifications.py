@@ -5,8 +5,9 @@ from datetime import datetime
 
 from elicense.client import _verification_calls as calls
 from elicense.client._call import AsyncCaller, each_async
-from elicense.client._models import BatchResult, Page, Verification
+from elicense.client._models import Page
 from elicense.client._verification_calls import Question
+from elicense.client._verification_models import BatchResult, Verification
 
 
 class AsyncVerifications:

@@ -16,7 +16,6 @@ from elicense.client._checks import (
     check_language,
     check_name,
 )
-from elicense.client._models import BatchResult, Verification
 from elicense.client._protocol import (
     Done,
     Endpoint,
@@ -26,6 +25,7 @@ from elicense.client._protocol import (
     Timeout,
     next_step,
 )
+from elicense.client._verification_models import BatchResult, Verification
 from elicense.client.errors import APIConnectionError, ConfigurationError, TrustError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from elicense.client import _verification_calls as calls
 from elicense.client._call import Call, each
 from elicense.client._directory import Directory
 from elicense.client._licenses import Licenses
-from elicense.client._models import BatchResult, Holding, Page, Verification
+from elicense.client._models import Holding, Page
 from elicense.client._orders import Proposals, ScheduledChanges
 from elicense.client._policies import Policies
 from elicense.client._policy_models import Alarm, LoggedRequest
@@ -27,6 +27,7 @@ from elicense.client._shell import (
     with_token,
 )
 from elicense.client._trust import Trust
+from elicense.client._verification_models import BatchResult, Verification
 from elicense.client._verifications import Verifications
 from elicense.client.errors import APIConnectionError, APIStatusError
 

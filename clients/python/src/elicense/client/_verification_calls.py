@@ -4,19 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from elicense.client._call import Call, get, post
-from elicense.client._models import (
-    BatchResult,
-    Holding,
-    Json,
-    Page,
-    Verification,
-    batch_of,
-    holding_of,
-    page_of,
-    verification_of,
-)
+from elicense.client._models import Holding, Json, Page, holding_of, page_of
 from elicense.client._policy_models import Alarm, LoggedRequest, alarm_of, logged_request_of
 from elicense.client._protocol import rfc3339, without_none
+from elicense.client._verification_models import BatchResult, Verification, batch_of, verification_of
 from elicense.client.errors import APIResponseError
 
 Question = Mapping[str, object]
