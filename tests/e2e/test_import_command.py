@@ -117,14 +117,21 @@ def test_good_rows_alone_exit_0(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "word"),
-    [(1, "/nowhere.csv"), (3, "11100000MB0143028R"), (5, "11100000MB0143028R999"), (7, "/nowhere.toml")],
+    ("position", "word", "code"),
+    [
+        (1, "/nowhere.csv", 4),
+        (3, "11100000MB0143028R", 2),
+        (5, "11100000MB0143028R999", 2),
+        (7, "/nowhere.toml", 4),
+    ],
 )
-def test_what_cannot_be_meant_exits_2(office: Office, position: int, word: str) -> None:
+def test_what_cannot_be_meant_exits_2_and_what_cannot_be_read_4(
+    office: Office, position: int, word: str, code: int
+) -> None:
     words = office.words
     words[position] = word
     done = elicense(*words)
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -184,7 +184,7 @@ def test_an_installation_is_built_and_serves_with_several_processes(tmp_path: Pa
 
     accepted = run("doctor", "--accept-time")
     assert "已接受时间 time accepted" in accepted and "✗" not in accepted
-    run("recover", "--trust-root", tmp_path / "none", code=2)
+    run("recover", "--trust-root", tmp_path / "none", code=4)
     run("recover", "--trust-root", data / "keys" / "high-water.json", code=1)
     mark = data / "keys" / "high-water.json"
     held = mark.read_text(encoding="utf-8")
