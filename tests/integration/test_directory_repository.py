@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.adapters.db import SqlStore
 from app.domain.authority import (
@@ -88,3 +90,17 @@ async def test_concurrent_puts_each_raise_the_revision(store: SqlStore, another_
     await asyncio.gather(*(put(who) for who in range(10)))
     assert await store.read(lambda unit: unit.directory.revision()) == 10
     assert len(await store.read(lambda unit: unit.directory.areas())) == 10
+
+
+async def test_what_a_later_version_adds_to_a_definition_is_passed_over(
+    store: SqlStore, database_url: str
+) -> None:
+    await store.write(lambda unit: unit.directory.put_license_type(LICENSE_TYPE))
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        held = str(await connection.scalar(text("SELECT definition FROM license_types")))
+        changed = '{"of_tomorrow": 1, ' + held[1:]
+        await connection.execute(text("UPDATE license_types SET definition = :changed"), {"changed": changed})
+    await engine.dispose()
+    assert "earlier" not in held  # the version before knows no such member
+    assert await store.read(lambda unit: unit.directory.license_types()) == [LICENSE_TYPE]

@@ -57,6 +57,17 @@ async def test_a_number_that_was_stored_in_another_spelling_is_found_as_it_is(st
     assert {one.id for one in page} == {old.id, new.id}
 
 
+async def test_a_list_by_number_shows_no_license_of_another_number(store: SqlStore) -> None:
+    small, capital = make_license("ab-1"), make_license("AB1")
+    await store.write(
+        lambda unit: unit.licenses.add_many([make_row(small, index=0), make_row(capital, index=1)])
+    )
+    for one in (small, capital):
+        where = LicenseFilter(number=one.number)
+        page, _ = await store.read(lambda unit, by=where: unit.licenses.page(by, cursor=None, limit=5))
+        assert [found.id for found in page] == [one.id]
+
+
 def test_a_file_names_a_number_as_a_caller_does() -> None:
     plan = test_plan()
     reader = RowReader(

@@ -1,6 +1,7 @@
 """Areas, license types and authorities: small, read as a whole, cached by their revision."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import Any, Final
 
@@ -72,7 +73,13 @@ class SqlDirectory:
         await self._session.run(statement.on_conflict_do_update(index_elements=["name"], set_=grown))
 
 
+_TYPE_MEMBERS = frozenset(one.name for one in fields(LicenseType))
+"""What a later version of the program adds to a stored definition is passed over: both run during an upgrade."""
+
+
 def _type_definition(kind: LicenseType) -> dict[str, Any]:
+    # Left out where there are none: processes of the version before these know no such member.
+    earlier = {"earlier": [_type_definition(one) for one in kind.earlier]} if kind.earlier else {}
     return {
         "name": kind.name,
         "name_en": kind.name_en,
@@ -94,7 +101,7 @@ def _type_definition(kind: LicenseType) -> dict[str, Any]:
             }
             for element in kind.elements
         ],
-        "earlier": [_type_definition(one) for one in kind.earlier],
+        **earlier,
     }
 
 
@@ -105,8 +112,9 @@ def _type_from(code: str, definition: Mapping[str, Any]) -> LicenseType:
     )
     two_person = tuple(definition.get("two_person", ()))  # stored types are older than the rule
     earlier = tuple(_type_from(code, one) for one in definition.get("earlier", ()))
+    known = {name: value for name, value in definition.items() if name in _TYPE_MEMBERS}
     return LicenseType(
-        **{**definition, "code": code, "elements": elements, "two_person": two_person, "earlier": earlier}
+        **{**known, "code": code, "elements": elements, "two_person": two_person, "earlier": earlier}
     )
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from app.adapters.db.tables import license_versions, licenses
 from app.domain.errors import DomainError, FieldError
-from app.domain.license import LicenseFilter, State, code_spellings
+from app.domain.license import LicenseFilter, State, stored_number
 
 
 def license_conditions(where: LicenseFilter) -> list[ColumnElement[bool]]:
@@ -22,7 +22,7 @@ def license_conditions(where: LicenseFilter) -> list[ColumnElement[bool]]:
     if where.type_code is not None:
         conditions.append(licenses.c.type_code == where.type_code)
     if where.number is not None:
-        conditions.append(licenses.c.number.in_(code_spellings(where.number)))
+        conditions.append(licenses.c.number.in_({where.number, stored_number(where.number)}))
     if where.identifier is not None:
         named = select(license_versions.c.license_id).where(license_versions.c.identifier == where.identifier)
         conditions.append(licenses.c.id.in_(named))
