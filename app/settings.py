@@ -23,8 +23,8 @@ _SANDBOX_GUESSES = 100_000
 _PREFIX = "ELICENSE_"
 _OPTIONS = frozenset({"host", "port", "workers", "issuer_url"})
 _READ_ELSEWHERE = frozenset({"API_KEY", "BASE_URL", "TEST_DATABASE_URL"})  # by the SDK, and by the tests
-# A service of this name makes them in every container beside it.
-_OF_KUBERNETES = re.compile(r"ELICENSE_SERVICE_(HOST|PORT(_\w+)?)|ELICENSE_PORT_[0-9]+_\w+")
+# A service of this name, or one that begins so, makes them in every container beside it.
+_OF_KUBERNETES = re.compile(r"ELICENSE_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_[0-9]+_\w+)?)")
 # A bundle counts for seven days: who fetched one a moment before the list must know the key when it signs.
 KEY_LEAD_SECONDS = {"production": 8 * 86400, "development": 5}
 _LOG_LEVELS = ("debug", "info", "warning", "error")

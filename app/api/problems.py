@@ -31,7 +31,7 @@ def problem_response(
     `detail` is developers' English and is shown beside the Chinese advice, unless `detail_zh` says it in Chinese;
     `errors` beyond 100 are left out. A `reason` says what is wrong with the service as a whole: it becomes a member
     of the document, and its advice takes the place of the code's. The answer carries WWW-Authenticate with 401
-    (RFC 9110 §11.6.1) and Retry-After with 503.
+    (RFC 9110 §11.6.1), and Retry-After with 503 and where the log's next checkpoint is all that is missing.
     """
     kind = PROBLEMS[code]
     language = arrival.language
@@ -59,6 +59,8 @@ def problem_response(
         own.setdefault("WWW-Authenticate", 'Bearer realm="elicense"')
     if kind.status == 503:
         own.setdefault("Retry-After", "5")
+    if code == "not_logged_yet":
+        own.setdefault("Retry-After", "1")
     return Response(body, status_code=kind.status, headers=own, media_type=PROBLEM_TYPE)
 
 

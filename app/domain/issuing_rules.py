@@ -136,10 +136,6 @@ def _judge_dates(new: NewLicense, *, today: date) -> None:
         errors.append(_wrong("/valid_until", Text("不得早于 valid_from", "must not be before valid_from")))
     elif new.valid_until is not None and EARLIEST_DAY <= new.valid_until < FIRST_LAST_DAY:
         errors.append(_wrong("/valid_until", _ENDED_TOO_EARLY))
-    if new.issue_date > today:
-        errors.append(
-            _wrong("/issue_date", Text(f"不得晚于今日({today})", f"must not lie after today ({today})"))
-        )
     latest = today + FARTHEST_BEGIN
     if new.valid_from > latest:
         errors.append(_wrong("/valid_from", Text(f"不得晚于 {latest}", f"must not lie after {latest}")))

@@ -24,12 +24,6 @@ _DAMAGED: Final = Text(
     "含有替换字符(U+FFFD):原文在转码时已损坏,请从来源重新录入",
     "holds U+FFFD: it was damaged when its encoding was changed; take it from its source again",
 )
-_PRIVATE: Final = Text(
-    "含有自造字(私用区字符),其他系统无法显示;请改用该字的 Unicode 编码(生僻字多在中日韩扩展区),"
-    "尚无编码的以规范代用字书写",
-    "holds private-use characters, which no other system can show; use the character's Unicode code point (rare ones "
-    "are in the CJK extensions) or, where there is none, its accepted substitute",
-)
 
 
 def text_problem(text: str, *, max_length: int) -> Text | None:
@@ -37,7 +31,8 @@ def text_problem(text: str, *, max_length: int) -> Text | None:
 
     Refused: nothing that can be seen, white space at an end, more than `max_length` characters, control characters,
     lone surrogates, marks that turn the direction, invisible characters (joiners inside of a text excepted), U+FFFD,
-    private-use and unassigned code points. Chinese characters of every extension are taken.
+    unassigned code points. Chinese characters of every extension are taken, and private-use characters: registers hold
+    rare ones so, and GB 18030 files have them where a mapping is older than the character.
     """
     if not text or text.isspace():
         return _EMPTY
@@ -66,7 +61,7 @@ def _character_problem(text: str) -> Text | None:
         return _DAMAGED
     if not _BLANKS.isdisjoint(text):
         return _INVISIBLE
-    if not any(unicodedata.category(character)[0] in "LNPS" for character in text):
+    if not any((kind := unicodedata.category(one))[0] in "LNPS" or kind == "Co" for one in text):
         return _EMPTY
     return None
 
@@ -77,8 +72,6 @@ def _problem_of(character: str, *, inside: bool) -> Text | None:
         return _CONTROL
     if category == "Cf" and not (inside and character in _JOINERS):
         return _INVISIBLE
-    if category == "Co":
-        return _PRIVATE
     if category == "Cn" and (ord(character) not in _IDEOGRAPHS or ord(character) & 0xFFFE == 0xFFFE):
         return _UNASSIGNED
     return None

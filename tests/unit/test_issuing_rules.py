@@ -83,8 +83,6 @@ def test_a_good_license_passes_and_its_holder_code_is_put_into_normal_form() -> 
             ["/valid_until"],
         ),
         ({"valid_from": date(2031, 1, 1)}, "invalid_dates", ["/valid_from"]),
-        ({"issue_date": date(2026, 3, 5)}, "invalid_dates", ["/issue_date"]),
-        ({"issue_date": date.max}, "invalid_dates", ["/issue_date"]),
         ({"issue_date": date(1, 1, 1)}, "invalid_dates", ["/issue_date"]),
         ({"elements": {"unknown/one": "x"}}, "invalid_elements", ["/elements/unknown~1one"]),
         ({"elements": {"address": "line\nbreak"}}, "invalid_elements", ["/elements/address"]),

@@ -130,3 +130,10 @@ def test_time_outs_are_above_zero_and_a_day_at_most(seconds: float) -> None:
         with pytest.raises(ConfigurationError):
             Timeout(**{name: seconds})
     assert Timeout(total=None).total is None
+
+
+def test_who_waits_longer_for_bytes_waits_as_long_for_the_whole() -> None:
+    assert Timeout().total == 60
+    assert Timeout(read=120).total == 123
+    assert Timeout(read=120, total=5).total == 5
+    assert Timeout(total=None).total is None

@@ -75,9 +75,9 @@ def test_a_child_opens_connections_of_its_own_and_leaves_its_parents_alone(progr
     assert set(ports["child"]).isdisjoint(ports["parent"])
 
 
-@pytest.mark.parametrize("reference", ["another", None])
+@pytest.mark.parametrize("reference", ["another", ""])
 def test_an_answer_with_another_reference_than_the_question_is_refused(
-    client: MakeClient, reference: str | None
+    client: MakeClient, reference: str
 ) -> None:
     transport = FakeTransport(json_answer({**VERIFICATION, "reference": reference}))
     with pytest.raises(APIResponseError, match="reference"):
@@ -89,3 +89,8 @@ def test_an_answer_with_a_reference_to_a_question_without_one_is_refused(client:
     with pytest.raises(APIResponseError, match="reference"):
         client(transport).verifications.create(code="x")
     assert json.loads(transport.requests[0].body or b"") == {"code": "x"}
+
+
+def test_an_answer_that_repeats_no_reference_is_taken(client: MakeClient) -> None:
+    transport = FakeTransport(json_answer({**VERIFICATION, "reference": None}))
+    assert client(transport).verifications.create(code="x", reference="mine").id == VERIFICATION["id"]

@@ -146,3 +146,19 @@ def test_of_two_updates_at_once_the_older_bundle_never_replaces_the_newer(tmp_pa
         is_stored.set()
         first.communicate(timeout=30)
     assert (first.returncode, kit.bundle_path.read_bytes()) == (0, newer)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_the_lock_of_another_user_does_not_keep_one_out(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.json"
+    with sole_writer(path):
+        pass
+    lock = path.with_name("bundle.json.lock")
+    for mode in (0o644, 0o600):
+        lock.chmod(mode)
+        os.seteuid(65534)
+        try:
+            with sole_writer(path):
+                pass
+        finally:
+            os.seteuid(0)

@@ -58,13 +58,16 @@ def test_rare_characters_are_no_problem(text: str) -> None:
         ("a\ufdd0", "no character"),
         ("a\U0002ffff", "no character"),
         ("a\u0378", "no character"),
-        ("王\ue000", "CJK extensions"),
-        ("王\U000f0000", "CJK extensions"),
     ],
 )
 def test_what_cannot_be_seen_is_refused_with_what_is_wrong(text: str, told: str) -> None:
     problem = text_problem(text, max_length=10)
     assert problem is not None and told in problem.en and problem.zh
+
+
+@pytest.mark.parametrize("text", ["王\ue81e商行", "\ue816", "王\U000f0000"])
+def test_a_rare_character_that_a_register_holds_as_private_use_is_taken(text: str) -> None:
+    assert text_problem(text, max_length=10) is None
 
 
 @pytest.mark.parametrize("text", ["现场检查", " 第一行\r\n\t第二行\n", "a"])

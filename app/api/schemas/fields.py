@@ -140,7 +140,7 @@ ReasonText = Annotated[
 ElementName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """The stable name of an element."""
 
-ElementValue = Annotated[str, StringConstraints(max_length=10_000, pattern=_NO_CONTROLS_BUT_LINES)]
+ElementValue = Annotated[str, StringConstraints(max_length=20_000, pattern=_NO_CONTROLS_BUT_LINES)]
 """The value of an element."""
 
 Elements = Annotated[dict[ElementName, ElementValue], Field(max_length=100)]

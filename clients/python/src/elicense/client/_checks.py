@@ -1,5 +1,6 @@
 """What a client is set up with and asked for: refused here by name, before anything below fails at it."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -47,12 +48,22 @@ def _split(text: str) -> SplitResult | None:
     return None if {".", ".."} & set(parts.path.split("/")) else parts
 
 
-def check_is_private(base_url: str) -> None:
-    """Raise ConfigurationError for a base URL at which an API key would pass the network in clear text."""
+def is_private(base_url: str) -> bool:
+    """Tell whether what goes to a base URL passes no network in clear text: https, or this machine."""
     parts = urlsplit(base_url)
-    if parts.scheme == "https" or parts.hostname in THIS_MACHINE:
-        return
-    raise ConfigurationError(
+    host = (parts.hostname or "").removesuffix(".")
+    if parts.scheme == "https" or host in THIS_MACHINE or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def in_clear_text() -> ConfigurationError:
+    """Return the refusal to send a key over a network that does not hide it."""
+    return ConfigurationError(
         "an API key would pass the network in clear text: use https, or allow_http=True where the network protects it"
     )
 

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
 from elicense import __version__
-from elicense.client._checks import Secret, check_idempotency_key, path_and_query
+from elicense.client._checks import Secret, check_idempotency_key, in_clear_text, path_and_query
 from elicense.client.errors import (
     PROBLEM_ERRORS,
     APIConnectionError,
@@ -31,6 +31,8 @@ LONGEST_WAIT: Final = 60.0
 _JWS: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _SD_JWT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+~[A-Za-z0-9_~.-]*")
 _A_DAY: Final = 86_400.0
+_TOTAL: Final = 60.0
+_NOT_GIVEN: Final = float("nan")
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _RETRY_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -41,16 +43,19 @@ class Timeout:
     """Bound one attempt, in seconds: `connect` until the connection stands, `read` for each wait for bytes.
 
     `total` bounds the attempt as a whole, from the connection to the last byte, and gives it a second more for each
-    64 KiB that arrived: a large bundle over a thin line is no time-out while a trickle is one. None sets no such bound.
+    8 KiB that arrived: a large bundle over a thin line is no time-out while a trickle is one. Not given it is 60, or
+    `connect` and `read` together where they are more; None sets no such bound.
     `Elicense` looks at it whenever a part of the body arrives: an answer's head that trickles in is bounded by
     `AsyncElicense` alone. Raises ConfigurationError for what is not above zero, or longer than a day.
     """
 
     connect: float = 3.0
     read: float = 10.0
-    total: float | None = 60.0
+    total: float | None = _NOT_GIVEN
 
     def __post_init__(self) -> None:
+        if self.total is _NOT_GIVEN:
+            object.__setattr__(self, "total", max(_TOTAL, self.connect + self.read))
         given = (self.connect, self.read, self.read if self.total is None else self.total)
         if not all(0 < seconds <= _A_DAY for seconds in given):
             raise ConfigurationError("time-outs are numbers of seconds above zero, a day at most")
@@ -139,6 +144,7 @@ class Endpoint:
     base_url: str
     api_key: str | None
     language: str = "zh"
+    in_clear: bool = False
 
     def __repr__(self) -> str:
         return f"Endpoint(base_url={self.base_url!r}, api_key={'set' if self.api_key else 'none'})"
@@ -156,8 +162,8 @@ class Endpoint:
     ) -> Request:
         """Build a request from path segments (quoted here), query members that are not None, and a JSON body.
 
-        A call that needs no API key does not carry one. Raises ConfigurationError when it is needed and was not given,
-        and for a segment, a value or an Idempotency-Key that cannot be sent.
+        A call that needs no API key does not carry one. Raises ConfigurationError when it is needed and was not given
+        or would pass a network in clear text, and for a segment, a value or an Idempotency-Key that cannot be sent.
         """
         headers = {
             "Accept": f"{accept}, application/problem+json",
@@ -167,6 +173,8 @@ class Endpoint:
         if needs_key:
             if self.api_key is None:
                 raise ConfigurationError("this call needs an API key: pass api_key=… or set ELICENSE_API_KEY")
+            if self.in_clear:
+                raise in_clear_text()
             headers["Authorization"] = Secret(f"Bearer {self.api_key}")
         encoded = None
         if body is not None:

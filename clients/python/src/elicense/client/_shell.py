@@ -12,9 +12,10 @@ from elicense.client._checks import (
     Secret,
     check_api_key,
     check_base_url,
-    check_is_private,
     check_language,
     check_name,
+    in_clear_text,
+    is_private,
 )
 from elicense.client._protocol import (
     Done,
@@ -56,6 +57,7 @@ def read_settings(
     issuer: str | None,
     base_url: str | None,
     allow_http: bool,
+    by_network: bool,
     trust_root: str | os.PathLike[str] | bytes | None,
     timeout: Timeout | None,
     max_retries: int,
@@ -63,7 +65,9 @@ def read_settings(
 ) -> Settings:
     """Read what a client was given, and the environment for what it was not.
 
-    Raises ConfigurationError for settings that cannot work, TrustError for a trust root that cannot be read.
+    `by_network` is False for a transport of the caller's own, which knows what it sends where. A key that merely stands
+    in the environment is refused over plain http when a call needs it. Raises ConfigurationError for settings that
+    cannot work, TrustError for a trust root that cannot be read.
     """
     by_oauth = client_id is not None or private_key is not None
     if by_oauth and (client_id is None or private_key is None or api_key is not None):
@@ -73,10 +77,12 @@ def read_settings(
     if not 0 <= max_retries <= 10:
         raise ConfigurationError("max_retries is between 0 and 10")
     checked = check_base_url(url)
-    if not allow_http and (by_oauth or key is not None):
-        check_is_private(checked)
+    in_clear = by_network and not allow_http and not is_private(checked)
+    if in_clear and (by_oauth or api_key is not None):
+        raise in_clear_text()
     endpoint = Endpoint(
         base_url=checked,
+        in_clear=in_clear,
         api_key=None if key is None else check_api_key(key),
         language=check_language(language),
     )

@@ -41,7 +41,8 @@ def store_file(path: Path, content: bytes, *, mode: int) -> None:
 def sole_writer(path: Path) -> Iterator[None]:
     """Wait until no other process writes this file in such a block. Beside it stays an empty file, `….lock`.
 
-    Where a system has no such locks (Windows) there is no waiting. Raises OSError.
+    Where a system has no such locks (Windows), or the lock is another user's alone, there is no waiting: whoever stores
+    looks once more at what is there. Raises OSError.
     """
     try:
         import fcntl
@@ -49,7 +50,14 @@ def sole_writer(path: Path) -> Iterator[None]:
         yield
         return
     target = os.path.realpath(path)
-    descriptor = os.open(f"{target}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PUBLIC)
+    try:
+        # To read it is enough for a lock: a service follows where an administrator made the first run.
+        descriptor = os.open(
+            f"{target}.lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PUBLIC
+        )
+    except PermissionError:
+        yield
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -74,6 +74,7 @@ class Elicense:
             issuer=issuer,
             base_url=base_url,
             allow_http=allow_http,
+            by_network=transport is None,
             trust_root=trust_root,
             timeout=timeout,
             max_retries=max_retries,

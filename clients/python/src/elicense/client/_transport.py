@@ -20,7 +20,7 @@ from elicense.client.errors import APIConnectionError, APITimeoutError, Configur
 
 CONNECTIONS: Final = 100
 """Connections of one client, and so calls under way, at most."""
-_RATE: Final = 64 << 10
+_RATE: Final = 8 << 10
 """Bytes that buy an answer another second: a large bundle over a thin line takes its time, a trickle ends."""
 _HEADERS: Final = {"Accept-Encoding": ENCODING}
 _DIRECT: Final = {f"all://[{host}]" if ":" in host else f"all://{host}": None for host in THIS_MACHINE}

@@ -104,7 +104,7 @@ def requests(cursor: str | None, limit: int | None = None) -> Call[Page[LoggedRe
 
 def _about(answer: Verification, reference: object) -> Verification:
     # What stands in between (a cache, a pool of connections) may have mixed up two answers.
-    if answer.reference != reference:
+    if answer.reference is not None and answer.reference != reference:
         raise APIResponseError(
             "the answer bears another reference than the question: it is about something else"
         )
