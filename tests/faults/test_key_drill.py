@@ -79,7 +79,9 @@ def test_no_verification_is_wrong_while_every_kind_of_key_is_renewed_and_lost(re
             declared = lose(running, use)
             assert declared["witnessed"] or use == "receipt_log", declared
             if use == "credential":
-                running.pass_time(2)  # within a second every process has heard of it and issues with another key
+                running.pass_time(
+                    2
+                )  # within a second every process has heard of it and issues with another key
                 assert running.command("keys", "re-sign")["refused"] == []
                 assert running.command("keys", "re-sign", "--dry-run")["affected"] == 0
             if use == "log":
