@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from app.adapters.signers.key_files import KeyFileError
-from app.domain.errors import DomainError, ServiceRefusal
+from app.domain.errors import STOPS_EVERYTHING, DomainError, ServiceRefusal
 from app.settings import SANDBOX_MARK, Environment, Settings, SettingsError, load_settings
 from elicense.problems import PROBLEMS
 from elicense.service_reasons import SERVICE_REASONS
@@ -25,8 +25,6 @@ USAGE: Final = 2
 ERROR: Final = 4
 DEVELOPMENT_MARK: Final = "DEVELOPMENT"
 """A file of this name in the data directory says that a demonstration made it: its commands are development ones."""
-
-_OUT_OF_ORDER: Final = frozenset({"unavailable", "read_only", "internal"})
 
 
 class UsageError(Exception):
@@ -105,7 +103,7 @@ def guarded(command: Callable[[], int], *, migrating: bool = False) -> int:
         return USAGE
     except DomainError as error:
         complain(describe(error, migrating=migrating))
-        return ERROR if error.code in _OUT_OF_ORDER else REFUSED
+        return ERROR if error.code in STOPS_EVERYTHING else REFUSED
 
 
 def describe(error: DomainError, *, migrating: bool = False) -> str:
@@ -124,7 +122,7 @@ def describe(error: DomainError, *, migrating: bool = False) -> str:
     if isinstance(error, ServiceRefusal):
         advice = SERVICE_REASONS[error.reason].action
         lines.append(f"  {advice.zh} {advice.en}")
-    elif error.code in _OUT_OF_ORDER:
+    elif error.code in STOPS_EVERYTHING:
         lines += _behind(error, migrating=migrating)
     return "\n".join(lines)
 

@@ -79,9 +79,8 @@ def run_server(application: str, **options: Any) -> int:
     """
     try:
         uvicorn.run(application, factory=True, **options)
-    except (
-        SystemExit
-    ) as ended:  # with 3 where the application could not be started, a verdict among our codes
+    except SystemExit as ended:
+        # With 3 where the application could not be started, which is a verdict among our codes.
         return ERROR if ended.code else DONE
     return DONE
 

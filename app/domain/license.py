@@ -112,8 +112,8 @@ class License:
     `state` is what is stored; `status_on` adds what the clock says. `row_version` grows with each change and is
     compared by every update. `area_code` is six digits; `valid_until` None means long-term (长期). `revocation` tells
     of which kind the revocation was; `source_digest` recognizes the row of a file the license was last taken from, and
-    each of its columns. `holder_key` is the holder's public key (JWK) that its file
-    names, None for a file that anybody may show.
+    each of its columns. `holder_key` is the holder's public key (JWK) that its file names, None for a file that anybody
+    may show.
     """
 
     id: LicenseId

@@ -6,16 +6,17 @@ department has decided again: what the world has seen revoked never comes back t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from app.domain.errors import DomainError
-from app.domain.license import STATUS_VALUE, Action, State, next_state
+from app.domain.license import Action, State, next_state
 from app.domain.publication import DocumentKind
 from app.ports import LicenseSnapshot, Store, UnitOfWork
-from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
+from app.services.journal_rows import make_audit
 from app.services.signing_clock import SigningClock
+from app.services.state_change import StateChange, put_state_change
 from elicense.evidence import AcceptedStatusList, Evidence, ListStatus, gather_offline
 
 HOLD: Final = "recover.hold"
@@ -93,32 +94,14 @@ async def _compare(unit: UnitOfWork, lists: Sequence[AcceptedStatusList]) -> Seq
 
 
 async def _suspend(unit: UnitOfWork, snapshot: LicenseSnapshot, *, actor: str, at: datetime) -> None:
-    """Suspend as a department would: state, published value, history, log leaf, event and audit together."""
-    before, version = snapshot.license, snapshot.version
-    state = next_state(before.state, Action.SUSPEND)
-    after = replace(before, state=state, updated_at=at, row_version=before.row_version + 1)
-    entry = make_history(
-        after,
-        action=Action.SUSPEND.value,
-        from_state=before.state.value,
-        actor=actor,
-        at=at,
+    """Suspend as a department would; only the audit says that nobody ordered it."""
+    license = snapshot.license
+    decided = StateChange(
+        action=Action.SUSPEND,
+        kind="suspended",
+        state=next_state(license.state, Action.SUSPEND),
         reason_code=REASON_CODE,
         reason=REASON,
     )
-    await unit.licenses.change_state(
-        license_id=before.id, expected_row_version=before.row_version, state=state, at=at, entry=entry
-    )
-    await unit.status.set_values([(version.status_list_id, version.status_index, STATUS_VALUE[state])])
-    change = Change(
-        kind="suspended",
-        license=after,
-        entry=entry,
-        env=version.env,
-        signing_input_sha256=version.signing_input_sha256,
-        status_list_id=version.status_list_id,
-        status_index=version.status_index,
-    )
-    await unit.journal.add_leaves([make_leaf(change)])
-    await unit.journal.add_events([make_event(change)])
-    await unit.journal.add_audit([make_audit(action=HOLD, subject=before.id, actor=actor, at=at)])
+    audit = make_audit(action=HOLD, subject=license.id, actor=actor, at=at)
+    await put_state_change(unit, snapshot, decided, audit=audit)

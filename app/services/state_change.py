@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.domain.api_client import Caller
+from app.domain.events import AuditEntry
 from app.domain.license import STATUS_VALUE, Action, License, RevocationKind, State
 from app.ports import LicenseSnapshot, UnitOfWork
 from app.services.journal_rows import Change, make_audit, make_event, make_history, make_leaf
@@ -31,11 +32,30 @@ class StateChange:
 async def store_state_change(
     unit: UnitOfWork, snapshot: LicenseSnapshot, decided: StateChange, *, caller: Caller, at: datetime
 ) -> License:
-    """Store state, history, published value, log leaf, event and audit, settle what waits; return the license after.
+    """Store the change with all that accompanies it and settle what waits; return the license after.
 
-    Raises ConcurrentChange when the license is no longer as in the snapshot.
+    Raises ConcurrentChange as `put_state_change`.
     """
-    before, version = snapshot.license, snapshot.version
+    audit = make_audit(
+        action=f"license.{decided.action.value}",
+        subject=snapshot.license.id,
+        actor=caller.client.id,
+        at=at,
+        request_id=caller.request_id,
+    )
+    after = await put_state_change(unit, snapshot, decided, audit=audit)
+    await settle_pending(unit, after, caller=caller, at=at)
+    return after
+
+
+async def put_state_change(
+    unit: UnitOfWork, snapshot: LicenseSnapshot, decided: StateChange, *, audit: AuditEntry
+) -> License:
+    """Store state, history, published value, log leaf, event and audit together; return the license after.
+
+    Who did it and when is said by `audit`. Raises ConcurrentChange when the license is no longer as in the snapshot.
+    """
+    before, version, at = snapshot.license, snapshot.version, audit.at
     after = replace(
         before,
         state=decided.state,
@@ -47,7 +67,7 @@ async def store_state_change(
         after,
         action=decided.action.value,
         from_state=before.state.value,
-        actor=caller.client.id,
+        actor=audit.actor,
         at=at,
         reason_code=decided.reason_code,
         reason=decided.reason,
@@ -76,13 +96,5 @@ async def store_state_change(
     )
     await unit.journal.add_leaves([make_leaf(change)])
     await unit.journal.add_events([make_event(change)])
-    audit = make_audit(
-        action=f"license.{decided.action.value}",
-        subject=before.id,
-        actor=caller.client.id,
-        at=at,
-        request_id=caller.request_id,
-    )
     await unit.journal.add_audit([audit])
-    await settle_pending(unit, after, caller=caller, at=at)
     return after

@@ -1,9 +1,9 @@
 """Status lists: signed once per change or hour, swapped by compare-and-swap, served as stored.
 
 `iat` is taken before the bits are read, so a list never claims to be younger than its content, and never goes back from
-one version to the next (`_time_after`). The dirty mark is the
-difference between two counters: publishing sets the published one to what was read, and a change in between keeps the
-list dirty. A publisher that stalls loses the swap of its list and of the freshness statement, and puts back nothing.
+one version to the next (`_time_after`). The dirty mark is the difference between two counters: publishing sets the
+published one to what was read, and a change in between keeps the list dirty. A publisher that stalls loses the swap of
+its list and of the freshness statement, and puts back nothing.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,12 +1,15 @@
 """Files that are replaced whole, whoever else writes beside, and two runs of `trust update` at once."""
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -148,17 +151,38 @@ def test_of_two_updates_at_once_the_older_bundle_never_replaces_the_newer(tmp_pa
     assert (first.returncode, kit.bundle_path.read_bytes()) == (0, newer)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
-def test_the_lock_of_another_user_does_not_keep_one_out(tmp_path: Path) -> None:
-    path = tmp_path / "bundle.json"
-    with sole_writer(path):
-        pass
-    lock = path.with_name("bundle.json.lock")
-    for mode in (0o644, 0o600):
-        lock.chmod(mode)
-        os.seteuid(65534)
+@contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """Be a user whom the modes of files bind, as root is not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
         try:
-            with sole_writer(path):
-                pass
-        finally:
-            os.seteuid(0)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("mode", "held"), [(0o444, True), (0o000, False)])
+def test_the_lock_of_another_user_is_shared_where_it_can_be_read_and_keeps_nobody_out(
+    mode: int, held: bool
+) -> None:
+    with TemporaryDirectory() as name:  # not pytest's own folder, which is for its user alone
+        folder = Path(name)
+        folder.chmod(0o755)
+        path, lock = folder / "bundle.json", folder / "bundle.json.lock"
+        lock.touch()
+        lock.chmod(mode)
+        with as_somebody_else(), sole_writer(path):
+            inside = mode == 0o444 and is_locked(lock)
+        assert inside is held

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from elicense.file_text import trimmed
+
 if TYPE_CHECKING:
     from elicense.client.errors import TrustError
     from elicense.report import Verdict
@@ -56,13 +58,9 @@ def read_bounded(name: str, limit: int = MOST_TOKEN_BYTES) -> bytes:
     if name == "-":
         if sys.stdin is None:  # a process started without one (`<&-`)
             raise OSError(errno.EBADF, "标准输入已关闭 stdin is closed", name)
-        return _trimmed(sys.stdin.buffer.read(limit + 1))
+        return trimmed(sys.stdin.buffer.read(limit + 1))
     with Path(name).open("rb") as file:
-        return _trimmed(file.read(limit + 1))
-
-
-def _trimmed(data: bytes) -> bytes:
-    return data.removeprefix(b"\xef\xbb\xbf").strip()
+        return trimmed(file.read(limit + 1))
 
 
 def read_file(path: Path, limit: int) -> bytes:

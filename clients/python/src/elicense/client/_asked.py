@@ -80,15 +80,15 @@ def _named_policy(policy: str | os.PathLike[str]) -> Policy:
 
 
 def read_credential(source: Source) -> str | bytes:
-    """Return a credential's text: as given, or read from a path, without what editors put around it (`trimmed`).
+    """Return a credential's text: as given, or read from a path.
 
     A text is taken for a token when it holds `~` or looks like a JWS or JSON, else for a path if such a file exists:
     whatever text a stranger shows is an answer, not an error. Raises OSError for a path that cannot be read.
     """
     if isinstance(source, (bytes, bytearray)) or (isinstance(source, str) and not opens_file(source)):
-        return trimmed(source)
+        return source if isinstance(source, str) else bytes(source)
     with Path(source).open("rb") as file:
-        return trimmed(file.read(MOST_TOKEN_BYTES + 1))
+        return file.read(MOST_TOKEN_BYTES + 1)
 
 
 def opens_file(source: Source) -> bool:
@@ -96,13 +96,6 @@ def opens_file(source: Source) -> bool:
     if isinstance(source, str):
         return not _looks_like_token(source) and os.path.isfile(source)
     return not isinstance(source, (bytes, bytearray))
-
-
-def trimmed(credential: str | bytes | bytearray) -> str | bytes:
-    """Drop white space around a credential and the byte order mark before it: neither can be a part of one."""
-    if isinstance(credential, str):
-        return credential.removeprefix("\ufeff").strip()
-    return bytes(credential).removeprefix(b"\xef\xbb\xbf").strip()
 
 
 def _looks_like_token(text: str) -> bool:

@@ -18,7 +18,6 @@ from elicense.client._asked import (
     expected_binding,
     opens_file,
     read_credential,
-    trimmed,
 )
 from elicense.client._checkpoint import FetchConsistency, require_growth
 from elicense.client._offline_report import OfflineReport, with_evidence
@@ -34,6 +33,7 @@ from elicense.evidence import (
     remember,
 )
 from elicense.evidence_file import new_judgement
+from elicense.file_text import trimmed
 from elicense.freshness import Freshness
 from elicense.log_proof import parse_receipt_proof
 from elicense.log_trust import NO_CHECKPOINTS
@@ -165,7 +165,9 @@ class OfflineVerifier:
         taken, memory = self._taken, self._memory
         evidence = taken.evidence.at_time(now, memory=memory)
         self._saw(now)
-        token, proof = take_apart(trimmed(credential))
+        token, proof = take_apart(
+            trimmed(credential) if isinstance(credential, str) else trimmed(bytes(credential))
+        )
         judgement = new_judgement(
             token=token,
             proof=proof,
