@@ -1,10 +1,10 @@
 """The strict front door: everything a request must be before any route sees it.
 
 One pure ASGI layer checks, in this order, the size of path and headers, the percent-encoding of path and query,
-Accept, Content-Encoding, Content-Type, the declared and the streamed size of the body, and that the body is strict
-JSON (`elicense.encoding.parse_json`). What passes is left on the scope as an `Arrival`: later code never reads the
-body or searches the headers again. It is also the outermost edge: an error nobody expected is logged here with the
-request's id and answered as a problem document without internal text.
+Accept, Content-Encoding, Content-Type, the declared and the streamed size of the body, how many values it holds, and
+that it is strict JSON (`elicense.encoding.parse_json`). What passes is left on the scope as an `Arrival`: later code
+never reads the body or searches the headers again. It is also the outermost edge: an error nobody expected is logged
+here with the request's id and answered as a problem document without internal text.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.arrival import ARRIVAL, CALL, TAKE_BODY, Arrival, Call
+from app.api.json_extent import holds_more_values
 from app.api.problems import problem_response
 from app.domain.errors import DomainError
 from app.domain.ids import new_id
@@ -31,6 +32,9 @@ MAX_TARGET_BYTES = 8192
 MAX_HEADER_BYTES = 32 * 1024
 BODY_SECONDS = 15.0
 LARGE_BODY_SECONDS = 60.0
+MAX_VALUES = 10_000
+MAX_LARGE_VALUES = 120_000
+"""How many JSON values a body may hold. A whole batch of questions, each with all that it may ask, has 110,000."""
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -158,8 +162,12 @@ class FrontDoor:
             return await _body_of(scope, receive, limit, self._body_seconds), None
         if _JSON_TYPE.fullmatch(content_type) is None:
             raise DomainError("unsupported_media_type", "Content-Type must be application/json in UTF-8")
-        seconds = self._body_seconds if limit <= self._max_body_bytes else LARGE_BODY_SECONDS
+        is_large = limit > self._max_body_bytes
+        seconds = LARGE_BODY_SECONDS if is_large else self._body_seconds
         body = await _body_of(scope, receive, limit, seconds)
+        most = MAX_LARGE_VALUES if scope["path"] in self._large_body_bytes else MAX_VALUES
+        if holds_more_values(body, most):
+            raise DomainError("too_large", f"the body is limited to {most} JSON values")
         return body, _parse(body, limit)
 
 

@@ -14,7 +14,13 @@ from starlette.routing import Route
 
 from app.api.arrival import arrival_of
 from app.api.errors import install_error_handlers
-from app.api.front_door import MAX_HEADER_BYTES, MAX_TARGET_BYTES, FrontDoor
+from app.api.front_door import (
+    MAX_HEADER_BYTES,
+    MAX_LARGE_VALUES,
+    MAX_TARGET_BYTES,
+    MAX_VALUES,
+    FrontDoor,
+)
 from app.metrics import Metrics
 
 LIMIT = 1000
@@ -30,7 +36,7 @@ async def explode(request: Request) -> Response:
     raise RuntimeError("SELECT secret FROM /srv/private")
 
 
-def make_app(*, body_seconds: float = 5) -> Starlette:
+def make_app(*, body_seconds: float = 5, room: int = 1) -> Starlette:
     app = Starlette(
         routes=[
             Route("/echo", echo, methods=["GET", "POST"]),
@@ -42,8 +48,8 @@ def make_app(*, body_seconds: float = 5) -> Starlette:
     install_error_handlers(app)
     app.add_middleware(
         FrontDoor,
-        max_body_bytes=LIMIT,
-        large_body_bytes={"/large": LARGE},
+        max_body_bytes=LIMIT * room,
+        large_body_bytes={"/large": LARGE * room},
         metrics=Metrics(),
         body_seconds=body_seconds,
     )
@@ -169,6 +175,51 @@ async def test_only_the_named_path_takes_large_bodies() -> None:
     assert_problem(await post(body), 413, "too_large")
     assert (await post(body, path="/large")).status_code == 200
     assert_problem(await post(b'"' + b"x" * LARGE + b'"', path="/large"), 413, "too_large")
+
+
+def full_batch() -> object:
+    """Make a batch of 1,000 questions, each with all that a question may hold, texts full of what parts JSON values."""
+    elements = {f"element_{number}": 'a,b,[c],{"d": "e"},\\' for number in range(100)}
+    asked = {
+        "purpose": "x",
+        "reference": ",",
+        "policy": "[",
+        "at": "{",
+        "license": {"number": "1", "type_code": "2"},
+    }
+    return {"items": [{**asked, "elements": elements} for _ in range(1000)]}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("path", "most"), [("/echo", MAX_VALUES), ("/large", MAX_LARGE_VALUES)])
+@pytest.mark.parametrize("value", ["[]", "{}", '""', '{"":0}', '"\\\\"', '"\\""', "1.5", "[[[[[[]]]]]]"])
+async def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(
+    path: str, most: int, value: str
+) -> None:
+    def body(values: int) -> bytes:
+        return f"[{','.join([value] * (values // inside - 1))}]".encode()
+
+    inside = 1 + sum(map(value.count, "[{"))
+    app = make_app(room=2000)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://service.example"
+    ) as http:
+        assert (await http.post(path, content=body(most), headers=JSON)).status_code == 200
+        assert_problem(await http.post(path, content=body(most + 4 * inside), headers=JSON), 413, "too_large")
+        unbalanced = b"[" * (most + 1)
+        assert_problem(await http.post(path, content=unbalanced, headers=JSON), 413, "too_large")
+
+
+@pytest.mark.anyio
+async def test_a_batch_of_the_largest_questions_is_taken_whatever_its_texts_hold() -> None:
+    content = json.dumps(full_batch()).encode()
+    app = make_app(room=5000)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://service.example"
+    ) as http:
+        response = await http.post("/large", content=content, headers=JSON)
+    assert response.status_code == 200
+    assert response.json()["size"] == len(content)
 
 
 @pytest.mark.anyio
