@@ -1,11 +1,12 @@
 """`elicense import`: files in, counts out. Progress goes to stderr, the summary is the last line of stdout."""
 
 import argparse
-import os
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from app.adapters.import_files import (
     RefusedRowWriter,
@@ -34,6 +35,8 @@ from app.domain.import_batch import ImportFileError, ImportMap, ImportSummary, R
 from app.services.container import Services
 from app.services.importing import ImportJob, ImportService
 from elicense.import_reasons import IMPORT_REASONS
+
+_PRIVATE: Final = 0o600
 
 
 def import_file(arguments: argparse.Namespace) -> int:
@@ -102,7 +105,10 @@ def _require_another_file(errors: Path | None, *sources: Path | None) -> None:
 
 @contextmanager
 def _complete_file(path: Path) -> Iterator[TextIO]:
-    """Open a file that takes its place only when it is complete: a run that stops leaves the one before."""
+    """Open a file that takes its place only when it is complete: a run that stops leaves the one before.
+
+    It holds rows of a register: one that is new is its owner's alone, one that was there keeps its mode.
+    """
     if path.exists() and not path.is_file():
         # A device or a pipe: nothing may take its place.
         with path.open("w", encoding="utf-8-sig", newline="") as out:
@@ -110,10 +116,14 @@ def _complete_file(path: Path) -> Iterator[TextIO]:
         return
     # Where a link leads, not the link itself.
     place = path.resolve()
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else _PRIVATE
+    # A name that nobody can have laid a link under, to lead the rows elsewhere.
+    descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.", suffix=".part")
+    part = Path(name)
     try:
-        with part.open("w", encoding="utf-8-sig", newline="") as out:
+        with open(descriptor, "w", encoding="utf-8-sig", newline="") as out:
             yield out
+        part.chmod(mode)
         part.replace(place)
     finally:
         part.unlink(missing_ok=True)

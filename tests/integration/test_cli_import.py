@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,27 @@ def test_a_run_that_stops_leaves_the_older_list(office: Path) -> None:
     assert run("r.csv", "--errors", "refused.csv") == 2
     assert Path("refused.csv").read_text() == "older"
     assert [path.name for path in office.glob(".*.part")] == []
+
+
+def test_the_list_of_refused_rows_is_its_owners_alone_and_an_older_one_keeps_its_mode(office: Path) -> None:
+    Path("r.csv").write_text(HEADER + BAD)
+    usual = os.umask(0)
+    try:
+        assert run("r.csv", "--errors", "refused.csv") == 1
+        assert stat.S_IMODE(Path("refused.csv").stat().st_mode) == 0o600
+        Path("refused.csv").chmod(0o640)
+        assert run("r.csv", "--errors", "refused.csv") == 1
+        assert stat.S_IMODE(Path("refused.csv").stat().st_mode) == 0o640
+    finally:
+        os.umask(usual)
+
+
+def test_a_link_laid_beside_the_list_of_refused_rows_leads_them_nowhere(office: Path) -> None:
+    Path("r.csv").write_text(HEADER + BAD)
+    Path(f".refused.csv.{os.getpid()}.part").symlink_to("elsewhere")
+    assert run("r.csv", "--errors", "refused.csv") == 1
+    assert "soon" in Path("refused.csv").read_text()
+    assert not Path("elsewhere").exists()
 
 
 def test_refused_rows_may_go_to_a_device(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
