@@ -31,6 +31,7 @@ from app.api import (
     verifications,
 )
 from app.api.application import Application
+from app.api.auth import require_known
 from app.api.errors import install_error_handlers
 from app.api.front_door import FrontDoor
 from app.api.sandbox_switch import SandboxSwitch
@@ -110,6 +111,7 @@ def create_app(settings: Settings, *, services: Services | None = None) -> FastA
             FrontDoor,
             max_body_bytes=settings.max_body_bytes,
             large_body_bytes={"/v1/verifications/batch": settings.max_batch_bytes},
+            require_known=require_known,
             metrics=metrics,
             form_paths=frozenset({oauth.ENDPOINT}),
         ),

@@ -4,12 +4,14 @@ import re
 from functools import partial
 
 from starlette.requests import Request
+from starlette.types import Scope as AsgiScope
 
-from app.api.arrival import CALL, Call, arrival_of
+from app.api.arrival import CALL, Arrival, Call, arrival_of
 from app.api.requests import services_of
 from app.domain.address import Address, caller_address, may_call_from
 from app.domain.api_client import ApiClient, Caller, ClientKind, Scope
 from app.domain.errors import DomainError, TooManyCalls
+from app.services.api_clients import Authenticated
 from app.services.request_log import RequestLogService
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([\x21-\x7e]{1,256})")
@@ -22,15 +24,24 @@ async def authorize(request: Request, scope: Scope) -> Caller:
     rate_limited (429), forbidden (403).
     """
     arrival = arrival_of(request)
-    matched = _BEARER.fullmatch(arrival.authorization)
-    if matched is None:
-        raise DomainError("unauthenticated", "send Authorization: Bearer with an API key")
-    authenticated = await services_of(request).api_clients.authenticate(matched[1])
+    authenticated = await _authenticated(request, arrival)
     client = authenticated.client
     await admit(request, client, handle=authenticated.handle, kid=authenticated.kid)
     if scope not in authenticated.scopes:
         raise DomainError("forbidden", f"this needs the scope {scope.value}")
     return Caller(client=client, key_handle=authenticated.handle, request_id=arrival.request_id)
+
+
+async def require_known(scope: AsgiScope, arrival: Arrival) -> None:
+    """Raise as `authorize` where the caller has no good key; nothing else is asked, and nothing counted yet."""
+    await _authenticated(Request(scope), arrival)
+
+
+async def _authenticated(request: Request, arrival: Arrival) -> Authenticated:
+    matched = _BEARER.fullmatch(arrival.authorization)
+    if matched is None:
+        raise DomainError("unauthenticated", "send Authorization: Bearer with an API key")
+    return await services_of(request).api_clients.authenticate(matched[1])
 
 
 async def admit(request: Request, client: ApiClient, *, handle: str, kid: str | None) -> None:

@@ -3,13 +3,14 @@
 One pure ASGI layer checks, in this order, the size of path and headers, the percent-encoding of path and query,
 Accept, Content-Encoding, Content-Type, the declared and the streamed size of the body, how many values it holds, and
 that it is strict JSON (`elicense.encoding.parse_json`). What passes is left on the scope as an `Arrival`: later code
-never reads the body or searches the headers again. It is also the outermost edge: an error nobody expected is logged
+never reads the body or searches the headers again. A body larger than usual is read of known callers alone: a few dozen
+connections would else fill the memory. It is also the outermost edge: an error nobody expected is logged
 here with the request's id and answered as a problem document without internal text.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from urllib.parse import unquote_to_bytes
 
@@ -84,13 +85,16 @@ class FrontDoor:
         *,
         max_body_bytes: int,
         large_body_bytes: Mapping[str, int],
+        require_known: Callable[[Scope, Arrival], Awaitable[object]],
         metrics: Metrics,
         form_paths: frozenset[str] = frozenset(),
         body_seconds: float = BODY_SECONDS,
     ) -> None:
+        """Stand before an application; `require_known` raises DomainError where a caller has no good key."""
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._large_body_bytes = large_body_bytes
+        self._require_known = require_known
         self._metrics = metrics
         self._form_paths = form_paths
         self._body_seconds = body_seconds
@@ -107,12 +111,13 @@ class FrontDoor:
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the answer of GET without its body (RFC 9110 §9.3.2)
         outgoing.scope = scope
+        head = Arrival(request_id, headers, b"", None)
         try:
-            body, value = await self._admit(scope, receive, headers, header_bytes)
+            body, value = await self._admit(scope, receive, head, header_bytes)
         except _Disconnected:
             return
         except DomainError as refusal:
-            scope[ARRIVAL] = Arrival(request_id, headers, b"", None)
+            scope[ARRIVAL] = head
             await _refuse(refusal.code, refusal.detail, scope, receive, outgoing)
         else:
             scope[ARRIVAL] = Arrival(request_id, headers, body, value)
@@ -135,8 +140,9 @@ class FrontDoor:
                 await _refuse("internal", "", scope, receive, outgoing)
 
     async def _admit(
-        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], header_bytes: int
+        self, scope: Scope, receive: Receive, head: Arrival, header_bytes: int
     ) -> tuple[bytes, JsonValue]:
+        headers = head.headers
         _check_target(scope)
         if header_bytes > MAX_HEADER_BYTES:
             raise DomainError("too_large", f"headers are limited to {MAX_HEADER_BYTES} bytes")
@@ -162,8 +168,10 @@ class FrontDoor:
             return await _body_of(scope, receive, limit, self._body_seconds), None
         if _JSON_TYPE.fullmatch(content_type) is None:
             raise DomainError("unsupported_media_type", "Content-Type must be application/json in UTF-8")
-        is_large = limit > self._max_body_bytes
-        seconds = LARGE_BODY_SECONDS if is_large else self._body_seconds
+        seconds = self._body_seconds
+        if limit > self._max_body_bytes and (declared is None or declared > self._max_body_bytes):
+            await self._require_known(scope, head)
+            seconds = LARGE_BODY_SECONDS
         body = await _body_of(scope, receive, limit, seconds)
         most = MAX_LARGE_VALUES if scope["path"] in self._large_body_bytes else MAX_VALUES
         if holds_more_values(body, most):

@@ -248,6 +248,23 @@ async def test_batches_take_larger_bodies_than_other_calls(service: HttpService)
     assert_problem(await service.call("platform", "POST", "/v1/verifications", json=large), "too_large")
 
 
+async def test_a_large_batch_is_read_of_callers_with_a_good_key_alone(service: HttpService) -> None:
+    read = []
+
+    async def batch() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            read.append(1)
+            yield b" " * (1 << 20)
+
+    headers = {"Content-Type": "application/json", "Content-Length": str(4 << 20)}
+    for key in ({}, {"Authorization": "Bearer elk_live_0123456789ab_" + "A" * 43}):
+        refused = await service.http.post(
+            "/v1/verifications/batch", content=batch(), headers={**headers, **key}
+        )
+        assert_problem(refused, "unauthenticated")
+    assert read == []
+
+
 async def test_earlier_verifications_are_listed_and_read_as_they_were(service: HttpService) -> None:
     issued = await service.issue()
     made = [

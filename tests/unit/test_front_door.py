@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
-from app.api.arrival import arrival_of
+from app.api.arrival import Arrival, arrival_of
 from app.api.errors import install_error_handlers
 from app.api.front_door import (
     MAX_HEADER_BYTES,
@@ -21,6 +22,7 @@ from app.api.front_door import (
     MAX_VALUES,
     FrontDoor,
 )
+from app.domain.errors import DomainError
 from app.metrics import Metrics
 
 LIMIT = 1000
@@ -34,6 +36,11 @@ async def echo(request: Request) -> Response:
 
 async def explode(request: Request) -> Response:
     raise RuntimeError("SELECT secret FROM /srv/private")
+
+
+async def require_known(_scope: Scope, arrival: Arrival) -> None:
+    if arrival.header(b"x-stranger"):
+        raise DomainError("unauthenticated", "say who you are")
 
 
 def make_app(*, body_seconds: float = 5, room: int = 1) -> Starlette:
@@ -50,6 +57,7 @@ def make_app(*, body_seconds: float = 5, room: int = 1) -> Starlette:
         FrontDoor,
         max_body_bytes=LIMIT * room,
         large_body_bytes={"/large": LARGE * room},
+        require_known=require_known,
         metrics=Metrics(),
         body_seconds=body_seconds,
     )
@@ -220,6 +228,25 @@ async def test_a_batch_of_the_largest_questions_is_taken_whatever_its_texts_hold
         response = await http.post("/large", content=content, headers=JSON)
     assert response.status_code == 200
     assert response.json()["size"] == len(content)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_larger_than_usual_is_not_read_of_who_has_no_good_key(declared: bool) -> None:
+    sent = []
+
+    async def stream() -> Any:
+        for _ in range(LARGE // 100):
+            sent.append(100)
+            yield b" " * 100
+
+    headers = {**JSON, "x-stranger": "1", **({"content-length": str(LARGE)} if declared else {})}
+    async with client() as http:
+        refused = await http.post("/large", content=stream(), headers=headers)
+        small = await http.post("/large", content=b"{", headers=headers | {"content-length": "1"})
+    assert_problem(refused, 401, "unauthenticated")
+    assert sent == []
+    assert_problem(small, 400, "not_json")
 
 
 @pytest.mark.anyio
