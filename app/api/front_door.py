@@ -18,7 +18,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.arrival import ARRIVAL, CALL, TAKE_BODY, Arrival, Call
-from app.api.json_extent import holds_more_values
+from app.api.json_extent import begins_deeper, holds_more_values
 from app.api.problems import problem_response
 from app.domain.errors import DomainError
 from app.domain.ids import new_id
@@ -33,6 +33,7 @@ MAX_TARGET_BYTES = 8192
 MAX_HEADER_BYTES = 32 * 1024
 BODY_SECONDS = 15.0
 LARGE_BODY_SECONDS = 60.0
+MAX_DEPTH = 32
 MAX_VALUES = 10_000
 MAX_LARGE_VALUES = 120_000
 """How many JSON values a body may hold. A whole batch of questions, each with all that it may ask, has 110,000."""
@@ -175,6 +176,8 @@ class FrontDoor:
         body = await _body_of(scope, receive, limit, seconds)
         most = MAX_LARGE_VALUES if scope["path"] in self._large_body_bytes else MAX_VALUES
         if holds_more_values(body, most):
+            if begins_deeper(body, MAX_DEPTH):
+                raise DomainError("not_json", f"JSON is nested deeper than {MAX_DEPTH}")
             raise DomainError("too_large", f"the body is limited to {most} JSON values")
         return body, _parse(body, limit)
 
@@ -304,7 +307,7 @@ async def _read_body(receive: Receive, limit: int, seconds: float) -> bytes:
 
 def _parse(body: bytes, limit: int) -> JsonValue:
     try:
-        return parse_json(body, max_bytes=limit, allow_floats=True)
+        return parse_json(body, max_bytes=limit, max_depth=MAX_DEPTH, allow_floats=True)
     except FormatError as error:
         try:
             body.decode("utf-8")
