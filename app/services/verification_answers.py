@@ -3,7 +3,7 @@
 from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from app.domain.api_client import ApiClient, ClientKind
@@ -18,7 +18,7 @@ from app.domain.verification import (
     VerificationRecord,
 )
 from app.services.answers import moment_json
-from elicense.encoding import JsonValue, b64url_encode, parse_rfc3339
+from elicense.encoding import CHINA, JsonValue, b64url_encode, parse_rfc3339
 from elicense.key_binding import ExpectedBinding
 from elicense.policy import DEFAULT_POLICY, PRESETS, Policy
 from elicense.problems import Reason, Text
@@ -180,8 +180,9 @@ def statement_of(judged: Judged) -> dict[str, JsonValue]:
 def next_check_due(report: VerificationReport) -> datetime | None:
     """Return when the license must be verified again: six calendar months after a valid answer about now.
 
-    The same day and hour of that month, or its last day; any fixed number of days would at times be late. None about
-    a past moment: what held then verifies nobody now.
+    The same civil day (+08:00) and hour of that month, or its last day; any fixed number of days would at times be
+    late, as would the day that UTC has before eight in the morning. None about a past moment: what held then verifies
+    nobody now.
     """
     if not report or report.historical:
         return None
@@ -190,9 +191,11 @@ def next_check_due(report: VerificationReport) -> datetime | None:
 
 @lru_cache(maxsize=256)
 def _months_later(asked: datetime) -> datetime:
-    years, month = divmod(asked.month - 1 + NEXT_CHECK_MONTHS, 12)
-    last_day = monthrange(asked.year + years, month + 1)[1]
-    return asked.replace(year=asked.year + years, month=month + 1, day=min(asked.day, last_day))
+    here = asked.astimezone(CHINA)
+    years, month = divmod(here.month - 1 + NEXT_CHECK_MONTHS, 12)
+    last_day = monthrange(here.year + years, month + 1)[1]
+    due = here.replace(year=here.year + years, month=month + 1, day=min(here.day, last_day))
+    return due.astimezone(UTC)
 
 
 def body_of(judged: Judged, *, token_env: str, lang: Lang = "zh") -> dict[str, object]:
