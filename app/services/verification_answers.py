@@ -34,7 +34,7 @@ _POLICY_OF_KIND: Mapping[ClientKind, Policy] = {ClientKind.BANK: PRESETS["bank-s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedQuestion:
-    """A question with the terms it is answered on; `at` is the past moment asked about, in UTC.
+    """A question with the terms it is answered on; `at` is the past moment asked about, in UTC and whole seconds.
 
     `nonce_used`: the nonce of its key binding was used before by the same client. `posed_as` is what is judged in its
     place, in a rehearsal: digests and records are always of the question itself.
@@ -91,7 +91,8 @@ def accept(
     Raises DomainError at_in_future, unknown_policy, purpose_not_allowed (also for unknown purposes); ValueError for
     an `at` that is no RFC 3339 time.
     """
-    at = None if question.at is None else parse_rfc3339(question.at)
+    # Answers count whole seconds, `now` included: a fraction would make the caller's present a moment still to come.
+    at = None if question.at is None else parse_rfc3339(question.at).replace(microsecond=0)
     if at is not None and at > now:
         raise _refusal("at_in_future", "/at", Text("不得晚于当前时刻", "must not be later than now"))
     policy = _POLICY_OF_KIND.get(client.kind, DEFAULT_POLICY)

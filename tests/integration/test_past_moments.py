@@ -169,6 +169,28 @@ async def test_a_list_of_too_long_ago_is_stale_for_the_moment_that_is_asked(
         assert (await ask_at(installation, token, past_the_end))["reason"] == "status_unavailable"
 
 
+async def test_the_present_second_is_no_moment_still_to_come(database_url: str, tmp_path: Path) -> None:
+    """A caller names its own present with a fraction, as most clocks are printed; answers count whole seconds."""
+    async with open_installation(database_url, tmp_path) as installation:
+        token = await installation.credential(await installation.issue())
+        await later(installation)
+        caller = await installation.caller("platform")
+        for _ in range(3):
+            at = installation.clock.now().isoformat(timespec="milliseconds")
+            alone = await installation.ask(Question(credential=token, at=at))
+            batch = await installation.services.verification.batch(
+                [Question(credential=token, at=installation.clock.now().isoformat())],
+                caller=caller,
+                call=None,
+            )
+            assert batch.body is not None
+            (item,) = batch.body["results"]  # type: ignore[misc]
+            assert (alone["reason"], item["reason"]) == ("ok", "ok")
+            assert alone["evaluated_at"] == rfc3339(datetime.fromisoformat(at))
+        with pytest.raises(DomainError, match="at_in_future"):
+            await ask_at(installation, token, installation.clock.now() + timedelta(seconds=2))
+
+
 async def test_dates_are_judged_as_of_then(database_url: str, tmp_path: Path) -> None:
     async with open_installation(database_url, tmp_path) as installation:
         today = installation.services.licenses.today()
