@@ -58,6 +58,11 @@ _SIGNED_LATER = Text(
     "该文件在所问时刻尚未签发,当时的名单不涉及它,无法判断。",
     "The credential was signed after that moment, so the list of then says nothing about it; cannot tell.",
 )
+_LIST_BEFORE_VERSION = Text(
+    "状态列表早于该变更或续期后的文件:暂停是否延续,凭此无从得知,请更新状态列表。",
+    "The status list is older than this amended or renewed file, and cannot tell whether a suspension carried over to "
+    "it; a newer list does.",
+)
 _DAY_EXPIRED = Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED)
 _NOT_YET = Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID)
 _CLOCK_BEHIND = Check(CheckId.DATES, Outcome.CANNOT_TELL, Reason.CLOCK_UNRELIABLE)
@@ -79,6 +84,14 @@ def not_archived(detail: str = "") -> Check:
 def signed_later() -> Check:
     """Say that a past moment lies before the credential was signed."""
     return Check(CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_UNAVAILABLE, text=_SIGNED_LATER)
+
+
+def list_before_version() -> Check:
+    """Say that a list was read before a further version was signed, and so knows nothing of its state."""
+    detail = "the status list is older than this version"
+    return Check(
+        CheckId.STATUS, Outcome.CANNOT_TELL, Reason.STATUS_STALE, text=_LIST_BEFORE_VERSION, detail=detail
+    )
 
 
 def check_status(

@@ -1,17 +1,28 @@
 """Find the status of a credential in the evidence, for now or for a past moment, and judge it."""
 
 from datetime import datetime
+from typing import Final
 
-from elicense.checks import ANNULLED, check_live, check_status, not_archived, signed_later, status_missing
+from elicense.checks import (
+    ANNULLED,
+    check_live,
+    check_status,
+    list_before_version,
+    not_archived,
+    signed_later,
+    status_missing,
+)
 from elicense.credential import Credential
 from elicense.evidence_parts import AcceptedStatusList, Evidence, ListStatus, LiveStatus, RefusedPart
 from elicense.policy import Policy
 from elicense.problems import FormatError
 from elicense.report import SKIPPED, Check, CheckId, StatusSource
-from elicense.status_list import Status
+from elicense.status_list import Status, StatusList
 from elicense.trust_list import Authority
 
 _Found = tuple[Check, StatusSource | None, LiveStatus | None]
+
+_FIRST_VERSION: Final = "001"
 
 _LISTED_STATES = {
     Status.VALID: "active",
@@ -27,7 +38,8 @@ def check_credential_status(
     """Find the state at the moment and judge it with its age; also name its source and, live, what took its place.
 
     A past moment is answered by the register with the state of then, or by the version of the list that was the newest
-    then. Before the credential was signed no list speaks of it: its index was nobody's.
+    then. Before the credential was signed no list speaks of it: its index was nobody's. A first version begins in force;
+    a further one takes over its predecessor's state, so that a list from before it cannot call it in force.
     """
     status, now = evidence.status, evidence.now
     if evidence.register is not None and not evidence.register.known:
@@ -53,10 +65,17 @@ def check_credential_status(
         state = _LISTED_STATES[listed.lookup(credential.claims.status_index)]
     except FormatError as refusal:
         return status_missing(refusal.detail), None, None
+    if state == "active" and _is_before_version(listed, credential):
+        return list_before_version(), part.source, None
     check = check_status(
         state, part.source, expires_at=listed.expires_at, policy=policy, now=now, moment=moment
     )
     return check, part.source, None
+
+
+def _is_before_version(listed: StatusList, credential: Credential) -> bool:
+    claims = credential.claims
+    return claims.license.version != _FIRST_VERSION and listed.issued_at < claims.issued_at
 
 
 def _check_live(
