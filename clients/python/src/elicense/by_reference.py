@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from elicense.checks import (
+    ANNULLED,
     ENDED_STATES,
     check_accepted,
     check_clock,
@@ -136,7 +137,9 @@ def choose_license(facts: Sequence[LicenseFacts], moment: datetime) -> LicenseFa
 
 def _is_live(fact: LicenseFacts, moment: datetime) -> bool:
     _, ends = _window(fact)
-    return fact.state not in ENDED_STATES and (ends is None or moment < ends)
+    # What is annulled by now was void at every moment, whatever the state was then.
+    is_void = fact.revocation == ANNULLED
+    return not is_void and fact.state not in ENDED_STATES and (ends is None or moment < ends)
 
 
 def _window(fact: LicenseFacts) -> tuple[datetime, datetime | None]:

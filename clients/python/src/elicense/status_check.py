@@ -38,8 +38,8 @@ def check_credential_status(
     """Find the state at the moment and judge it with its age; also name its source and, live, what took its place.
 
     A past moment is answered by the register with the state of then, or by the version of the list that was the newest
-    then. Before the credential was signed no list speaks of it: its index was nobody's. A first version begins in force;
-    a further one takes over its predecessor's state, so that a list from before it cannot call it in force.
+    then. Before the credential was signed no list speaks of it: its index was nobody's. A first version begins in
+    force; a further one takes over its predecessor's state, so that a list from before it cannot call it in force.
     """
     status, now = evidence.status, evidence.now
     if evidence.register is not None and not evidence.register.known:
