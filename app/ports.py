@@ -250,8 +250,12 @@ class SuccessionRepository(Protocol):
     """Which licenses took the place of which."""
 
     async def add(self, succession: Succession) -> None: ...
-    async def of_many(self, license_ids: Sequence[str]) -> Mapping[str, Succession]:
-        """Return the newest record of each license; those without one are left out."""
+    async def of_many(
+        self, license_ids: Sequence[str], *, at: datetime | None = None
+    ) -> Mapping[str, Succession]:
+        """Return the newest record of each license, or the one that was the newest at a moment; those without one
+        are left out.
+        """
         ...
 
 

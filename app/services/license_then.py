@@ -13,20 +13,12 @@ from app.domain.license import STATUS_VALUE, HistoryEntry, IssuedVersion, Licens
 from app.ports import UnitOfWork
 from app.services.license_past import MAY_HAVE_SUCCESSORS, NO_PAST, former_values, version_values
 from app.services.past_lists import PastLists
+from app.services.succession import ends_of
 from elicense.credential import parse_credential
 from elicense.elements import FormerValue
 from elicense.evidence import AcceptedStatusList, TrustEvidence
 from elicense.problems import FormatError
 from elicense.report import StatusSource
-from elicense.status_list import Status
-
-LISTED_STATES: Mapping[Status, State] = {
-    Status.VALID: State.ACTIVE,
-    Status.INVALID: State.REVOKED,
-    Status.SUSPENDED: State.SUSPENDED,
-    Status.SUPERSEDED: State.SUPERSEDED,
-}
-"""What a list's value is called where the register's history does not name the exact state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +52,7 @@ async def read_then(
     lists: PastLists,
 ) -> LicenseThen:
     """Read what a license was at a moment, as seen from one version of it (None: the one in force then)."""
-    versions = await unit.licenses.versions(license.id)
-    happened = [entry for entry in await unit.licenses.history(license.id) if entry.recorded_at <= at]
-    # Recorded, not signed: a promise that was kept late only counts from when the register held its version.
-    recorded = {entry.version for entry in happened}
-    issued = [version for version in versions if version.version in recorded]
+    versions, happened, issued = await _read_life(unit, license.id, at)
     in_force = issued[-1] if issued else versions[0]
     asked = asked or in_force
     state, source = State.ACTIVE, None
@@ -75,7 +63,8 @@ async def read_then(
             state, source = _state_shown(past, asked, recorded=_recorded_state(happened, asked))
     valid_from, valid_until = _dates_of(in_force, license)
     replaced = state is State.SUPERSEDED and in_force.version != asked.version
-    successors = _successors(happened) if state is not State.ACTIVE else ()
+    ended = state is not State.ACTIVE and State(happened[-1].to_state) in MAY_HAVE_SUCCESSORS
+    successors = await _successors(unit, license.id, at) if ended else ()
     newer = in_force.identifier if replaced else None
     return LicenseThen(
         identifier=asked.identifier,
@@ -91,20 +80,32 @@ async def read_then(
     )
 
 
+async def _read_life(
+    unit: UnitOfWork, license_id: str, at: datetime
+) -> tuple[Sequence[LicenseVersion], Sequence[HistoryEntry], Sequence[LicenseVersion]]:
+    """Return all versions of a license, what had happened to it by then, and the versions it had by then."""
+    versions = await unit.licenses.versions(license_id)
+    happened = [entry for entry in await unit.licenses.history(license_id) if entry.recorded_at <= at]
+    # Recorded, not signed: a promise that was kept late only counts from when the register held its version.
+    recorded = {entry.version for entry in happened}
+    return versions, happened, [version for version in versions if version.version in recorded]
+
+
 def _state_shown(
     past: AcceptedStatusList, asked: IssuedVersion, *, recorded: State | None
 ) -> tuple[State, StatusSource | None]:
     """Return the state that a list shows, by its exact name where the register's history agrees.
 
     Where they differ the moment is left open, and stays so when later lists have shown the change: "valid" would be
-    wrong about what the register knew already then, and nobody could check what no list has shown.
+    wrong about what the register knew already then, and nobody could check what no list has shown. So is that of a
+    version that was promised by then and held only later.
     """
     try:
         listed = past.status_list.lookup(asked.status_index)
     except FormatError:
         return State.ACTIVE, None
     if recorded is None:
-        return LISTED_STATES[listed], past.source
+        return State.ACTIVE, None
     return recorded, past.source if STATUS_VALUE[recorded] == listed else None
 
 
@@ -115,14 +116,11 @@ def _recorded_state(happened: Sequence[HistoryEntry], asked: IssuedVersion) -> S
     return State(last.to_state) if last.version == asked.version else State.SUPERSEDED
 
 
-def _successors(happened: Sequence[HistoryEntry]) -> tuple[str, ...]:
-    """Return the identifiers that the last record of then names as successors, for a license that may have some."""
-    if not happened or State(happened[-1].to_state) not in MAY_HAVE_SUCCESSORS:
-        return ()
-    for entry in reversed(happened):
-        if "successors" in entry.details:
-            return tuple(entry.details["successors"].split())
-    return ()
+async def _successors(unit: UnitOfWork, license_id: str, at: datetime) -> tuple[str, ...]:
+    """Return the identifiers in force then of the licenses at which the succession of then ended."""
+    ends = await ends_of(unit, [license_id], at=at)
+    lives = [await _read_life(unit, end, at) for end in ends[license_id]]
+    return tuple(issued[-1].identifier for _, _, issued in lives if issued)
 
 
 def _dates_of(version: LicenseVersion, license: License) -> tuple[date, date | None]:

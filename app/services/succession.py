@@ -160,16 +160,23 @@ async def follow(unit: UnitOfWork, license_ids: Iterable[str]) -> Mapping[str, t
     can be told. Whether an end is in force itself is told by asking about it. All are followed with as many statements
     as the longest succession has levels.
     """
-    walks = {license_id: _Walk([license_id]) for license_id in license_ids}
-    await _walk(unit, list(walks.values()))
-    ends = {
-        license_id: [end for end, goes_on in walk.reached.items() if not goes_on and end != license_id]
-        for license_id, walk in walks.items()
-    }
+    ends = await ends_of(unit, license_ids)
     held = await unit.licenses.found(sorted({end for some in ends.values() for end in some}))
     return {
         license_id: tuple(held[end].license.identifier for end in some if end in held)
         for license_id, some in ends.items()
+    }
+
+
+async def ends_of(
+    unit: UnitOfWork, license_ids: Iterable[str], *, at: datetime | None = None
+) -> Mapping[str, Sequence[str]]:
+    """Follow as `follow` does, by what was recorded at a moment if one is given; return the ids of the ends."""
+    walks = {license_id: _Walk([license_id]) for license_id in license_ids}
+    await _walk(unit, list(walks.values()), at=at)
+    return {
+        license_id: [end for end, goes_on in walk.reached.items() if not goes_on and end != license_id]
+        for license_id, walk in walks.items()
     }
 
 
@@ -201,10 +208,10 @@ class _Walk:
         self.front = following
 
 
-async def _walk(unit: UnitOfWork, walks: Sequence[_Walk]) -> None:
+async def _walk(unit: UnitOfWork, walks: Sequence[_Walk], *, at: datetime | None = None) -> None:
     """Take walks to their ends, all of them step by step together."""
     while front := sorted({license_id for walk in walks for license_id in walk.front}):
-        found = await unit.successions.of_many(front)
+        found = await unit.successions.of_many(front, at=at)
         for walk in walks:
             walk.go_on(found)
 

@@ -1,16 +1,21 @@
 """Which licenses took the place of which."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from app.adapters.db.session import Session
-from app.adapters.db.tables import license_successors
+from app.adapters.db.tables import license_history, license_successors
 from app.domain.ids import LicenseId
 from app.domain.succession import Relation, Succession
 
 _KEYS_PER_QUERY: Final = 1000
+_RECORDED: Final = and_(
+    license_history.c.license_id == license_successors.c.license_id,
+    license_history.c.row_version == license_successors.c.row_version,
+)
 
 
 class SqlSuccessions:
@@ -37,12 +42,20 @@ class SqlSuccessions:
             ],
         )
 
-    async def of_many(self, license_ids: Sequence[str]) -> Mapping[str, Succession]:
-        """Return the newest record of each license; those without one are left out."""
+    async def of_many(
+        self, license_ids: Sequence[str], *, at: datetime | None = None
+    ) -> Mapping[str, Succession]:
+        """Return the newest record of each license, or the one that was the newest at a moment; those without one
+        are left out.
+        """
         newest: dict[str, Succession] = {}
         for start in range(0, len(license_ids), _KEYS_PER_QUERY):
             some = license_successors.c.license_id.in_(license_ids[start : start + _KEYS_PER_QUERY])
             statement = select(license_successors).where(some)
+            if at is not None:
+                statement = statement.join(license_history, _RECORDED).where(
+                    license_history.c.recorded_at <= at
+                )
             ordered = statement.order_by(license_successors.c.row_version, license_successors.c.position)
             for row in await self._session.rows(ordered):
                 held = newest.get(row.license_id)
