@@ -81,6 +81,21 @@ async def test_a_change_of_state_is_seen_by_the_next_question(service: HttpServi
     ]
 
 
+async def test_what_editors_put_around_a_credential_is_no_part_of_it(
+    service: HttpService, subtests: pytest.Subtests
+) -> None:
+    issued = await service.issue()
+    credential = await service.credential(issued["id"])
+    for before, after in (("", "\n"), ("", "\r\n"), ("\ufeff", ""), ("\ufeff \n", "\t \n")):
+        with subtests.test(before=before, after=after):
+            answer = await service.verify(credential=f"{before}{credential}{after}")
+            assert (answer["verdict"], answer["reason"]) == ("valid", "ok")
+    for inside in (" ~", "\n~", "~ ~", "~\ufeff"):
+        with subtests.test(inside=inside):
+            answer = await service.verify(credential=credential.replace("~", inside, 1))
+            assert (answer["verdict"], answer["reason"]) == ("invalid", "malformed")
+
+
 async def test_any_text_up_to_64_kb_is_a_question(service: HttpService, subtests: pytest.Subtests) -> None:
     cases: tuple[str, ...] = (
         "",

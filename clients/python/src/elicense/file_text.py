@@ -1,9 +1,21 @@
 """Texts as people keep them in files: what editors put around a text is no part of it."""
 
-from typing import AnyStr
+from typing import overload
 
 
-def trimmed(text: AnyStr) -> AnyStr:
+@overload
+def trimmed(text: str) -> str: ...
+
+
+@overload
+def trimmed(text: bytes) -> bytes: ...
+
+
+@overload
+def trimmed(text: str | bytes) -> str | bytes: ...
+
+
+def trimmed(text: str | bytes) -> str | bytes:
     """Drop a byte order mark before a text, and white space around it."""
     if isinstance(text, str):
         return text.removeprefix("\ufeff").strip()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from elicense.encoding import JsonValue, malformed, parse_json_object
 from elicense.fields import Fields
+from elicense.file_text import trimmed
 from elicense.jws import MAX_TOKEN_BYTES
 from elicense.log_proof import LogProof, parse_log_proof
 from elicense.problems import FormatError
@@ -70,7 +71,11 @@ def split_stapled(source: str | bytes) -> tuple[str | bytes, LogProof | None]:
 
 
 def take_apart(source: str | bytes) -> tuple[str | bytes, LogProof | None]:
-    """Give the credential in a text and its log proof, if one is stapled to it; whatever else it is stays whole."""
+    """Give the credential in a text and its log proof, if one is stapled to it; whatever else it is stays whole.
+
+    What editors put around a text is dropped: a byte order mark before it, white space on both sides.
+    """
+    source = trimmed(source)
     try:
         return split_stapled(source)
     except FormatError:

@@ -33,7 +33,6 @@ from elicense.evidence import (
     remember,
 )
 from elicense.evidence_file import new_judgement
-from elicense.file_text import trimmed
 from elicense.freshness import Freshness
 from elicense.log_proof import parse_receipt_proof
 from elicense.log_trust import NO_CHECKPOINTS
@@ -165,9 +164,7 @@ class OfflineVerifier:
         taken, memory = self._taken, self._memory
         evidence = taken.evidence.at_time(now, memory=memory)
         self._saw(now)
-        token, proof = take_apart(
-            trimmed(credential) if isinstance(credential, str) else trimmed(bytes(credential))
-        )
+        token, proof = take_apart(credential if isinstance(credential, str) else bytes(credential))
         judgement = new_judgement(
             token=token,
             proof=proof,
