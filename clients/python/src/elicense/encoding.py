@@ -31,8 +31,10 @@ MAX_SAFE_INTEGER = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _WHITESPACE = " \t\n\r"
+# Hours and minutes are bounded here: which of 24:00 and +05:75 `fromisoformat` takes depends on Python's version.
+_HOUR_MINUTE = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _RFC3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_MINUTE}:[0-5][0-9])(\.[0-9]{{1,30}})?([Zz]|[+-]{_HOUR_MINUTE})"
 )
 
 _PADDING = (b"", b"", b"==", b"=")
