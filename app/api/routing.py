@@ -59,6 +59,12 @@ QUOTA_FIELDS = {
 }
 """The fields of every answer to a caller that is known (draft-ietf-httpapi-ratelimit-headers)."""
 
+ENTITY_TAG = {"ETag": "Names exactly these bytes; send it as If-None-Match."}
+"""The field of every answer that caches may keep."""
+
+_WHEN = {"Retry-After": "After how many seconds to call again."}
+_LATER = {429: _WHEN, 503: _WHEN}
+
 
 class PlainRoute(APIRoute):
     """A FastAPI route for the documents, a Starlette route for the work."""
@@ -152,7 +158,7 @@ def operation(
             answer,
             also,
             other_answer,
-            {**(headers or {}), **(QUOTA_FIELDS if scope else {})},
+            {**(headers or {}), **(QUOTA_FIELDS if scope else {}), **(ENTITY_TAG if cacheable else {})},
             replayable=body is not None,
         )
     }
@@ -161,7 +167,8 @@ def operation(
     if accepted:
         responses[202] = _accepted(accepted)
     if cacheable:
-        responses[304] = {"description": "Not modified: the ETag in If-None-Match is the current one."}
+        described = "Not modified: the ETag in If-None-Match is the current one."
+        responses[304] = {"description": described, "headers": _headers(ENTITY_TAG)}
     responses.update(_problem_responses(codes))
     for refused, model in (refusals or {}).items():
         shaped = responses.setdefault(
@@ -208,14 +215,19 @@ def _success(
     return {
         "description": "Success",
         "content": content,
-        "headers": {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in named.items()
-        },
+        "headers": _headers(named),
     }
 
 
+def _headers(named: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in named.items()}
+
+
 def _raw(media_type: str) -> dict[str, Any]:
-    """Describe content that no model stands for: a JSON object where the media type says so, else text."""
+    """Describe content that no model stands for: a JSON object where the media type says so, bytes, else text."""
+    if media_type == "application/octet-stream":
+        # Clients made from this document would decode a bare string as text.
+        return {"schema": {"type": "string", "format": "binary"}}
     return {"schema": {"type": "object" if media_type.endswith("+json") else "string"}}
 
 
@@ -228,9 +240,7 @@ def _accepted(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     return {
         "description": "Accepted: nothing has changed yet. `kind` tells what it is.",
         "content": {"application/json": {"schema": {"oneOf": [_reference(model) for model in models]}}},
-        "headers": {
-            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
-        },
+        "headers": _headers(headers),
     }
 
 
@@ -251,6 +261,7 @@ def _problem_responses(codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
                     }
                 }
             },
+            **({"headers": _headers(_LATER[status])} if status in _LATER else {}),
         }
         for status, named in sorted(by_status.items())
     }

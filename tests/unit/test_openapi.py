@@ -146,6 +146,34 @@ def test_every_reference_leads_somewhere(app: FastAPI) -> None:
     check(app.openapi())
 
 
+def test_every_schema_has_a_name_of_its_own_which_generators_of_clients_take_for_a_class(
+    app: FastAPI,
+) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    assert all(name.isalnum() for name in schemas), "names of modules stand in names of schemas"
+    titles = [schema["title"] for schema in schemas.values()]
+    assert len(titles) == len(set(titles))
+
+
+def test_tiles_are_described_as_bytes(app: FastAPI) -> None:
+    described = [
+        answer["content"]["application/octet-stream"]["schema"]
+        for _, _, operation in operations(app)
+        for answer in operation["responses"].values()
+        if "application/octet-stream" in answer.get("content", {})
+    ]
+    assert described == [{"type": "string", "format": "binary"}] * 2
+
+
+def test_an_answer_to_come_back_later_says_that_it_tells_when(app: FastAPI) -> None:
+    for _, path, operation in operations(app):
+        for status in {"429", "503"} & operation["responses"].keys():
+            assert "Retry-After" in operation["responses"][status]["headers"], (path, status)
+        if "304" in operation["responses"]:
+            assert "ETag" in operation["responses"]["304"]["headers"], path
+            assert "ETag" in operation["responses"]["200"]["headers"], path
+
+
 def test_operation_ids_are_unique(app: FastAPI) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(app)]
     assert len(ids) == len(set(ids))

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.schemas.answers import Answer
+from app.api.schemas.answers import Answer, TextAnswer
 from app.api.schemas.fields import Moment, StrictModel
 
 _MOST_SECONDS = 4_000_000_000
@@ -38,13 +38,6 @@ class ExpectedAnswer(Answer):
     status: int
     verdict: str | None
     reason: str | None
-
-
-class TextAnswer(Answer):
-    """A sentence in both languages."""
-
-    zh: str
-    en: str
 
 
 class CodeAnswer(Answer):
