@@ -76,6 +76,15 @@ async def test_another_holder_does_not_inherit_the_key(service: HttpService) -> 
 
 
 @on_sqlite
+async def test_a_key_as_browsers_export_it_goes_into_the_file_in_its_one_form(service: HttpService) -> None:
+    exported = {**KEY, "key_ops": ["verify"], "ext": True}
+    issued = await service.issue(holder_key=exported)
+    assert await named_key(service, issued) == KEY
+    amended = await change(service, issued["id"], "amend", holder_key={**OTHER_KEY, "ext": True})
+    assert await named_key(service, amended) == OTHER_KEY
+
+
+@on_sqlite
 async def test_a_license_without_a_key_says_so(service: HttpService) -> None:
     assert await named_key(service, await service.issue()) is None
 

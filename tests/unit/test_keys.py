@@ -156,16 +156,25 @@ def bumped(text: str) -> str:
         jwk(x5c=["MII"]),
         jwk(x5u="https://evil.example/key"),
         jwk(key_ops=["sign"]),
+        jwk(key_ops=["verify", "sign"]),
+        jwk(key_ops=[]),
+        jwk(key_ops="verify"),
         jwk(EDDSA),
         {},
     ],
-    ids=range(29),
+    ids=range(32),
 )
 def test_a_jwk_that_is_not_exactly_a_public_key_of_its_profile_is_refused(members: dict[str, Any]) -> None:
     with pytest.raises(FormatError) as caught:
         PublicKey.from_jwk(members, profile="es256")
     assert caught.value.reason is Reason.MALFORMED
     assert X not in caught.value.detail
+
+
+def test_a_public_key_as_browsers_export_it_is_that_key() -> None:
+    exported = jwk(key_ops=["verify"], ext=True)
+    key = PublicKey.from_jwk(exported, profile="es256")
+    assert key == ES256.public_key and set(key.jwk) == {"kty", "crv", "x", "y"}
 
 
 @pytest.mark.parametrize("profile", ["eddsa", "sm2", "", "ES256", "none"])

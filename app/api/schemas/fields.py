@@ -173,7 +173,19 @@ def _bounded_credential(value: Any) -> Any:
 CredentialText = Annotated[str, BeforeValidator(_bounded_credential), Field(max_length=MAX_CREDENTIAL_BYTES)]
 """Any text up to 64 KB is a question, however unlike a credential it looks."""
 
+
+def _without_export_marks(jwk: object) -> object:
+    """Drop what browsers write into every public key that they export (Web Cryptography: JWK `ext`, `key_ops`)."""
+    if not isinstance(jwk, dict):
+        return jwk
+    said = {"ext": (True, False), "key_ops": (["verify"],)}
+    return {name: value for name, value in jwk.items() if value not in said.get(name, ())}
+
+
+_KeyText = Annotated[str, StringConstraints(max_length=128)]
 HolderKey = Annotated[
-    dict[ElementName, Annotated[str, StringConstraints(max_length=128)]], Field(max_length=10)
+    dict[ElementName, _KeyText],
+    BeforeValidator(_without_export_marks, json_schema_input_type=dict[str, str | bool | list[str]]),
+    Field(max_length=10),
 ]
 """A public JWK; whether it is a key is judged by the rules of issuing."""

@@ -25,7 +25,9 @@ from elicense.profiles import PROFILES, Profile
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _ES256 = ec.ECDSA(Prehashed(hashes.SHA256()))
 _COORDINATE_BYTES = 32
-_OPTIONAL_MEMBERS = frozenset({"kid", "alg", "use"})
+# Browsers' Web Cryptography writes `key_ops` and `ext` into every key that it exports.
+_OPTIONAL_MEMBERS = frozenset({"kid", "alg", "use", "key_ops", "ext"})
+_VERIFY_ALONE = ["verify"]
 
 _Verify: TypeAlias = Callable[[bytes, bytes, bytes | None], bool]
 """Signature, data, and the data's SHA-256 where the caller has made it already."""
@@ -49,7 +51,7 @@ class PublicKey:
 
         Refuses with FormatError (malformed): an unknown profile, private or unknown members, a
         `kty` or `crv` other than the profile's, coordinates that are not canonical base64url of
-        full length, points off the curve, and an `alg`, `use` or `kid` that contradicts the key.
+        full length, points off the curve, and an `alg`, `use`, `key_ops` or `kid` that contradicts the key.
         """
         row = PROFILES.get(profile)
         if row is None:
@@ -61,7 +63,11 @@ class PublicKey:
             raise malformed("key does not fit its profile")
         if not jwk.keys() - _OPTIONAL_MEMBERS <= {"kty", "crv", *suite.coordinates}:
             raise malformed("key holds an unknown member")
-        if jwk.get("alg", row.alg) != row.alg or jwk.get("use", "sig") != "sig":
+        if (
+            jwk.get("alg", row.alg) != row.alg
+            or jwk.get("use", "sig") != "sig"
+            or jwk.get("key_ops", _VERIFY_ALONE) != _VERIFY_ALONE
+        ):
             raise malformed("key is meant for another use")
         key = cls._build(row, {name: _coordinate(jwk, name) for name in suite.coordinates})
         if jwk.get("kid", key.kid) != key.kid:
