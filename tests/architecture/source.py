@@ -78,3 +78,18 @@ def _dotted(node: ast.expr) -> str:
         inner = _dotted(node.value)
         return f"{inner}.{node.attr}" if inner else ""
     return ""
+
+
+def logged_events(text: str, *levels: str) -> set[str]:
+    """Return the events that a file logs at one of the levels: the first argument of `log.warning` and its like."""
+    return {
+        node.args[0].value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in levels
+        and _dotted(node.func.value) == "log"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }

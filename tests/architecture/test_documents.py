@@ -11,10 +11,12 @@ from app.adapters.setup_files import read_setup_file
 from app.main import create_app
 from app.settings import load_settings, unknown_variables
 from elicense.cn import check_uscc
-from tests.architecture.source import ROOT, project_files
+from tests.architecture.source import ROOT, logged_events, project_files, python_files
 from tests.readme import NAMES, examples
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
+OPERATING = ("app/OPERATING.md", "app/OPERATING.zh-CN.md")
+ALARMING = ("warning", "error", "exception", "critical")
 UNDOCUMENTED = {"/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
 """Parts of the page /docs, which is documented."""
 
@@ -111,6 +113,21 @@ def test_the_setup_example_can_be_applied(name: str, tmp_path: Path) -> None:
     plan = read_setup_file(tmp_path / "setup.toml")
     assert [check_uscc(authority.code) for authority in plan.authorities] == ["11320100MA0T90010A"]
     assert len(plan.license_types) == len(plan.areas) == 1
+
+
+@pytest.mark.parametrize("name", OPERATING)
+def test_every_event_that_asks_for_an_operator_is_explained(name: str) -> None:
+    alarming = {event for _, text in python_files("app") for event in logged_events(text, *ALARMING)}
+    assert {"unknown_checkpoint_witnessed", "storage_failed", "duty_broke"} < alarming
+    assert missing_from(read(name), alarming) == []
+
+
+@pytest.mark.parametrize("name", OPERATING)
+def test_no_explained_event_is_one_that_is_never_logged(name: str) -> None:
+    logged = {event for _, text in python_files("app") for event in logged_events(text, "info", *ALARMING)}
+    _, _, table = read(name).partition("`unexpected_error`")
+    named = {event for row in table.splitlines() for event in re.findall(r"`([a-z_]+)`", row.split(" | ")[0])}
+    assert named - logged == set()
 
 
 def broken_links(name: str) -> list[str]:
