@@ -29,9 +29,9 @@ def init(arguments: argparse.Namespace) -> int:
             )
             for made in outcome.made:
                 say(f"已生成 made: {made}")
-            say(
-                f"信任根版本 trust root {outcome.root_version},信任列表序号 trust list {outcome.trust_list_sequence}"
-            )
+            # For the note of the ceremony: whoever gets the root over a network compares it with this.
+            say(f"信任根 trust root {outcome.root_version}  sha256 {outcome.root_sha256}")
+            say(f"信任列表 trust list {outcome.trust_list_sequence}  sha256 {outcome.trust_list_sha256}")
             return DONE
 
         return with_services(settings, work, uninitialized=True)

@@ -32,11 +32,13 @@ ACTOR = "keys"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CeremonyOutcome:
-    """What a ceremony left: names of keys made now, root version and trust list sequence in force."""
+    """What a ceremony left: names of keys made now, root and trust list in force with their SHA-256 in hex."""
 
     made: tuple[str, ...]
     root_version: int
+    root_sha256: str
     trust_list_sequence: int
+    trust_list_sha256: str
 
 
 class CeremonyService:
@@ -86,7 +88,11 @@ class CeremonyService:
         ]
         trust_list = await self._publisher.publish(root_keys=root_keys, issuer_url=issuer_url)
         return CeremonyOutcome(
-            made=tuple(made), root_version=root.version, trust_list_sequence=trust_list.sequence
+            made=tuple(made),
+            root_version=root.version,
+            root_sha256=root.sha256,
+            trust_list_sequence=trust_list.sequence,
+            trust_list_sha256=trust_list.sha256,
         )
 
     async def publish_trust_list(self, *, root_keys: RootKeys) -> SignedDocument:

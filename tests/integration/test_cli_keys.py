@@ -1,6 +1,9 @@
 """`elicense keys` on a migrated database, as an operator types it: what is wrong with the root folder is one line."""
 
+import hashlib
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,18 @@ def test_a_root_folder_open_to_others_is_a_wrong_setting(
     assert told.startswith("设置错误 setting: ") and "chmod 700" in told and str(root) in told
     root.chmod(0o700)
     assert run(data_dir, "init") == 0
+
+
+def test_the_ceremony_prints_the_digests_that_relying_parties_compare_with(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in ("the first time", "run again"):
+        assert run(data_dir, "init") == 0
+        told = capsys.readouterr().out
+        with closing(sqlite3.connect(data_dir / "elicense.db")) as database:
+            kept = dict(database.execute("SELECT kind, content FROM signed_documents WHERE sequence = 1"))
+        for name, kind in (("信任根 trust root", "trust_root"), ("信任列表 trust list", "trust_list")):
+            assert f"{name} 1  sha256 {hashlib.sha256(kept[kind]).hexdigest()}\n" in told
 
 
 @pytest.mark.parametrize("words", [("rotate", "status"), ("rotate", "list"), ("rotate", "root")])
