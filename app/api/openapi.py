@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.caching import DIRECTORY_SECONDS, public_answer
+from app.api.examples import EXAMPLES, TAGS
 from app.api.routing import Routes
 from app.api.schemas import (
     answers,
@@ -86,11 +87,15 @@ ANSWER_MODELS: tuple[type[BaseModel], ...] = tuple(
 )
 _REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """\
-电子证照共享服务:部门颁发、主体持证、平台与银行核验。Electronic license service: departments issue, merchants hold,
-platforms and banks verify.
+电子证照共享服务:颁发机构签发电子证照文件,持证主体持有并出示,平台与银行核验。
+Electronic license service: issuing authorities issue, merchants hold, platforms and banks verify.
 
+拒绝一律为问题文档(RFC 9457),代码固定,文字按 Accept-Language 使用中文或英文;`GET /v1/reasons` 解释每个代码。
 Errors are problem documents (RFC 9457) with stable codes; texts follow Accept-Language, Chinese first.
-`GET /v1/reasons` explains every code."""
+`GET /v1/reasons` explains every code.
+
+核验示例中的代码属于沙箱,用以 `elk_test_` 开头的密钥即可试用。
+The questions shown as examples are about the sandbox: try them with a key that begins with `elk_test_`."""
 
 routes = Routes(tag="operation")
 
@@ -126,7 +131,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Build the document once and keep it on the application."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, description=_ABOUT, routes=app.routes
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=_ABOUT,
+            routes=app.routes,
+            tags=[{"name": name, "description": description} for name, description in TAGS],
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(_schemas())
@@ -152,4 +162,6 @@ def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = {**requests["$defs"], **replies["$defs"]}
     schemas["BatchBody"]["properties"]["items"]["items"] = {"$ref": "#/components/schemas/QuestionBody"}
     schemas["BatchBody"]["properties"]["items"]["maxItems"] = 1000
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     return schemas
