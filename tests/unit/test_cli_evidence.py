@@ -51,6 +51,12 @@ def bend(path: Path, **changes: Any) -> Path:
     return bent
 
 
+def test_a_repeated_judgement_says_beside_its_verdict_that_it_is_of_then(kit: OfflineKit) -> None:
+    verdict, then, *_ = again(kit, keep(kit), *pinned(kit)).stdout.decode().splitlines()
+    assert verdict.startswith("有效")
+    assert then.startswith("  重复 20") and then.endswith("不说明现在是否有效。")
+
+
 def test_a_stapled_credential_is_verified_and_inspected(kit: OfflineKit) -> None:
     path = kit.folder / "stapled.json"
     token = kit.installation.credential(status_index=INDEX)

@@ -34,6 +34,28 @@ def test_a_good_license_exits_0_and_says_so_in_chinese_first(kit: OfflineKit) ->
     assert "示范路" in text
 
 
+def test_the_text_says_when_it_was_verified_and_that_another_moment_was_judged(kit: OfflineKit) -> None:
+    """It is kept, printed and photographed: nobody is to take what held at one moment for what holds at another."""
+    path = kit.write_credential()
+    before = datetime.now(UTC).replace(microsecond=0)
+    verdict, _, when, *rest = verify(kit, path).stdout.decode().splitlines()
+    assert verdict.startswith("有效")
+    assert datetime.fromisoformat(when.removeprefix("  核验时刻: ")) >= before
+    assert not any("判断的是" in line for line in rest)
+    at = (before + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    verdict, _, _, judged, *_ = verify(kit, path, "--at", at).stdout.decode().splitlines()
+    assert (verdict[:2], judged) == ("有效", f"  ! 判断的是 {at} 的情形,不说明核验时是否有效。")
+    shown = verify(kit, path, "--at", at, "--lang", "en").stdout.decode().splitlines()
+    assert shown[3] == f"  ! Judged for {at}: it does not say what held when this was verified."
+
+
+def test_what_nobody_issued_is_not_called_issued_in_a_test_environment(kit: OfflineKit) -> None:
+    path = kit.write_credential()
+    assert "测试环境签发的证照" in verify(kit, path).stdout.decode()
+    path.write_text("no credential")
+    assert "签发的证照" not in verify(kit, path).stdout.decode()
+
+
 def test_english_is_a_word_away(kit: OfflineKit) -> None:
     done = verify(kit, kit.write_credential(), "--lang", "en")
     assert done.stdout.decode().startswith("VALID")
@@ -111,6 +133,7 @@ def test_wrong_usage_exits_2(kit: OfflineKit, words: tuple[str, ...]) -> None:
     files = [kit.write_credential()] if words else []
     done = verify(kit, *files, *words)
     assert (done.returncode, b"Traceback" in done.stderr) == (2, False)
+    assert "用法错误 usage: " in done.stderr.decode()
 
 
 def test_a_file_that_cannot_be_read_exits_4(kit: OfflineKit) -> None:

@@ -8,9 +8,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from elicense.cli_common import EXIT_ERROR, EXIT_INTERRUPTED
+from elicense.cli_common import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
 from elicense.cli_key_id import mark_key_id
 from elicense.cli_receipt import add_verify_receipt
 from elicense.cli_streams import cannot_go_on, usable_streams
@@ -60,10 +60,18 @@ def add_own_commands(commands: "Commands") -> None:
     add_trust(commands)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in both languages that a command line cannot be meant; its commands are of this class, too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: 用法错误 usage: {message}\n")
+
+
 def _build_parser() -> argparse.ArgumentParser:
     from elicense import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="elicense",
         description="电子证照:核验、查看、更新信任数据。 Electronic licenses: verify, inspect, keep trust current.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

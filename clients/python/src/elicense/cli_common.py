@@ -101,14 +101,18 @@ def read_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("not a time such as 2026-03-01T12:00:00Z") from None
+        raise argparse.ArgumentTypeError(
+            "不是时间,应如 2026-03-01T12:00:00+08:00 not a time such as 2026-03-01T12:00:00+08:00"
+        ) from None
     if len(text) == len("2026-03-01"):
         from elicense.encoding import CHINA
 
         moment = moment.replace(tzinfo=CHINA)  # a civil day begins at 00:00 +08:00
     if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError("the time lacks its zone, for example Z or +08:00")
+        raise argparse.ArgumentTypeError(
+            "时间缺少时区,如 Z 或 +08:00 the time lacks its zone, for example Z or +08:00"
+        )
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise argparse.ArgumentTypeError("no such time in UTC") from None
+        raise argparse.ArgumentTypeError("UTC 中没有此时间 no such time in UTC") from None

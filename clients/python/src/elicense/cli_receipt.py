@@ -85,7 +85,7 @@ def _verify_receipt(arguments: argparse.Namespace) -> int:
     try:
         report = check_receipt_bytes(content, evidence=evidence, proof=proof, question=question, salt=salt)
     except ValueError as error:
-        arguments.refuse(f"--question: {error}")
+        arguments.refuse(f"--question 不可用 cannot be used: {error}")
     if arguments.json:
         print(json.dumps({"file": arguments.file, **report.to_json(lang)}, ensure_ascii=True))
     else:
@@ -123,14 +123,14 @@ def _read_question(arguments: argparse.Namespace) -> "tuple[dict[str, JsonValue]
 
     if arguments.question is None:
         if arguments.salt is not None:
-            arguments.refuse("--salt opens a --question")
+            arguments.refuse("--salt 须与 --question 同用 --salt opens a --question")
         return None, None
     content = read_bounded(arguments.question, _MOST_JSON)
     try:
         question = parse_json_object(content, max_bytes=_MOST_JSON)
         return question, read_salt(arguments.salt) if arguments.salt is not None else None
     except FormatError as refusal:
-        arguments.refuse(f"--question and --salt: {refusal.detail}")
+        arguments.refuse(f"--question 与 --salt 不可用 cannot be used: {refusal.detail}")
         raise  # argparse has ended the process
 
 

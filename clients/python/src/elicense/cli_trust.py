@@ -99,7 +99,7 @@ def _fetch_and_store(arguments: argparse.Namespace, out: Path) -> "BundleUpdate"
     from elicense.trust_root import MAX_ROOT_BYTES
 
     if arguments.at is not None and arguments.at > _system.now():
-        arguments.refuse("--at must not be in the future")
+        arguments.refuse("--at 不得晚于现在 --at must not be in the future")
     root = read_file(arguments.trust_root, MAX_ROOT_BYTES)
     # No call of an update carries a key, not even one of the environment: a mirror may do with http.
     with Elicense(base_url=arguments.base_url, allow_http=True, trust_root=root) as client:

@@ -166,7 +166,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     try:
         verifier = make_verifier(arguments)
     except ValueError as error:
-        arguments.refuse(str(error))
+        arguments.refuse(f"--policy 或 --max-status-age 不可用 cannot be used: {error}")
     except TrustError as error:
         return cannot_trust(error, lang)
     codes = [_verify_file(name, verifier, arguments) for name in arguments.files]
@@ -181,18 +181,31 @@ def _require_sense(arguments: argparse.Namespace) -> None:
     ]
     if arguments.evidence is None:
         if not arguments.files:
-            arguments.refuse("name a FILE, or --evidence")
+            arguments.refuse("请给出 FILE 或 --evidence name a FILE, or --evidence")
         if arguments.save_evidence is not None and (len(arguments.files) != 1 or not arguments.trust_root):
-            arguments.refuse("--save-evidence takes one FILE and needs --trust-root")
+            arguments.refuse(
+                "--save-evidence 只用于一个 FILE,并须有 --trust-root "
+                "--save-evidence takes one FILE and needs --trust-root"
+            )
         if bool(arguments.nonce) != bool(arguments.audience) or "" in (arguments.nonce, arguments.audience):
-            arguments.refuse("--nonce and --audience go together, and neither is empty")
+            arguments.refuse(
+                "--nonce 与 --audience 须同时给出,且均不得为空 --nonce and --audience go together, and neither is empty"
+            )
         if arguments.nonce is not None and len(arguments.files) != 1:
-            arguments.refuse("--nonce takes one FILE: each presenter gets a nonce of its own")
+            arguments.refuse(
+                "--nonce 只用于一个 FILE:每个出示人各用一个随机数 "
+                "--nonce takes one FILE: each presenter gets a nonce of its own"
+            )
         if not _is_text(arguments.nonce) or not _is_text(arguments.audience):
-            arguments.refuse("--nonce and --audience are texts in UTF-8")
+            arguments.refuse(
+                "--nonce 与 --audience 应为 UTF-8 文本 --nonce and --audience are texts in UTF-8"
+            )
     elif arguments.files or given:
-        other = "a FILE" if arguments.files else f"--{given[0].replace('_', '-')}"
-        arguments.refuse(f"--evidence brings everything but the trust root: leave out {other}")
+        other = "FILE" if arguments.files else f"--{given[0].replace('_', '-')}"
+        arguments.refuse(
+            f"--evidence 已含除信任根以外的一切,请去掉 {other} "
+            f"--evidence brings everything but the trust root: leave out {other}"
+        )
 
 
 def _is_text(word: str | None) -> bool:

@@ -7,7 +7,8 @@ from elicense.problems import Text
 from elicense.report import Lang, rfc3339
 
 _REPEATED = Text(
-    "重复 {made} 的判断(证据文件存于 {kept})", "The judgement of {made}, repeated (kept at {kept})"
+    "重复 {made} 的判断(证据文件存于 {kept}),不说明现在是否有效。",
+    "The judgement of {made}, repeated (kept at {kept}): it does not say what holds now.",
 )
 _SAME = Text("与当时保存的结论一致", "the same as the answer kept then")
 _OTHER = Text(
@@ -31,10 +32,9 @@ _WORD = Text(
 def render_repeated(kept: KeptEvidence, repeated: Repeated, *, name: str, lang: Lang) -> str:
     """Render a repeated judgement for people."""
     made, at = rfc3339(kept.judgement.now), rfc3339(kept.created_at)
-    lines = [
-        render_report(repeated.report, name=name, lang=lang),
-        f"  {_REPEATED.in_language(lang).format(made=made, kept=at)}",
-    ]
+    verdict_line, *rest = render_report(repeated.report, name=name, lang=lang).split("\n")
+    # Beside the verdict: what held then is not to be taken for what holds now.
+    lines = [verdict_line, f"  {_REPEATED.in_language(lang).format(made=made, kept=at)}", *rest]
     if repeated.differences:
         verdict, reason = (printable(str(kept.report.get(member))) for member in ("verdict", "reason"))
         names = printable(", ".join(repeated.differences))

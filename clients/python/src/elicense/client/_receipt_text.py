@@ -44,7 +44,7 @@ _LABELS: Final[Mapping[str, Text]] = {
     "trust_list": Text("信任列表", "Trust list"),
     "status": Text("状态来源", "Status"),
     "question": Text("问题摘要", "Question digest"),
-    "reference": Text("引用摘要", "Reference digest"),
+    "reference": Text("业务编号摘要", "Reference digest"),
     "batch": Text("批量结果", "Batch"),
     "checkpoint": Text("当时的存证日志", "Log when issued"),
     "engine": Text("判断程序", "Engine"),

@@ -5,7 +5,7 @@ from typing import Final
 
 from elicense.limits import limits_of
 from elicense.problems import REASONS, Text
-from elicense.report import Lang, Outcome, Verdict, VerificationReport
+from elicense.report import Lang, Outcome, Verdict, VerificationReport, rfc3339
 
 VERDICTS: Final[Mapping[Verdict, Text]] = {
     Verdict.VALID: Text("有效", "VALID"),
@@ -40,6 +40,11 @@ _ELEMENTS: Final[Mapping[str, Text]] = {
 _LONG_TERM: Final = Text("长期", "long-term")
 _HOLDER: Final = Text("持证主体", "Holder")
 _TEST: Final = Text("测试环境签发的证照,不具法律效力。", "Issued in a test environment: of no legal effect.")
+_VERIFIED: Final = Text("核验时刻", "Verified at")
+_OF_THEN: Final = Text(
+    "判断的是 {at} 的情形,不说明核验时是否有效。",
+    "Judged for {at}: it does not say what held when this was verified.",
+)
 _AGES: Final = Text("依据的时效,以及由此不能说明的", "How old the evidence is, and what it cannot claim")
 _PARTS: Final[Mapping[str, Text]] = {
     "trust_root": Text("信任根", "Trust root"),
@@ -64,7 +69,10 @@ def render_report(report: VerificationReport, *, name: str, lang: Lang) -> str:
     lines.append(f"  {report.reason_text(lang)}")
     if not report:
         lines.append(f"  → {REASONS[report.reason].action.in_language(lang)}")
-    if report.env == "test":
+    lines.append(f"  {_VERIFIED.in_language(lang)}: {rfc3339(report.verified_at)}")
+    if report.evaluated_at != report.verified_at:
+        lines.append(f"  ! {_OF_THEN.in_language(lang).format(at=rfc3339(report.evaluated_at))}")
+    if report.env == "test" and report.shown is not None:  # of what was not issued nobody knows where it was
         lines.append(f"  ! {_TEST.in_language(lang)}")
     for check in report.checks:
         detail = f" ({printable(check.detail)})" if check.detail else ""
