@@ -347,7 +347,7 @@ class StatusRepository(Protocol):
 
 
 class DocumentRepository(Protocol):
-    """Trust roots, trust lists and freshness statements, every version kept."""
+    """Trust roots and trust lists, every version kept, and freshness statements until they are swept."""
 
     async def latest(self, kind: DocumentKind) -> SignedDocument | None: ...
     async def get(self, kind: DocumentKind, sequence: int) -> SignedDocument | None: ...
@@ -358,6 +358,13 @@ class DocumentRepository(Protocol):
 
         Raises ConcurrentChange unless the highest stored is `follows`: the sequence before the document's own when
         nothing is said, a lower one after a recovery that has given numbers up.
+        """
+        ...
+
+    async def sweep(self, kind: DocumentKind, *, ended_before: datetime, limit: int) -> int:
+        """Delete the oldest versions of a kind, at most `limit`, and note which one is the oldest now; return how many.
+
+        The youngest of those that had ended before the moment stays: signed, it shows that all before it had ended.
         """
         ...
 

@@ -52,6 +52,7 @@ def duties_of(services: Services) -> tuple[Duty, ...]:
         Duty("sweep_access_tokens", services.oauth.sweep, SWEEP_SECONDS),
         Duty("sweep_request_log", services.request_log.sweep, 10 * SWEEP_SECONDS),
         Duty("sweep_presentation_nonces", services.presentation_nonces.sweep, SWEEP_SECONDS),
+        Duty("sweep_freshness", services.freshness.sweep, RETENTION_SECONDS),
         Duty("purge_verifications", services.retention.purge, RETENTION_SECONDS),
         Duty("watch_clock_and_anchor", services.high_water.review, LOOK_SECONDS),
         Duty("keep_high_water_mark", services.high_water.keep, MARK_SECONDS),

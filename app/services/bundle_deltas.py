@@ -1,9 +1,10 @@
 """Bundle deltas: a client names the statement in the bundle it holds and gets what changed since.
 
-Every statement, trust list and status list ever published is kept, so the bundle of any statement can be made again,
-byte for byte; the digest in the delta shows the client whether it was. Comparing two bundles takes a tenth of a second
-where a list holds ten million entries, and anyone may ask: a few comparisons run at once, in threads, their results
-are kept for the many clients that hold the same bundle, and whoever comes in a rush gets the whole bundle instead.
+Every trust list and status list ever published is kept, and a statement for as long as it counts, so the bundle of
+any of these can be made again, byte for byte; the digest in the delta shows the client whether it was. Comparing two
+bundles takes a tenth of a second where a list holds ten million entries, and anyone may ask: a few comparisons run at
+once, in threads, their results are kept for the many clients that hold the same bundle, and whoever comes in a rush
+gets the whole bundle instead.
 """
 
 import asyncio

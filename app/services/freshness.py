@@ -8,6 +8,7 @@ older statement would serve a revocation later than needed and need every reader
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from app.domain.errors import ConcurrentChange, DomainError, NotFound
 from app.domain.events import LogName
@@ -18,6 +19,7 @@ from app.services.anchor import Anchor
 from app.services.key_register import FRESHNESS, KeyRegister, require_sound
 from app.services.shared_work import SharedWork
 from app.services.signing_clock import SigningClock
+from app.services.sweeping import sweep_all
 from app.services.write_guard import WriteGuard
 from elicense.bundle import dump_bundle, make_bundle
 from elicense.encoding import JsonValue, parse_json_object, sha256_hex
@@ -32,6 +34,11 @@ from elicense.jws import parse_compact, sign_compact
 from elicense.keys import Signer
 
 REFRESH_EVERY = timedelta(hours=1)
+
+KEPT_AFTER_END: Final = timedelta(days=1)
+"""How long a statement that counts no more is kept: past its end nobody may use the bundle that it names."""
+
+_SWEPT_AT_ONCE: Final = 500  # of a province each names hundreds of lists
 
 
 class FreshnessWriter:
@@ -143,6 +150,23 @@ class FreshnessService:
             return False  # another publisher has just stated something newer
         await self._anchor.remember(freshness_sequence=sequence)
         return True
+
+    async def sweep(self) -> int:
+        """Delete statements that ended more than a day ago but the youngest of these; return how many.
+
+        Their bundles count nowhere any more, and each names every list: with every publication they would outgrow the
+        register. The one that is kept is the floor an audit begins at: signed, it shows that all before it had ended.
+        Raises ServiceRefusal while the service is read-only or its clock cannot be relied on.
+        """
+        self._guard.require_writable()
+        before = self._signing_clock.signing_time() - KEPT_AFTER_END
+        return await sweep_all(
+            self._store,
+            lambda unit, limit: unit.documents.sweep(
+                DocumentKind.FRESHNESS, ended_before=before, limit=limit
+            ),
+            at_once=_SWEPT_AT_ONCE,
+        )
 
     async def bundle(self) -> bytes:
         """Return the bytes of `served_bundle`."""

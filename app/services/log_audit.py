@@ -111,7 +111,7 @@ class LogAuditService:
         async with self._reader.snapshot() as snapshot:
             # Only what was committed before is seen: nothing can be younger than this moment.
             now = self._clock.now()
-            trust = await load_trust(snapshot, findings, pinned=self._pinned_root)
+            trust = await load_trust(snapshot, findings, pinned=self._pinned_root, now=now)
             await self._check(snapshot, trust, findings, parts, now=now)
         return AuditReport(
             checked=dict(sorted(findings.checked.items())),

@@ -158,6 +158,10 @@ UNSEEN: Final[Mapping[str, Text]] = MappingProxyType(
             "待执行变更的时间与内容被改而不被发现",
             "the time and content of one that still waits, as altered by hand",
         ),
+        "signed_documents": Text(
+            "最新一份时效声明;已失效超过一天者由 worker 清除",
+            "the newest freshness statement; worker sweeps those that ended more than a day ago",
+        ),
         "status_lists": Text(
             "已发布变更的计数本身;名单与各条状态不符即被发现",
             "the count of published changes by itself; a list that differs from its entries is found",

@@ -29,6 +29,7 @@ LIST: Final = "trust_list"
 FRESHNESS: Final = "freshness"
 PATHS: Final = {ROOT: "/v1/trust-root", LIST: "/v1/trust-list"}
 _TABLE: Final = "signed_documents"
+_SWEPT: Final = f"swept.{FRESHNESS}"
 _FLOORS: Final = {LIST: "floor.trust_list", FRESHNESS: "floor.freshness"}
 
 
@@ -42,6 +43,7 @@ class Trust:
     newest: TrustList | None = None
     floors: dict[str, int] = field(default_factory=dict)
     recovered: bool = False
+    oldest_statement: int = 1
     _credential: dict[str, tuple[Authority, AuthorityKey]] = field(default_factory=dict)
     _services: dict[tuple[ServiceUse, str], Service] = field(default_factory=dict)
 
@@ -93,7 +95,9 @@ class Trust:
         return after == before + 1 or (before < after and after == given_up + 1)
 
 
-async def load_trust(snapshot: AuditSnapshot, findings: Findings, *, pinned: bytes | None) -> Trust:
+async def load_trust(
+    snapshot: AuditSnapshot, findings: Findings, *, pinned: bytes | None, now: datetime
+) -> Trust:
     """Check all signed documents and return the keys they vouch for. `pinned` is a root known from elsewhere."""
     trust = Trust()
     async for row in snapshot.rows("installation"):
@@ -102,11 +106,13 @@ async def load_trust(snapshot: AuditSnapshot, findings: Findings, *, pinned: byt
     async for row in snapshot.rows("counters"):
         if row["name"].startswith("floor."):
             trust.floors[row["name"]] = row["value"]
+        if row["name"] == _SWEPT:
+            trust.oldest_statement = row["value"]
     async for row in snapshot.rows("audit", any_of=("action", ("recover.accept_loss", "recover.trust_root"))):
         trust.recovered = trust.recovered or row is not None
     await _load_roots(snapshot, findings, trust, pinned)
     await _load_lists(snapshot, findings, trust)
-    await _check_freshness(snapshot, findings, trust)
+    await _check_freshness(snapshot, findings, trust, now=now)
     _check_installation(findings, trust)
     return trust
 
@@ -168,9 +174,20 @@ def _under_a_root(content: bytes, trust: Trust) -> TrustList | None:
     return None
 
 
-async def _check_freshness(snapshot: AuditSnapshot, findings: Findings, trust: Trust) -> None:
-    async for row in _documents(snapshot, findings, trust, FRESHNESS):
+async def _check_freshness(
+    snapshot: AuditSnapshot, findings: Findings, trust: Trust, *, now: datetime
+) -> None:
+    """Check the statements from the oldest on that is to be there; the worker sweeps those long ended.
+
+    Where something was swept the oldest is one that has ended, by its own signature: whoever deletes one that still
+    counts and raises the floor over it leaves a floor that still counts itself.
+    """
+    oldest = trust.oldest_statement
+    is_there = oldest == 1
+    async for row in _documents(snapshot, findings, trust, FRESHNESS, first=oldest):
         about = _about(row)
+        if not is_there:
+            is_there = row["sequence"] == oldest and row["expires_at"] < now
         jws = parsed(parse_compact, row["content"], typ=FRESHNESS_TYP, max_bytes=MAX_FRESHNESS_BYTES)
         claims = (
             None if jws is None else parsed(parse_json_object, jws.payload, max_bytes=MAX_FRESHNESS_BYTES)
@@ -189,11 +206,15 @@ async def _check_freshness(snapshot: AuditSnapshot, findings: Findings, trust: T
         for column, claim in (("issued_at", "iat"), ("expires_at", "exp")):
             right = to_unix(row[column]) == claims.get(claim)
             findings.require(right, about, f"{_TABLE}.{column}", Expected.DOCUMENT)
+    floor = About(identifier=f"{FRESHNESS}#{oldest}")
+    findings.require(is_there, floor, f"{_TABLE}.sequence", Expected.GAP_FREE)
 
 
-async def _documents(snapshot: AuditSnapshot, findings: Findings, trust: Trust, kind: str) -> Any:
+async def _documents(
+    snapshot: AuditSnapshot, findings: Findings, trust: Trust, kind: str, *, first: int = 1
+) -> Any:
     """Stream the documents of a kind whose digest is right, and hold their numbers against each other."""
-    last = 0
+    last = first - 1
     async for row in snapshot.rows(_TABLE, order=("sequence",), equal={"kind": kind}):
         about = _about(row)
         findings.count(_TABLE)

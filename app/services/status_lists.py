@@ -99,7 +99,7 @@ class StatusListService:
     async def publish_gathered(self) -> int:
         """Publish as `publish_due`, at once after a quiet time, and what follows within five seconds together.
 
-        Each publication is kept for good, with a statement that names every list. Raises as `publish_due`.
+        Each list published is kept for good, each statement for days, and it names every list. Raises as `publish_due`.
         """
         now = self._signing_clock.monotonic()
         if self._published_at is not None and now - self._published_at < GATHER_SECONDS:

@@ -1,14 +1,17 @@
-"""Trust roots, trust lists and freshness statements, every version kept."""
+"""Trust roots and trust lists, every version kept, and freshness statements until they are swept."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, select
 
 from app.adapters.db.session import Session
-from app.adapters.db.tables import signed_documents
+from app.adapters.db.tables import counters, signed_documents
 from app.domain.errors import ConcurrentChange
 from app.domain.publication import DocumentKind, SignedDocument
+
+_OLDEST_KEPT: Final = "swept."
 
 
 class SqlDocuments:
@@ -62,6 +65,24 @@ class SqlDocuments:
             "expires_at": document.expires_at,
         }
         await self._session.run(signed_documents.insert(), values)
+
+    async def sweep(self, kind: DocumentKind, *, ended_before: datetime, limit: int) -> int:
+        """Delete what ended long ago (see `ports.DocumentRepository.sweep`).
+
+        The oldest are looked at, not all that have ended: on SQLite a row's columns lie behind its content.
+        """
+        own = signed_documents.c
+        oldest = select(own.sequence, own.expires_at).where(own.kind == kind.value).order_by(own.sequence)
+        rows = await self._session.rows(oldest.limit(limit + 1))
+        ended = [row.sequence for row in rows if row.expires_at < ended_before]
+        if not ended or ended[-1] == rows[0].sequence:
+            return 0
+        statement = self._session.insert(counters).values(name=f"{_OLDEST_KEPT}{kind.value}", value=ended[-1])
+        await self._session.run(
+            statement.on_conflict_do_update(index_elements=["name"], set_={"value": ended[-1]})
+        )
+        behind = delete(signed_documents).where(own.kind == kind.value, own.sequence < ended[-1])
+        return await self._session.changed(behind)
 
 
 def _of(kind: DocumentKind) -> Any:
