@@ -181,13 +181,20 @@ class CredentialMaker:
             env=self.env,
         )
 
-    def judge_own_output(self, version: LicenseVersion, license: License, *, trust: TrustEvidence) -> None:
-        """Verify a finished credential as everybody else will. Raises DomainError `internal` when it is not good."""
+    def judge_own_output(
+        self, version: LicenseVersion, license: License, *, trust: TrustEvidence, at: datetime
+    ) -> None:
+        """Verify a finished credential as everybody else will from this moment on.
+
+        Not as of its promise: a promise that was kept late may be older than the trust list. Raises DomainError
+        `internal` when it is not good.
+        """
+        now = max(at, version.issued_at)  # a promise may come from a clock that stands a little ahead
         evidence = Evidence(
-            now=version.issued_at,
+            now=now,
             trust=trust,
             # A suspension carried over is the register's word, not the file's: the file is judged as if in force.
-            status=LiveStatus(state=State.ACTIVE.value, as_of=version.issued_at, event_seq=0),
+            status=LiveStatus(state=State.ACTIVE.value, as_of=now, event_seq=0),
             register=RegisterEvidence(known=True),
         )
         report = verify_credential(version.credential, evidence=evidence, policy=DEFAULT_POLICY)

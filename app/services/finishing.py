@@ -215,7 +215,8 @@ class IntentFinisher:
                 raise DomainError("internal", "a signature just made does not verify")
             version = self._maker.make_version(intent, signature)
             if position % FULL_CHECK_EVERY == 0:
-                self._maker.judge_own_output(version, intent.license, trust=trust)
+                now = self._signing_clock.signing_time()
+                self._maker.judge_own_output(version, intent.license, trust=trust, at=now)
             signed.append(version)
         log.info("signed", count=len(signed), first_intent=intents[0].id)
         return signed

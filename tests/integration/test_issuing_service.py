@@ -11,6 +11,7 @@ import pytest
 from app.adapters.db import open_store
 from app.adapters.signers.file_signers import FileSigners
 from app.adapters.signers.key_files import KeyFolder
+from app.bootstrap import open_root_keys
 from app.domain.authority import SetupPlan
 from app.domain.errors import DomainError, NumberTaken
 from app.domain.license import Intent, IntentState, License
@@ -142,6 +143,26 @@ async def test_a_crash_before_the_signature_is_finished_with_the_same_bytes(
         replay = await installation.services.idempotency.find(idempotent("k"))
         assert replay is not None and replay.status == 201 and license.id in replay.headers["Location"]
         assert await installation.services.issuing.recover() == 0
+
+
+async def test_a_promise_is_kept_under_a_trust_list_that_came_after_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        await crash_after_the_intent(installation, number="N-1")
+        (promised,) = await intents(installation)
+        installation.clock.advance(seconds=3_600)
+        await installation.services.key_rotation.rotate(
+            "status",
+            authority_code=None,
+            at=None,
+            overlap=None,
+            root_keys=open_root_keys(installation.settings),
+            issuer_url=ISSUER_URL,
+        )
+        assert await installation.services.issuing.recover() == 1
+        license = await by_number(installation, "N-1")
+        assert license is not None and license.identifier == promised.license.identifier
 
 
 async def test_an_intent_older_than_a_day_is_given_up(database_url: str, tmp_path: Path) -> None:
