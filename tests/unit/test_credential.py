@@ -279,6 +279,23 @@ def test_a_credential_over_the_limits_is_not_prepared() -> None:
     )
 
 
+def test_whatever_is_prepared_can_be_read_up_to_the_very_limit() -> None:
+    def elements(length: int) -> dict[str, str]:
+        return {"e": "x" * length, **{f"e{index}": "x" * 90 for index in range(MAX_DISCLOSURES - 1)}}
+
+    good, bad = 1_000, 60_000
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            issue(elements(middle))
+            good = middle
+        except FormatError:
+            bad = middle
+    token = issue(elements(good))
+    assert parse_credential(token).elements == elements(good)
+    assert len(token) > 65_000
+
+
 def test_an_unknown_environment_is_not_prepared() -> None:
     with pytest.raises(FormatError):
         prepare_credential(claims=CLAIMS, elements={}, kid="k", profile="es256", salts=[], env="prod")

@@ -4,11 +4,20 @@ from typing import Any
 
 import pytest
 
-from elicense.credential import inspect_credential, parse_credential
+from elicense.credential import inspect_credential, parse_credential, prepare_credential
 from elicense.encoding import dump_json
 from elicense.jws import assemble_compact, compact_signing_input
-from elicense.problems import Reason
-from tests.credential_parts import GOOD, HOLDER_SIGNER, digest, payload_of, refusal, token_of
+from elicense.problems import FormatError, Reason
+from tests.credential_parts import (
+    CLAIMS,
+    GOOD,
+    HOLDER_SIGNER,
+    SIGNER,
+    digest,
+    payload_of,
+    refusal,
+    token_of,
+)
 
 
 def binding(header: dict[str, Any] | None = None, **changes: Any) -> str:
@@ -54,3 +63,31 @@ def test_a_key_binding_outside_the_format_is_refused(bound: str) -> None:
 def test_a_key_binding_with_an_unsupported_algorithm_is_refused_by_name() -> None:
     bound = binding({"alg": "none", "typ": "kb+jwt"})
     assert refusal(token_of(payload_of(GOOD), GOOD, end=bound)) is Reason.UNSUPPORTED_ALGORITHM
+
+
+def prepared(holder_key: dict[str, str]) -> str:
+    made = prepare_credential(
+        claims=CLAIMS,
+        elements={},
+        kid=SIGNER.kid,
+        profile="es256",
+        salts=[],
+        env="test",
+        holder_key=holder_key,
+    )
+    return made.assemble(SIGNER.sign(made.signing_input))
+
+
+def test_the_holders_public_key_is_signed_into_the_file_and_a_private_one_never() -> None:
+    public = {name: str(value) for name, value in HOLDER_SIGNER.public_key.jwk.items()}
+    assert parse_credential(prepared(public)).cnf == {"jwk": public}
+    with pytest.raises(FormatError):
+        prepared({**public, "d": public["x"]})
+
+
+def test_a_repeated_digest_is_refused_in_a_file_with_a_holders_key_as_in_any_other() -> None:
+    for cnf in ({}, {"cnf": {"jwk": dict(HOLDER_SIGNER.public_key.jwk)}}):
+        assert parse_credential(token_of({**payload_of(GOOD), **cnf}, GOOD)).elements == {"address": "x"}
+        for shown in ((GOOD,), ()):
+            repeated = {**payload_of(GOOD, GOOD), **cnf}
+            assert refusal(token_of(repeated, *shown)) is Reason.MALFORMED

@@ -350,6 +350,24 @@ def test_more_disclosures_than_allowed_are_refused_before_they_are_read() -> Non
 # --- the whole token
 
 
+def sized(size: int) -> str:
+    """Sign a credential of exactly this many bytes: no single disclosure has every length, two have."""
+    for short in range(6):
+        spare = size - len(signed_with(disclose(SALT, "a", "x" * short), disclose(SALT, "b", "")))
+        for long in range(spare * 3 // 4 - 3, spare * 3 // 4 + 3):
+            token = signed_with(disclose(SALT, "a", "x" * short), disclose(SALT, "b", "x" * long))
+            if len(token) == size:
+                return token
+    raise AssertionError(size)
+
+
+def test_a_credential_of_64_kib_is_read_and_one_byte_more_is_refused() -> None:
+    for token in (whole := sized(65536), whole.encode()):
+        assert set(parse_credential(token).elements) == {"a", "b"}
+    for longer in (sized(65537), sized(65537).encode()):
+        assert refusal(longer) is Reason.MALFORMED
+
+
 def test_a_token_over_64_kb_is_refused() -> None:
     assert refusal(issue() + "x" * 65536) is Reason.MALFORMED
     assert refusal(b"~" * 70_000) is Reason.MALFORMED
