@@ -318,7 +318,7 @@ routes.add(
     "GET",
     "/v1/clients",
     list_clients,
-    summary="API 客户端 · API clients",
+    summary="API 调用方 · API clients",
     scope=Scope.CLIENTS_READ,
     query=PageQuery,
     answer=ClientPage,
@@ -326,7 +326,7 @@ routes.add(
 _add(
     "/v1/clients",
     create_client,
-    summary="新建客户端 · Create a client",
+    summary="新建调用方 · Create a client",
     description=_SHOWN_ONCE,
     body=NewClientBody,
     answer=NewKeyAnswer,
@@ -337,7 +337,7 @@ routes.add(
     "GET",
     "/v1/clients/{client_id}",
     get_client,
-    summary="读取客户端 · Read one client",
+    summary="读取调用方 · Read one client",
     scope=Scope.CLIENTS_READ,
     query=NoQuery,
     answer=ClientDetail,
@@ -356,7 +356,7 @@ _add(
 _add(
     "/v1/clients/{client_id}/revoke",
     revoke_client,
-    summary="停用客户端 · Revoke a client",
+    summary="停用调用方 · Revoke a client",
     body=NoBody,
     answer=ClientAnswer,
 )

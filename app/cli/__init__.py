@@ -125,7 +125,7 @@ _SANDBOX_HELP: Final = f"""\
 沙箱有自己的数据库、密钥与信任根,正式环境不信任它签发的任何内容;其密钥以 elk_test_ 开头。数据库在 SQLite 上为
 <数据目录>/sandbox/elicense.db,在 PostgreSQL 上为模式 elicense_sandbox,或由 ELICENSE_SANDBOX_DATABASE_URL 指定。
 对沙箱使用其他命令时,以其目录为 --data-dir,如 elicense doctor --data-dir .elicense/sandbox。
-可重复运行:补齐缺失的内容,并续期信任列表(有效 90 天)与将到期的样例。删除目录中的 SANDBOX 文件即停用。
+可重复运行:补齐缺失的内容,重新签署信任列表(有效 90 天),延续将到期的样例。删除目录中的 SANDBOX 文件即停用。
 The sandbox has a database of its own (on SQLite <data-dir>/sandbox/elicense.db, on PostgreSQL the schema
 elicense_sandbox, or ELICENSE_SANDBOX_DATABASE_URL), keys and a root of its own; nothing live trusts what it signs. Its
 keys begin with elk_test_. Other commands (clients, doctor …) work on it with its folder as --data-dir. Run again it
@@ -144,7 +144,7 @@ _WITNESS_KEY_HELP: Final = f"""\
 示例 example:
   elicense log witness-key --key witness.pem --name witness.example
 
-已有的密钥只显示公钥,不覆盖。打印的公钥交登记系统一侧登记:elicense keys add-witness NAME VKEY
+已有的密钥只显示公钥,不覆盖。打印的公钥交登记库一侧登记:elicense keys add-witness NAME VKEY
 A key that is there is shown, never overwritten. Hand the printed key to the register, which lists it:
 elicense keys add-witness NAME VKEY
 

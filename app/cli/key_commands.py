@@ -45,7 +45,7 @@ _RETIRE_HELP: Final = """\
 示例 example:
   elicense keys retire-witness witness.example
 
-此后不再接受其新的联署;此前的联署仍然有效。之后可为该名称登记新密钥。密钥失窃请用 keys compromise。
+此后不再接受其新的联署;此前的联署仍然有效。之后可为该名称登记新密钥。密钥泄露请用 keys compromise。
 Its new cosignatures count no more, those it gave before stay good. The name may then get another key. For a key in
 other hands use keys compromise.
 """
@@ -74,7 +74,7 @@ def add(command: Command) -> None:
     rotate.add_argument("--json", action="store_true", help=_JSON)
     compromise = command(
         "compromise",
-        "宣布密钥失密并立即更换 declare a key compromised and replace it at once",
+        "宣布密钥泄露并立即更换 declare a key compromised and replace it at once",
         "compromise",
         _COMPROMISE_HELP,
     )
@@ -82,7 +82,7 @@ def add(command: Command) -> None:
         "kid", metavar="KID", type=key_id, help="密钥标识 the key (see elicense keys list)"
     )
     compromise.add_argument(
-        "--since", metavar="TIME", required=True, help="自何时起可能失密 from when it may have been lost"
+        "--since", metavar="TIME", required=True, help="自何时起可能泄露 from when it may have been lost"
     )
     compromise.add_argument("--reason", metavar="TEXT", help="记录在案的原因 kept with the declaration")
     compromise.add_argument("--json", action="store_true", help=_JSON)

@@ -175,7 +175,7 @@ def _show_declared(declared: Declared, *, as_json: bool) -> int:
             }
         )
         return DONE
-    say(f"已宣布失密 declared compromised: {one.kid} ({one.use}) since {rfc3339(one.since)}")
+    say(f"已宣布泄露 declared compromised: {one.kid} ({one.use}) since {rfc3339(one.since)}")
     if one.log_origin is None:
         say("此前日志无任何检查点:其全部签名失效 nothing was logged before: none of its signatures counts")
     else:

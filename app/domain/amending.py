@@ -71,9 +71,9 @@ def content_of(license: License) -> NewLicense:
 
 _AMENDABLE = ("/elements", "/holder", "/area_code")
 _AMEND_FIRST = Text(
-    "续期不更改此项,请先变更(amend)再续期", "a renewal does not change it: amend the license first"
+    "延续不更改此项,请先变更(amend)再延续", "a renewal does not change it: amend the license first"
 )
-_NO_ELEMENT = Text("证照及其类型均无此照面信息", "is an element of neither the license nor its type")
+_NO_ELEMENT = Text("证照及其类型均无此要素", "is an element of neither the license nor its type")
 
 
 def unrenewable(refusal: DomainError) -> DomainError:
@@ -126,7 +126,7 @@ def renewed(license: License, renewal: Renewal, *, today: date) -> NewLicense:
     if _ends_earlier(renewal.valid_until, license.valid_until):
         raise _wrong_date(
             "valid_until",
-            Text("续期不得早于现有有效期止", "must not be before the present end; amend it to shorten"),
+            Text("延续后的有效期止不得早于现有的", "must not be before the present end; amend it to shorten"),
         )
     runs_today = license.valid_from <= today and not _is_over(license, today)
     if renewal.valid_from is not None and renewal.valid_from > today and runs_today:

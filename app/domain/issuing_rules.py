@@ -165,7 +165,7 @@ def _judge_element(name: str, value: object, license_type: LicenseType) -> str |
     """Return an element's value as the register holds it, or what is wrong with it."""
     definition = license_type.element(name)
     if definition is None:
-        return Text("该证照类型没有此照面信息", "is no element of this license type")
+        return Text("该证照类型没有此要素", "is no element of this license type")
     if not isinstance(value, str):
         return Text("应为字符串", "must be text")
     problem = text_problem(value, max_length=definition.max_length)

@@ -26,7 +26,7 @@ def version_problem(new: LicenseType, held: LicenseType) -> Text | None:
         )
     if new.schema_version == held.schema_version and _published(new) != _published(held):
         return Text(
-            f"名称、说明或照面信息有变,须大于 {held.schema_version}:已公布的类型元数据不得改变",
+            f"名称、说明或要素有变,须大于 {held.schema_version}:已公布的类型元数据不得改变",
             f"must be raised above {held.schema_version}: names, description or elements differ, and published type "
             "metadata never changes",
         )

@@ -324,7 +324,7 @@ def _default_purpose(kind: ClientKind, allowed: Sequence[str]) -> str:
 
 
 def _require_no_purpose(purposes: Sequence[str] | None, default_purpose: str | None) -> None:
-    detail, detail_zh = "belongs to clients of kind platform and bank", "仅适用于 platform 与 bank 类客户端"
+    detail, detail_zh = "belongs to clients of kind platform and bank", "仅适用于 platform 与 bank 类调用方"
     if purposes:
         raise _invalid("/purposes", detail, detail_zh)
     if default_purpose is not None:

@@ -142,7 +142,7 @@ def _documents(facts: _Facts, now: datetime) -> list[Finding]:
     documents = (
         ("信任根", "trust root", facts.root, timedelta(days=90)),
         ("信任列表", "trust list", facts.trust_list, TRUST_LIST_WARNING),
-        ("时效声明", "freshness statement", facts.freshness, timedelta(days=1)),
+        ("新鲜度声明", "freshness statement", facts.freshness, timedelta(days=1)),
     )
     findings = []
     for zh, en, document, warning in documents:

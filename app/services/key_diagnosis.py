@@ -28,7 +28,7 @@ async def diagnose_keys(resigning: ResigningService) -> list[Finding]:
     return [
         Finding(
             waiting == 0,
-            f"因密钥失密待重新签发的证照:{text} 份{hint_zh}。",
+            f"因密钥泄露待重新签发的证照:{text} 份{hint_zh}。",
             f"licenses to be signed again after a key was lost: {text}{hint_en}.",
         )
     ]

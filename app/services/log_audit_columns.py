@@ -163,7 +163,7 @@ UNSEEN: Final[Mapping[str, Text]] = MappingProxyType(
             "the newest freshness statement; worker sweeps those that ended more than a day ago",
         ),
         "status_lists": Text(
-            "已发布变更的计数本身;名单与各条状态不符即被发现",
+            "已发布变更的计数本身;列表与各条状态不符即被发现",
             "the count of published changes by itself; a list that differs from its entries is found",
         ),
         "verifications": Text(

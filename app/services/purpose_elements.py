@@ -21,7 +21,7 @@ from elicense.report import (
 )
 
 _NOT_COVERED = Text(
-    "有信息项不在所用用途的范围内,未予比对。",
+    "有要素不在所用用途的范围内,未予比对。",
     "The purpose does not cover an element that was asked; it was not compared.",
 )
 

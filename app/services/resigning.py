@@ -21,7 +21,7 @@ from elicense.trust_list import KeyUse, TrustList
 
 ACTOR = "keys"
 REASON_CODE = "key_compromised"
-REASON = "原签名密钥失密,内容不变,重新签发。The signing key was compromised; the content is unchanged."
+REASON = "原签名密钥已泄露,内容不变,重新签发。The signing key was compromised; the content is unchanged."
 _PAGE = 500
 
 Progress = Callable[[int], None]

@@ -53,9 +53,11 @@ EXPIRED_FILE = Text(
     "电子证照文件已到期,应重新申领;证照本身的有效期未到。",
     "This credential has reached its end and must be issued anew; the license itself has not.",
 )
-_NO_ARCHIVE = Text("没有存档名单覆盖该时刻,无法判断。", "No archived list covers that moment; cannot tell.")
+_NO_ARCHIVE = Text(
+    "没有存档的状态列表覆盖该时刻,无法判断。", "No archived list covers that moment; cannot tell."
+)
 _SIGNED_LATER = Text(
-    "该文件在所问时刻尚未签发,当时的名单不涉及它,无法判断。",
+    "该文件在所问时刻尚未签发,当时的状态列表不涉及它,无法判断。",
     "The credential was signed after that moment, so the list of then says nothing about it; cannot tell.",
 )
 _LIST_BEFORE_VERSION = Text(

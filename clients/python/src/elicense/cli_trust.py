@@ -34,9 +34,9 @@ OUT 同时是记忆:序号低于其中所存的内容会被拒绝,存证日志�
 OUT is the memory as well: sequences lower than it holds are refused, the log may only grow, and only what changed
 since is fetched.
 
---at 取得的名单留在包中,供 `elicense verify --at` 离线核验该时刻。
+--at 取得的状态列表留在包中,供 `elicense verify --at` 离线核验该时刻。
 What --at fetches stays in the bundle: `elicense verify --at` then judges that moment offline.
-签发密钥其后失窃的名单,连同其存证日志证明一并取得。Lists whose key was compromised since come with their log proofs.
+签名密钥其后泄露的状态列表,连同其存证日志证明一并取得。Lists whose key was compromised since come with their log proofs.
 """
 
 
@@ -56,7 +56,7 @@ def add_trust(commands: "Commands") -> None:
         "--at",
         metavar="TIME",
         type=read_moment,
-        help="另取过去某一时刻的状态名单 fetch the status lists of a past moment, too (RFC 3339)",
+        help="另取过去某一时刻的状态列表 fetch the status lists of a past moment, too (RFC 3339)",
     )
     add_language(parser)
     parser.set_defaults(run=_trust_update, refuse=parser.error)
@@ -85,7 +85,7 @@ def _trust_update(arguments: argparse.Namespace) -> int:
     if update.uncovered:
         complain(
             lang,
-            f"{update.uncovered} 份状态名单没有覆盖所问时刻的存档版本",
+            f"{update.uncovered} 份状态列表没有覆盖所问时刻的存档版本",
             f"{update.uncovered} status lists have no archived version of that moment",
         )
     return EXIT_VALID

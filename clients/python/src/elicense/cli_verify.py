@@ -48,7 +48,7 @@ FILE is a credential, or the JSON that holds one with its log proof.
   3  无法判断 cannot tell  4  运行错误 error
   多个文件时取最重者 of several files the gravest: 4 > 2 > 1 > 3 > 0
 
---nonce 与 --audience 同用:要求出示者以其密钥证明是持证主体;随机数只用一次,由调用方记住用过的。
+--nonce 与 --audience 同用:要求出示人以其密钥证明是持证主体;随机数只用一次,由调用方记住用过的。
 --nonce with --audience: the presenter must prove to be the holder; a nonce counts once, remember the used ones.
 
 没有内置的信任根:须用 --trust-root 指定经可靠途径取得的文件。
@@ -94,7 +94,7 @@ def add_verify(commands: "Commands") -> None:
         help=f"预置策略名或策略文件 a preset's name or a policy file ({DEFAULT_POLICY})",
     )
     parser.add_argument(
-        "--nonce", metavar="N", help="给出示者的随机数(与 --audience 同用) the nonce given to the presenter"
+        "--nonce", metavar="N", help="给出示人的随机数(与 --audience 同用) the nonce given to the presenter"
     )
     parser.add_argument(
         "--audience", metavar="A", help="本核验方的名称(与 --nonce 同用) the verifier's own audience"

@@ -93,7 +93,7 @@ def status_age(times: ListTimes, now: datetime, *, at: datetime) -> EvidenceAge:
     )
     if at < now:
         note = Text(
-            f"所示为读取于 {read} 的状态,只说明所问时刻,不说明此后;此后作出的撤销(自始无效)名单不作区分。",
+            f"所示为读取于 {read} 的状态,只说明所问时刻,不说明此后;此后作出的撤销(自始无效)列表不作区分。",
             f"This is the status as read at {read}: it speaks of the moment asked about, not of later ones. A list "
             "does not tell an annulment made since, which holds from the start.",
         )

@@ -53,7 +53,7 @@ IMPORT_REASONS: Mapping[str, Text] = MappingProxyType(
             "A quoted cell holds line breaks and what looks like whole rows; check the quotes there",
         ),
         "encoding_error": Text("文字编码错误", "The text cannot be decoded"),
-        "invalid_elements": Text("照面信息不符合证照类型的要求", "The elements do not fit the license type"),
+        "invalid_elements": Text("要素不符合证照类型的要求", "The elements do not fit the license type"),
         "number_taken": Text("该证照编号已被使用", "The license number is taken"),
     }
 )

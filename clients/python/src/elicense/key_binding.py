@@ -47,7 +47,7 @@ BEARER: Final = Check(
     Outcome.SKIPPED,
     required=False,
     text=Text(
-        "持证主体身份:未核验(凭文件出示,不说明出示者就是持证主体)",
+        "持证主体身份:未核验(凭文件出示,不说明出示人就是持证主体)",
         "Holder binding: not checked (bearer: says nothing about who shows it)",
     ),
     detail="bearer",

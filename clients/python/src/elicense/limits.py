@@ -22,14 +22,14 @@ _NO_STATUS = Caution(
 _NOT_SHOWN_LOGGED = Caution(
     "not_shown_logged",
     Text(
-        "没有成立的存证日志证明:离线不能说明登记机关确实登记过这份文件。",
+        "没有成立的存证日志证明:离线不能说明登记库中确有这份文件。",
         "Without a log proof that holds it cannot say, offline, that the register holds exactly this file.",
     ),
 )
 _BEARER = Caution(
     "bearer",
     Text(
-        "只说明证照本身,不说明出示者就是持证主体。",
+        "只说明证照本身,不说明出示人就是持证主体。",
         "It speaks of the license, not of who shows it.",
     ),
 )

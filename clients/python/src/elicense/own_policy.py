@@ -91,7 +91,7 @@ def _always(pointer: str, value: JsonValue) -> bool:
     if value is not True:
         raise PolicyError(
             pointer,
-            "自定策略不得省去时效声明,应为 true",
+            "自定策略不得省去新鲜度声明,应为 true",
             "must be true: no own policy does without freshness",
         )
     return True
@@ -101,7 +101,7 @@ def _active(pointer: str, value: JsonValue) -> frozenset[str]:
     if value != ["active"]:
         raise PolicyError(
             pointer,
-            '自定策略只接受 ["active"]:中止和已终结的证照不得判为有效',
+            '自定策略只接受 ["active"]:已暂停或已终止的证照不得判为有效',
             'must be ["active"]: no own policy calls a suspended or ended license valid',
         )
     return frozenset({"active"})
@@ -146,7 +146,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             _active, {"type": "array", "items": {"const": "active"}, "minItems": 1, "maxItems": 1}
         ),
         "required_elements": Part(
-            _names(_ELEMENT, "应为信息项名称", "must be the name of an element"), _list_schema(_ELEMENT)
+            _names(_ELEMENT, "应为要素名称", "must be the name of an element"), _list_schema(_ELEMENT)
         ),
         "types": Part(
             _names(_TYPE, "应为 21 位证照类型代码", "must be a license type's code of 21 characters"),

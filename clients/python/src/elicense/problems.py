@@ -187,7 +187,7 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
             "签名密钥已被宣布泄露。", "The signing key has been declared compromised.", _HOLDER_REISSUE
         ),
         Reason.NOT_REGISTERED: _row(
-            "签名正确,但登记系统从未签发过此文件。",
+            "签名正确,但登记库从未签发过此文件。",
             "The signature is good, but the register never issued this file.",
             _REPORT,
         ),
@@ -213,7 +213,7 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
         Reason.INCOMPLETE: _row(
             "信息不全,无法验证。",
             "The question lacks what the policy requires.",
-            Text("请补充策略要求的信息项。", "Add the elements the policy requires."),
+            Text("请补充策略要求的要素。", "Add the elements the policy requires."),
         ),
         Reason.MISMATCH: _row(
             "所填信息与证照不一致。",
@@ -307,7 +307,7 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
             _kind("wrong_encoding", 400, "请求不是 UTF-8 编码", "The request is not UTF-8"),
             _kind("unauthenticated", 401, "未提供有效的身份凭据", "No valid credentials were sent", _KEY),
             _kind("key_expired", 401, "API 密钥已过期", "The API key has expired", _KEY),
-            _kind("key_revoked", 401, "API 密钥已被吊销", "The API key has been revoked", _KEY),
+            _kind("key_revoked", 401, "API 密钥已停用", "The API key has been revoked", _KEY),
             _kind(
                 "wrong_environment",
                 401,
@@ -346,7 +346,7 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
             _kind(
                 "cosignature_refused", 403, "联署未被接受", "The cosignature does not count", _ASK_OPERATOR
             ),
-            _kind("own_proposal", 403, "提议须由另一客户端批准", "Another client must approve this"),
+            _kind("own_proposal", 403, "提议须由另一调用方批准", "Another client must approve this"),
             _kind("not_found", 404, "未找到", "Not found"),
             _kind("method_not_allowed", 405, "不支持该请求方法", "The method is not allowed here"),
             _kind("not_acceptable", 406, "无法提供所要求的格式", "The requested format is not offered"),
@@ -393,7 +393,7 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
             _kind(
                 "invalid_elements",
                 422,
-                "照面信息不符合证照类型的要求",
+                "要素不符合证照类型的要求",
                 "The elements do not fit the license type",
             ),
             _kind("invalid_dates", 422, "日期不正确", "The dates are not right"),
