@@ -15,6 +15,8 @@ from tests.architecture.source import ROOT, logged_events, project_files, python
 from tests.readme import NAMES, examples
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
+BILINGUAL = ("README", "app/OPERATING", "keys/README")
+"""Documents of which the Chinese one stands beside the English one, equal in rank."""
 OPERATING = ("app/OPERATING.md", "app/OPERATING.zh-CN.md")
 ALARMING = ("warning", "error", "exception", "critical")
 UNDOCUMENTED = {"/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
@@ -128,6 +130,20 @@ def test_no_explained_event_is_one_that_is_never_logged(name: str) -> None:
     _, _, table = read(name).partition("`unexpected_error`")
     named = {event for row in table.splitlines() for event in re.findall(r"`([a-z_]+)`", row.split(" | ")[0])}
     assert named - logged == set()
+
+
+def outline(name: str) -> tuple[set[str], int, int]:
+    """Return what a document names as code, but for placeholders in its language, and how it is divided."""
+    text = re.sub(r"^```.*?^```$", "", read(name), flags=re.MULTILINE | re.DOTALL)
+    named = {" ".join(one.split()) for one in re.findall(r"`([^`]+)`", text)}
+    spoken = {one for one in named if re.search("[<\u4e00-\u9fff]", one)}
+    headings, rows = (len(re.findall(mark, text, re.MULTILINE)) for mark in (r"^#+ ", r"^\|"))
+    return named - spoken, headings, rows
+
+
+@pytest.mark.parametrize("name", BILINGUAL)
+def test_both_languages_name_the_same_commands_settings_codes_and_files(name: str) -> None:
+    assert outline(f"{name}.zh-CN.md") == outline(f"{name}.md")
 
 
 def broken_links(name: str) -> list[str]:
