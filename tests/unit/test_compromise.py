@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from elicense.compromise import build_compromise_payload, parse_compromise, sign_compromise
-from elicense.encoding import dump_json
+from elicense.encoding import dump_json, parse_json_object
 from elicense.problems import FormatError, Reason
 from elicense.signed_note import Checkpoint
 from elicense.trust_list import TrustList, parse_trust_list, parse_trust_root
@@ -144,3 +144,19 @@ def test_an_unknown_statement_format_is_refused_by_name(installation: Installati
         parse_compromise(data, root=root, kid="k", use="status")
     with pytest.raises(FormatError):
         parse_compromise(dump_json({}), root=root, kid="k", use="status")
+
+
+@pytest.mark.parametrize("named", [{"log_size": 3}, {"log_root": "0" * 64}], ids=str)
+def test_a_statement_that_names_a_state_of_no_log_is_refused(
+    installation: Installation, named: dict[str, object]
+) -> None:
+    given: dict[str, Any] = {"env": "test", "kid": "k", "use": "status", "since": NOW, "checkpoint": None}
+    members = parse_json_object(build_compromise_payload(**given))
+    root = parse_trust_root(installation.trust_root())
+    for payload, is_read in ((members, True), ({**members, **named}, False)):
+        signed = sign_compromise(dump_json(payload), signers=installation.root_signers[:2])
+        if is_read:
+            assert parse_compromise(signed, root=root, kid="k", use="status").checkpoint is None
+        else:
+            with pytest.raises(FormatError):
+                parse_compromise(signed, root=root, kid="k", use="status")

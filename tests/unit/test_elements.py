@@ -41,6 +41,13 @@ def test_a_former_value_names_the_day_of_the_latest_change_and_no_value() -> Non
     assert current.outcome is ElementOutcome.MATCH
 
 
+def test_of_several_former_values_the_day_is_that_of_the_one_that_was_asked() -> None:
+    former = (FormerValue("东路1号", date(2020, 1, 1)), FormerValue("西路2号", date(2022, 3, 4)))
+    held = HeldElements(values={"address": "新地址"}, complete=True, former={"address": former})
+    days = [compare_elements({"address": asked}, held)[0].changed_on for asked in ("东路1号", "西路2号")]
+    assert days == [date(2020, 1, 1), date(2022, 3, 4)]
+
+
 def test_an_element_that_was_removed_was_right_before() -> None:
     former = {"address": (FormerValue("旧地址", date(2020, 1, 1)),)}
     held = HeldElements(values={}, complete=True, former=former)

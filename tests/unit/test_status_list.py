@@ -10,12 +10,14 @@ from elicense.encoding import b64url_encode
 from elicense.jws import sign_compact
 from elicense.problems import FormatError, Reason
 from elicense.status_list import (
+    MAX_COMPRESSED_BYTES,
     MAX_INFLATED_BYTES,
     STATUS_LIST_TYP,
     Status,
     StatusBuffer,
     decode_bits,
     encode_bits,
+    inflate_bits,
     parse_status_list,
 )
 from tests.simulator import Installation, SimulatedSigner
@@ -41,16 +43,19 @@ def test_a_packed_list_survives_compression_and_can_be_continued() -> None:
     packed = decode_bits(encode_bits(buffer.to_bytes()))
     assert packed == buffer.to_bytes()
     again = StatusBuffer.from_bytes(packed)
+    assert again.to_bytes() == packed
+    assert again.get(4000) is Status.SUSPENDED
     again.set(4000, Status.VALID)
     assert again.to_bytes() == bytes(len(packed))
 
 
-@pytest.mark.parametrize("index", [-1, 8])
-def test_an_index_outside_the_list_is_refused_by_the_buffer(index: int) -> None:
+@pytest.mark.parametrize(("size", "index"), [(8, -1), (8, 8), (6, 6), (6, 7)])
+def test_an_index_outside_the_list_is_refused_by_the_buffer(size: int, index: int) -> None:
+    """Also one that still lies in the last byte."""
     with pytest.raises(IndexError):
-        StatusBuffer(8).set(index, 1)
+        StatusBuffer(size).set(index, 1)
     with pytest.raises(IndexError):
-        StatusBuffer(8).get(index)
+        StatusBuffer(size).get(index)
 
 
 def test_a_value_that_does_not_fit_two_bits_is_refused() -> None:
@@ -75,6 +80,14 @@ def test_hostile_entries_are_refused(lst: str) -> None:
     with pytest.raises(FormatError) as refusal:
         decode_bits(lst)
     assert refusal.value.reason is Reason.MALFORMED
+
+
+def test_a_list_of_more_than_8_mb_compressed_is_not_inflated() -> None:
+    stored = zlib.compress(bytes(MAX_COMPRESSED_BYTES - 1_000), level=0)
+    largest = stored + bytes(MAX_COMPRESSED_BYTES - len(stored))
+    for compressed, words in ((largest, "followed by"), (largest + b"x", "larger than")):
+        with pytest.raises(FormatError, match=words):
+            inflate_bits(compressed)
 
 
 def test_a_bomb_is_not_inflated_before_its_signature_holds(installation: Installation) -> None:

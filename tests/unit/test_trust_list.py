@@ -25,7 +25,7 @@ from elicense.trust_list import (
     parse_trust_root,
 )
 from elicense.verify import verify_credential
-from tests.simulator import AUTHORITY_CODE, NOW, Installation, SimulatedSigner
+from tests.simulator import AUTHORITY_CODE, NOW, Installation, NamedAs, SimulatedSigner
 
 LISTED_AGO = timedelta(days=2)
 Edit = Callable[[dict[str, Any]], object]
@@ -131,6 +131,7 @@ def test_the_end_of_an_authority_is_read_back(installation: Installation, state:
 def test_a_service_key_is_found_for_its_own_use_alone(installation: Installation) -> None:
     root = parse_trust_root(installation.trust_root())
     trust_list = parse_trust_list(installation.trust_list(), root=root)
+    assert trust_list.log_origins() == (installation.log.origin, installation.receipt_log.origin)
     for use in ServiceUse:
         found = trust_list.service(installation.status_signer.kid, use)
         assert (found is not None) == (use is ServiceUse.STATUS)
@@ -175,7 +176,15 @@ def copy_key(payload: dict[str, Any]) -> None:
         ),
         pytest.param(first_authority(status="retired"), id="unknown state"),
         pytest.param(first_authority(status={"ended": {"successor": None}}), id="ended without a moment"),
+        pytest.param(first_authority(status={"retired": {"at": 1, "successor": None}}), id="unknown end"),
+        pytest.param(
+            first_authority(status={"ended": {"at": 1}, "distrusted": {"at": 1}}), id="two ends at once"
+        ),
         pytest.param(lambda payload: payload["authorities"].append(payload["authorities"][0]), id="twice"),
+        pytest.param(
+            lambda payload: payload["authorities"].append({**payload["authorities"][0], "keys": []}),
+            id="twice, the second time without keys",
+        ),
         pytest.param(copy_key, id="one key for two purposes"),
         pytest.param(first_service(use="everything"), id="unknown use"),
         pytest.param(first_service(uri_prefixes=["https://one.example"]), id="prefix without a final slash"),
@@ -242,6 +251,39 @@ def test_freshness_counts_only_from_a_freshness_key_in_its_window(
     assert (
         refusal_of(lambda: parse_freshness(installation.freshness(), trust_list=trust_list)).reason is reason
     )
+
+
+def name_list_again(payload: dict[str, Any]) -> None:
+    payload["status_lists"].append(
+        {**payload["status_lists"][0], "seq": payload["status_lists"][0]["seq"] + 1}
+    )
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda payload: payload.update(env="live"), id="another environment"),
+        pytest.param(lambda payload: payload.update(iss="https://two.example"), id="another issuer"),
+        pytest.param(name_list_again, id="one status list twice"),
+        pytest.param(lambda payload: payload.update(fmt=2), id="unknown fmt"),
+    ],
+)
+def test_a_freshness_of_another_shape_is_refused_even_when_well_signed(
+    installation: Installation, edit: Edit
+) -> None:
+    root = parse_trust_root(installation.trust_root())
+    trust_list = parse_trust_list(installation.trust_list(), root=root)
+    installation.edits["freshness"] = edit
+    refused = refusal_of(lambda: parse_freshness(installation.freshness(), trust_list=trust_list))
+    assert refused.reason is Reason.MALFORMED
+
+
+def test_a_freshness_whose_signature_does_not_hold_is_told_as_such(installation: Installation) -> None:
+    root = parse_trust_root(installation.trust_root())
+    trust_list = parse_trust_list(installation.trust_list(), root=root)
+    installation.freshness_signer = NamedAs(SimulatedSigner(), installation.freshness_signer.kid)
+    refused = refusal_of(lambda: parse_freshness(installation.freshness(), trust_list=trust_list))
+    assert refused.reason is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.parametrize(
