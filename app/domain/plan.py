@@ -119,10 +119,10 @@ def lease_calls(
     lease = Lease(
         calls=granted,
         available=available - granted,
-        full_in=math.ceil(after / 1e6),
+        full_in=_whole_seconds(after),
         day_left=None if day_left is None else day_left - granted,
         day_ends_in=day_ends_in,
-        call_in=0 if available > granted else max(1, math.ceil((1 - room) * interval / 1e6)),
+        call_in=0 if available > granted else max(1, _whole_seconds((1 - room) * interval)),
         day_call_in=day_ends_in if day_left == granted else 0,
     )
     spent = QuotaState(
@@ -132,6 +132,11 @@ def lease_calls(
         day_used=day_used + granted,
     )
     return lease, spent
+
+
+def _whole_seconds(microseconds: float) -> int:
+    # Rounded to whole microseconds first: the tail that floating point leaves would make a second more of it.
+    return -(-round(microseconds) // 1_000_000)
 
 
 def require_sound_quotas(

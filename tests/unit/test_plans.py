@@ -132,12 +132,63 @@ def test_each_limit_says_for_itself_when_it_has_a_call_again() -> None:
     assert refused.wait == 60
 
 
+def test_while_a_call_is_left_there_is_nothing_to_wait_for() -> None:
+    one = client(calls_per_minute=60, burst=10, calls_per_day=100)
+    lease, state = lease_calls(one, None, now=NOON, wanted=9)
+    assert (lease.available, lease.day_left) == (1, 91)
+    assert (lease.call_in, lease.day_call_in, lease.wait) == (0, 0, 0)
+    last, state = lease_calls(one, state, now=NOON, wanted=1)
+    assert (last.available, last.call_in, last.day_call_in) == (0, 1, 0)
+
+
+def test_the_wait_is_the_rest_of_the_interval_and_at_least_a_second() -> None:
+    slow = client(calls_per_minute=1)
+    _, state = lease_calls(slow, None, now=NOON, wanted=1)
+    for passed in (1, 30, 59):
+        lease, _ = lease_calls(slow, state, now=NOON + timedelta(seconds=passed), wanted=1)
+        assert (lease.calls, lease.wait) == (0, 60 - passed)
+    fast = client(calls_per_minute=2000)
+    lease, _ = lease_calls(fast, None, now=NOON, wanted=2000)
+    assert (lease.calls, lease.wait) == (2000, 1)
+    late = client(calls_per_day=1)
+    lease, _ = lease_calls(late, None, now=NOON + timedelta(hours=12, milliseconds=-300), wanted=1)
+    assert lease.day_ends_in == 1
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"calls_per_minute": 1},
+        {"calls_per_minute": 1_000_000},
+        {"burst": 1},
+        {"burst": 60},
+        {"calls_per_day": 1},
+        {"calls_per_day": 1_000_000_000},
+        {"batch_limit": 1},
+        {"batch_limit": 1000},
+    ],
+    ids=str,
+)
+def test_the_smallest_and_the_largest_quotas_are_taken(taken: dict[str, int]) -> None:
+    good: dict[str, int | None] = {
+        "calls_per_minute": 60,
+        "burst": None,
+        "calls_per_day": None,
+        "batch_limit": 1,
+    }
+    require_sound_quotas(**{**good, **taken})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "pointer"),
     [
         ({"calls_per_minute": 0}, "/calls_per_minute"),
+        ({"calls_per_minute": 1_000_001}, "/calls_per_minute"),
         ({"burst": 61}, "/burst"),
+        ({"burst": 0}, "/burst"),
         ({"calls_per_day": 0}, "/calls_per_day"),
+        ({"calls_per_day": 1_000_000_001}, "/calls_per_day"),
+        ({"batch_limit": 0}, "/batch_limit"),
         ({"batch_limit": 1001}, "/batch_limit"),
     ],
 )

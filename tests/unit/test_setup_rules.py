@@ -87,3 +87,9 @@ def test_parents_do_not_lead_in_a_circle_through_what_is_there_already_either() 
     )
     plan = SetupPlan(authorities=(replace(AUTHORITY, parent="B"),))
     assert [one.pointer for one in plan_problems(plan, held)] == ["/authorities/A/parent"]
+
+
+def test_who_stands_below_a_circle_is_not_part_of_it() -> None:
+    first, second = replace(AUTHORITY, code="B", parent="C"), replace(AUTHORITY, code="C", parent="B")
+    below = replace(AUTHORITY, parent="B")
+    assert problems(authorities=(below, first, second)) == ["/authorities/B/parent", "/authorities/C/parent"]
