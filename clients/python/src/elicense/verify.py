@@ -32,6 +32,7 @@ whose own age is judged now. Where no list at hand covers the moment, the status
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from elicense.by_reference import LicenseFacts, verify_license
 from elicense.checks import (
@@ -114,6 +115,9 @@ _LOG_PROOF_NOT_ASKED = NOT_ASKED[CheckId.LOG_PROOF]
 _SKIPPED = Outcome.SKIPPED
 _DISTRUSTED = AuthorityState.DISTRUSTED
 _ENDED = AuthorityState.ENDED
+
+_DAY_ENDS_AT: Final = 16
+"""The hour in UTC at which the civil day of the same date ends (+08:00)."""
 
 _new_report = quick_constructor(VerificationReport)
 _new_shown = quick_constructor(ShownLicense)
@@ -375,9 +379,9 @@ def _check_credential_dates(credential: Credential, case: _Case) -> Check:
 
 
 def _ends_before_license(credential: Credential) -> bool:
-    # The window ends with the license, or five years after signing: then the last day lies behind its end.
-    valid_until = credential.claims.license.valid_until
-    return valid_until is None or (valid_until - credential.claims.expires_at.date()).days > 1
+    # The window ends with the license's last day, or five years after signing: then some of that day lies behind it.
+    valid_until, ends = credential.claims.license.valid_until, credential.claims.expires_at
+    return valid_until is None or (ends.date(), ends.hour) < (valid_until, _DAY_ENDS_AT)
 
 
 def _check_credential_elements(
