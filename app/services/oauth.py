@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from app.domain.api_client import ApiClient, Scope
 from app.domain.errors import DomainError, FieldError, NotFound
+from app.domain.good_time import FURTHEST_APART
 from app.domain.ids import new_public_handle, new_secret
 from app.domain.oauth import (
     LEEWAY,
@@ -217,8 +218,11 @@ class OAuthService:
         return IssuedToken(secret=secret, scopes=scopes, expires_in=int(TOKEN_LIFE.total_seconds()))
 
     async def sweep(self) -> int:
-        """Delete tokens and used assertions past their end; return how many."""
-        now = self._clock.now()
+        """Delete tokens and used assertions past their end; return how many.
+
+        By every good clock: while another process still takes an assertion, that it was used must be known.
+        """
+        now = self._clock.now() - FURTHEST_APART
         return await sweep_all(self._store, lambda unit, limit: unit.oauth.sweep(now=now, limit=limit))
 
     def metadata(self) -> dict[str, object]:

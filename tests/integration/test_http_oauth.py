@@ -10,10 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.api.schemas.callers import OAuthErrorAnswer, TokenAnswer
+from app.bootstrap import open_services
 from app.domain.api_client import ClientKind
+from app.domain.good_time import FURTHEST_APART
 from app.domain.oauth import OAuthRefusal
 from tests.client_assertions import BankKey, access_token, good_claims, register_key, token_form
-from tests.installation import ISSUER_URL, open_again
+from tests.installation import ISSUER_URL, MovableClock, open_again
 from tests.integration.http_service import HttpService, assert_problem, open_http
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +65,7 @@ async def test_a_signed_assertion_gets_a_token_that_works_like_a_key(service: Ht
     assert (await service.call("bank", "GET", f"/v1/verifications/{made.json()['id']}")).status_code == 200
     service.installation.clock.advance(seconds=600)
     assert_problem(await service.call("token", "GET", "/v1/verifications"), "key_expired")
+    service.installation.clock.advance(seconds=FURTHEST_APART.total_seconds())
     await service.installation.services.oauth.sweep()
     service.installation.clock.advance(seconds=2)
     assert_problem(await service.call("token", "GET", "/v1/verifications"), "unauthenticated")
@@ -90,6 +93,21 @@ async def test_an_assertion_counts_once_in_every_process(service: HttpService) -
             await other.services.oauth.issue(proven, form)
         with pytest.raises(OAuthRefusal, match="used before"):
             await other.services.oauth.prove(form)
+
+
+async def test_a_worker_whose_clock_is_ahead_does_not_make_a_used_assertion_count_again(
+    service: HttpService,
+) -> None:
+    key = await register_key(service.installation, "bank")
+    form = token_form(key.assertion(good_claims(service.installation, await client_id(service))))
+    assert (await ask(service, form)).status_code == 200
+    service.installation.clock.advance(seconds=50)
+    ahead = MovableClock()
+    ahead.advance(seconds=service.installation.clock.offset.total_seconds() + 59)
+    async with open_services(service.installation.settings, clock=ahead) as worker:
+        await worker.oauth.sweep()
+    with pytest.raises(OAuthRefusal, match="used before"):
+        await service.installation.services.oauth.prove(form)
 
 
 async def test_an_assertion_that_was_used_spends_nothing_of_its_clients_quota(service: HttpService) -> None:
