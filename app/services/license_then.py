@@ -52,12 +52,13 @@ async def read_then(
     lists: PastLists,
 ) -> LicenseThen:
     """Read what a license was at a moment, as seen from one version of it (None: the one in force then)."""
-    versions, happened, issued = await _read_life(unit, license.id, at)
+    versions, happened, issued, is_overtaken = await _read_life(unit, license.id, at)
     in_force = issued[-1] if issued else versions[0]
     asked = asked or in_force
     state, source = State.ACTIVE, None
-    # Before it was signed a version's entry in the list was nobody's.
-    if asked.issued_at <= at:
+    # Before it was signed a version's entry in the list was nobody's; and a list of then cannot show what was ordered
+    # for then and recorded later.
+    if asked.issued_at <= at and not is_overtaken:
         past = await lists.find(unit, asked.status_list_id, at, trust=trust)
         if past is not None:
             state, source = _state_shown(past, asked, recorded=_recorded_state(happened, asked))
@@ -82,13 +83,16 @@ async def read_then(
 
 async def _read_life(
     unit: UnitOfWork, license_id: str, at: datetime
-) -> tuple[Sequence[LicenseVersion], Sequence[HistoryEntry], Sequence[LicenseVersion]]:
-    """Return all versions of a license, what had happened to it by then, and the versions it had by then."""
-    versions = await unit.licenses.versions(license_id)
-    happened = [entry for entry in await unit.licenses.history(license_id) if entry.recorded_at <= at]
+) -> tuple[Sequence[LicenseVersion], Sequence[HistoryEntry], Sequence[LicenseVersion], bool]:
+    """Return all versions of a license, what had been recorded of it by then, the versions it had by then, and whether
+    a change that had effect already was recorded only later.
+    """
+    versions, history = await unit.licenses.versions(license_id), await unit.licenses.history(license_id)
+    happened = [entry for entry in history if entry.recorded_at <= at]
+    is_overtaken = any(entry.effective_at <= at < entry.recorded_at for entry in history)
     # Recorded, not signed: a promise that was kept late only counts from when the register held its version.
     recorded = {entry.version for entry in happened}
-    return versions, happened, [version for version in versions if version.version in recorded]
+    return versions, happened, [one for one in versions if one.version in recorded], is_overtaken
 
 
 def _state_shown(
@@ -120,7 +124,7 @@ async def _successors(unit: UnitOfWork, license_id: str, at: datetime) -> tuple[
     """Return the identifiers in force then of the licenses at which the succession of then ended."""
     ends = await ends_of(unit, [license_id], at=at)
     lives = [await _read_life(unit, end, at) for end in ends[license_id]]
-    return tuple(issued[-1].identifier for _, _, issued in lives if issued)
+    return tuple(issued[-1].identifier for _, _, issued, _ in lives if issued)
 
 
 def _dates_of(version: LicenseVersion, license: License) -> tuple[date, date | None]:

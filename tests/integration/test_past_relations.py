@@ -10,6 +10,7 @@ from app.domain.license import RevocationKind
 from app.domain.verification import LicenseReference
 from tests.amending import BrokenSigners, amend
 from tests.installation import BUSINESS_LICENSE, Installation, open_installation, services_over
+from tests.integration.ordering import history_of, schedule
 from tests.integration.test_past_moments import HOLDER_REFERENCE, ask_at, later, revoke
 from tests.integration.test_succession_service import succeed
 
@@ -51,6 +52,26 @@ async def test_what_is_annulled_by_now_leaves_nothing_ambiguous(database_url: st
         elements = {"number": kept.number}
         then = await ask_at(installation, HOLDER_REFERENCE, both, elements=elements)
         assert then["reason"] == "ok", "the other one was void then, too"
+
+
+async def test_a_change_that_was_done_late_leaves_the_time_since_its_effect_open(
+    database_url: str, tmp_path: Path
+) -> None:
+    """No worker was at work for hours: what the license was meanwhile is not told as if nothing had been ordered."""
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        ways = (await installation.credential(license), LicenseReference(identifier=license.identifier))
+        await later(installation)
+        change = await schedule(installation, "revoke", license.id, seconds=3600)
+        installation.clock.advance(seconds=3 * 3600)
+        assert await installation.services.due_changes.perform_due() == 1
+        done = (await history_of(installation, license.id))[-1].recorded_at
+        after = await later(installation)
+        second = timedelta(seconds=1)
+        moments = (change.effective_at - second, change.effective_at, done - second, after)
+        for way in ways:
+            reasons = [(await ask_at(installation, way, at))["reason"] for at in moments]
+            assert reasons == ["ok", "status_unavailable", "status_unavailable", "revoked"]
 
 
 async def die_while_issuing(installation: Installation, number: str) -> None:
