@@ -39,6 +39,9 @@ from elicense.report import rfc3339
 
 SECONDS_TO_FINISH = 20
 SECONDS_TO_KEEP_ALIVE = 15
+SECONDS_TO_ANSWER = 30
+"""How long a process of several may be silent before it is killed and started anew: while it reads its code it cannot
+answer, and on a cold disk or a busy machine uvicorn's five seconds kill every process before it has begun."""
 
 
 def application() -> object:
@@ -99,6 +102,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "ws": "none",
         "timeout_keep_alive": SECONDS_TO_KEEP_ALIVE,
         "timeout_graceful_shutdown": SECONDS_TO_FINISH,
+        "timeout_worker_healthcheck": SECONDS_TO_ANSWER,
     }
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -49,8 +50,10 @@ areas = ["3201"]
 
 
 @contextmanager
-def process(words: Sequence[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    running = subprocess.Popen([str(COMMAND), *words], env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
+def process(
+    words: Sequence[str], env: dict[str, str], *, stderr: IO[bytes] | int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
+    running = subprocess.Popen([str(COMMAND), *words], env=env, cwd=ROOT, stderr=stderr)
     try:
         yield running
     finally:
@@ -244,3 +247,25 @@ def test_a_port_in_use_is_named_and_exits_4(tmp_path: Path) -> None:
             done = elicense(*words, "--port", port, env=environment() if words[0] == "demo" else env)
             assert done.returncode == 4, words
             assert f"127.0.0.1:{port}" in done.stderr
+
+
+SLOW_START = """
+import sys, time
+if any("spawn_main" in word for word in sys.orig_argv):
+    time.sleep(8)
+"""
+
+
+def test_processes_that_are_slow_to_begin_are_waited_for(tmp_path: Path) -> None:
+    """A cold disk or a busy machine: uvicorn would kill each after five silent seconds, and none would ever serve."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW_START, encoding="utf-8")
+    data, port, said = tmp_path / "data", free_port(), tmp_path / "said.txt"
+    env = environment(ELICENSE_ISSUER_URL=ISSUER_URL)
+    for words in (("migrate",), ("keys", "init")):
+        assert elicense(*words, "--data-dir", data, env=env).returncode == 0
+    serve = ("serve", "--port", str(port), "--workers", "2", "--data-dir", str(data))
+    slow = {**env, "PYTHONPATH": str(tmp_path / "slow")}
+    with said.open("wb") as stderr, process(serve, slow, stderr=stderr):
+        wait_for(Elicense(base_url=f"http://127.0.0.1:{port}", max_retries=0))
+    assert "died" not in said.read_text(encoding="utf-8")
