@@ -201,7 +201,9 @@ async def _client(request: Request) -> ClientWithKeys:
 def _scopes(names: Sequence[str]) -> frozenset[Scope]:
     known = {scope.value for scope in Scope}
     wrong = [
-        FieldError(f"/scopes/{index}", "is no scope") for index, name in enumerate(names) if name not in known
+        FieldError(f"/scopes/{index}", "is no scope", "没有此权限")
+        for index, name in enumerate(names)
+        if name not in known
     ]
     if wrong:
         raise DomainError("invalid_request", "unknown scopes", errors=wrong)

@@ -99,16 +99,19 @@ class InvalidShape(Exception):
         """Make a single finding of one of this module's own kinds."""
         return cls([{"type": kind, "loc": location, "msg": kind, "input": None}])
 
-    def field_errors(self, language: Language) -> tuple[FieldError, ...]:
+    def field_errors(self) -> tuple[FieldError, ...]:
         """Return the findings as pointers and texts."""
-        return tuple(FieldError(_pointer(found["loc"]), _message(found, language)) for found in self.findings)
+        return tuple(
+            FieldError(_pointer(found["loc"]), _message(found, "en"), _message(found, "zh"))
+            for found in self.findings
+        )
 
 
 def problem_of(error: DomainError | InvalidShape, request: Request) -> Response:
     """Return the problem document of an expected error."""
     arrival = arrival_of(request)
     if isinstance(error, InvalidShape):
-        errors = error.field_errors(arrival.language)
+        errors = error.field_errors()
         return problem_response("invalid_request", "", arrival, errors=errors)
     if isinstance(error, ServiceRefusal):
         return problem_response(

@@ -65,7 +65,7 @@ async def create_verification_batch(request: Request) -> Response:
             try:
                 questions.append(read_value(item, QuestionBody).to_domain())
             except InvalidShape as error:
-                questions.append(MalformedQuestion(errors=error.field_errors(language)))
+                questions.append(MalformedQuestion(errors=error.field_errors()))
         answer = await service.batch(questions, caller=caller, call=call, lang=language)
         if answer.replayed is not None:
             return replay(answer.replayed)

@@ -14,16 +14,16 @@ STOPS_EVERYTHING: Final = frozenset({"unavailable", "read_only", "internal"})
 class FieldError:
     """Name one wrong field: `pointer` is a JSON Pointer (RFC 6901) into the request, `detail` says what is wrong.
 
-    `detail_zh` says it in Chinese; without it Chinese readers are shown `detail`.
+    `detail_zh` says it in Chinese.
     """
 
     pointer: str
     detail: str
-    detail_zh: str = ""
+    detail_zh: str
 
     def in_language(self, language: str) -> str:
         """Return what is wrong in `zh` or `en`."""
-        return self.detail_zh or self.detail if language == "zh" else self.detail
+        return self.detail_zh if language == "zh" else self.detail
 
 
 class DomainError(Exception):

@@ -144,15 +144,26 @@ def require_sound_quotas(
 ) -> None:
     """Raise DomainError `invalid_request` unless the figures can be kept."""
     checks = (
-        ("/calls_per_minute", 1 <= calls_per_minute <= MOST_CALLS_PER_MINUTE, "must be 1 to 1000000"),
-        ("/burst", burst is None or 1 <= burst <= calls_per_minute, "must be 1 to the calls a minute"),
+        (
+            "/calls_per_minute",
+            1 <= calls_per_minute <= MOST_CALLS_PER_MINUTE,
+            "must be 1 to 1000000",
+            "应为 1 至 1000000",
+        ),
+        (
+            "/burst",
+            burst is None or 1 <= burst <= calls_per_minute,
+            "must be 1 to the calls a minute",
+            "应为 1 至每分钟调用上限",
+        ),
         (
             "/calls_per_day",
             calls_per_day is None or 1 <= calls_per_day <= MOST_CALLS_PER_DAY,
             "must be 1 to 1000000000",
+            "应为 1 至 1000000000",
         ),
-        ("/batch_limit", 1 <= batch_limit <= MOST_ITEMS, "must be 1 to 1000"),
+        ("/batch_limit", 1 <= batch_limit <= MOST_ITEMS, "must be 1 to 1000", "应为 1 至 1000"),
     )
-    wrong = [FieldError(pointer, detail) for pointer, good, detail in checks if not good]
+    wrong = [FieldError(pointer, en, zh) for pointer, good, en, zh in checks if not good]
     if wrong:
         raise DomainError("invalid_request", "these quotas cannot be kept", errors=wrong)

@@ -186,12 +186,14 @@ class ApiClientService:
             plan=CUSTOM_PLAN,
             calls_per_minute=STANDARD_PLAN.calls_per_minute if calls_per_minute is None else calls_per_minute,
             batch_limit=STANDARD_PLAN.batch_limit if batch_limit is None else batch_limit,
-            allowed_networks=sound_networks(allowed_networks),
+            allowed_networks=sound_networks(allowed_networks, pointer="/allowed_networks"),
             created_at=self._clock.now(),
         )
         own_figures = calls_per_minute is not None or batch_limit is not None
         if own_figures and plan is not None:
-            raise _invalid("/plan", "give a plan or figures of its own, not both")
+            raise _invalid(
+                "/plan", "give a plan or figures of its own, not both", "套餐与自定上限只能给出一种"
+            )
         _require_sound(client)
         key, secret = self._make_key(client)
 
@@ -201,7 +203,7 @@ class ApiClientService:
             if authority_code is not None:
                 codes = {authority.code for authority in await unit.directory.authorities()}
                 if authority_code not in codes:
-                    raise _invalid("/authority_code", "names no defined authority")
+                    raise _invalid("/authority_code", "names no defined authority", "不是已定义的颁发机构")
             made = client
             if not own_figures:
                 named = await plan_named(unit, plan or STANDARD_PLAN.name)
@@ -249,7 +251,7 @@ class ApiClientService:
         overlap below zero or beyond 90 days.
         """
         if not timedelta(0) <= overlap <= timedelta(days=90):
-            raise _invalid("/overlap_seconds", "must be 0 to 7776000")
+            raise _invalid("/overlap_seconds", "must be 0 to 7776000", "应为 0 至 7776000")
         now = self._clock.now()
 
         async def work(unit: UnitOfWork) -> NewKey:
@@ -289,7 +291,7 @@ class ApiClientService:
 
         Raises NotFound, DomainError `invalid_request` for what is no network.
         """
-        allowed = sound_networks(networks)
+        allowed = sound_networks(networks, pointer="/networks")
 
         async def work(unit: UnitOfWork) -> ApiClient:
             client = await client_named(unit, name)
@@ -337,15 +339,29 @@ def _require_sound(client: ApiClient) -> None:
     if _CONTROL.search(client.name):
         raise _invalid("/name", "must hold no control characters", "不得含控制字符")
     if (client.kind is ClientKind.AUTHORITY) != (client.authority_code is not None):
-        raise _invalid("/authority_code", "belongs to clients of kind authority, and only to them")
+        raise _invalid(
+            "/authority_code",
+            "belongs to clients of kind authority, and only to them",
+            "仅用于 authority 类调用方,且为必填",
+        )
     if (client.kind is ClientKind.HOLDER) != (client.holder_code is not None):
-        raise _invalid("/holder_code", "belongs to clients of kind holder, and only to them")
+        raise _invalid(
+            "/holder_code",
+            "belongs to clients of kind holder, and only to them",
+            "仅用于 holder 类调用方,且为必填",
+        )
     if not client.scopes or not client.scopes <= DEFAULT_SCOPES[client.kind]:
-        raise _invalid("/scopes", f"must be among those of kind {client.kind}")
+        raise _invalid(
+            "/scopes", f"must be among those of kind {client.kind}", f"须在 {client.kind} 类调用方的权限之内"
+        )
     if unknown := set(client.purposes) - set(PURPOSES):
-        raise _invalid("/purposes", f"unknown: {', '.join(sorted(unknown))}")
+        raise _invalid(
+            "/purposes", f"unknown: {', '.join(sorted(unknown))}", f"未知的用途:{'、'.join(sorted(unknown))}"
+        )
     if client.kind in RELYING_PARTIES and client.default_purpose not in client.purposes:
-        raise _invalid("/default_purpose", "must be one of the client's purposes")
+        raise _invalid(
+            "/default_purpose", "must be one of the client's purposes", "须为该调用方许可的用途之一"
+        )
     require_sound_quotas(
         calls_per_minute=client.calls_per_minute,
         burst=client.burst,
@@ -354,19 +370,24 @@ def _require_sound(client: ApiClient) -> None:
     )
 
 
-def sound_networks(networks: Sequence[str]) -> tuple[str, ...]:
-    """Return CIDR blocks in their one form, each once. Raises DomainError `invalid_request` naming the wrong one."""
+def sound_networks(networks: Sequence[str], *, pointer: str) -> tuple[str, ...]:
+    """Return CIDR blocks in their one form, each once.
+
+    `pointer` is where they stand in the request: DomainError `invalid_request` names the wrong one by it.
+    """
     if len(networks) > MOST_NETWORKS:
-        raise _invalid("/networks", f"at most {MOST_NETWORKS}")
+        raise _invalid(pointer, f"at most {MOST_NETWORKS}", f"至多 {MOST_NETWORKS} 个")
     found: dict[str, None] = {}
     for index, text in enumerate(networks):
         try:
             (network,) = parse_networks([text])
         except ValueError:
-            raise _invalid(f"/networks/{index}", "must be a CIDR block or an address") from None
+            raise _invalid(
+                f"{pointer}/{index}", "must be a CIDR block or an address", "应为 CIDR 网段或地址"
+            ) from None
         found[str(network)] = None
     return tuple(found)
 
 
-def _invalid(pointer: str, detail: str, detail_zh: str = "") -> DomainError:
+def _invalid(pointer: str, detail: str, detail_zh: str) -> DomainError:
     return DomainError("invalid_request", detail, errors=[FieldError(pointer, detail, detail_zh)])

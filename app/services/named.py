@@ -19,5 +19,5 @@ async def plan_named(unit: UnitOfWork, name: str) -> Plan:
     plan = await unit.plans.held(name)
     if plan is None:
         detail = "names no plan"
-        raise DomainError("invalid_request", detail, errors=[FieldError("/plan", detail)])
+        raise DomainError("invalid_request", detail, errors=[FieldError("/plan", detail, "没有此套餐")])
     return plan

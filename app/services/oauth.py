@@ -91,7 +91,7 @@ class OAuthService:
         try:
             key = PublicKey.from_jwk(jwk, profile=_PROFILE)
         except FormatError as error:
-            field = FieldError("/jwk", error.detail)
+            field = FieldError("/jwk", error.detail, "应为 P-256 公钥(JWK:kty EC、crv P-256、x、y)")
             raise DomainError("invalid_request", error.detail, errors=[field]) from None
         now = self._clock.now()
 

@@ -31,7 +31,11 @@ class PlanService:
     async def put(self, plan: Plan, *, actor: str, once: Once | None = None) -> Plan:
         """Set a plan; the clients that are on it have its figures at once. Raises DomainError `invalid_request`."""
         if _NAME.fullmatch(plan.name) is None or plan.name == CUSTOM_PLAN:
-            raise _wrong("/name", f"must be a-z, 0-9 and hyphens, at most 40, and not {CUSTOM_PLAN}")
+            raise _wrong(
+                "/name",
+                f"must be a-z, 0-9 and hyphens, at most 40, and not {CUSTOM_PLAN}",
+                f"应为 a-z、0-9 与连字符,至多 40 个字符,且不得为 {CUSTOM_PLAN}",
+            )
         require_sound_quotas(
             calls_per_minute=plan.calls_per_minute,
             burst=plan.burst,
@@ -71,5 +75,5 @@ class PlanService:
         return given
 
 
-def _wrong(pointer: str, detail: str) -> DomainError:
-    return DomainError("invalid_request", detail, errors=[FieldError(pointer, detail)])
+def _wrong(pointer: str, detail: str, detail_zh: str) -> DomainError:
+    return DomainError("invalid_request", detail, errors=[FieldError(pointer, detail, detail_zh)])

@@ -28,7 +28,7 @@ def kinds_named(text: str) -> set[str]:
 def test_every_kind_of_finding_is_told_in_both_languages() -> None:
     kinds = set().union(*(kinds_named(text) for _, text in python_files("app")))
     assert len(kinds) > 10
-    texts = {kind: InvalidShape.at(kind).field_errors("en")[0].detail for kind in kinds}
+    texts = {kind: InvalidShape.at(kind).field_errors()[0].detail for kind in kinds}
     assert [kind for kind, text in texts.items() if text == "does not have the required form"] == []
 
 

@@ -1,6 +1,7 @@
 """Callers over HTTP: quotas over processes, allowed networks, clients' orders, one's own requests."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -262,6 +263,34 @@ async def test_an_operator_makes_changes_and_ends_a_client(service: HttpService)
     operator = await _named(service, "operator")
     assert operator.id in audit
     assert not any(secret in audit + detail.model_dump_json() for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("clients", {"name": "x", "kind": "authority", "authority_code": "none"}, "/authority_code"),
+        ("clients", {"name": "x", "kind": "authority"}, "/authority_code"),
+        ("clients", {"name": "x", "kind": "bank", "scopes": ["all"]}, "/scopes/0"),
+        ("clients", {"name": "x", "kind": "bank", "scopes": ["licenses:read"]}, "/scopes"),
+        ("clients", {"name": "x", "kind": "bank", "purposes": ["fun"]}, "/purposes"),
+        ("clients", {"name": "x", "kind": "bank", "plan": "none"}, "/plan"),
+        ("clients", {"name": "x", "kind": "bank", "allowed_networks": ["here"]}, "/allowed_networks/0"),
+        ("plans", {"name": "custom", "calls_per_minute": 1, "batch_limit": 1}, "/name"),
+        ("plans", {"name": "x", "calls_per_minute": 1, "burst": 2, "batch_limit": 1}, "/burst"),
+    ],
+)
+async def test_what_is_wrong_with_a_client_or_plan_is_told_in_the_language_asked_for(
+    service: HttpService, path: str, body: dict[str, object], pointer: str
+) -> None:
+    told = {}
+    for language in ("zh", "en"):
+        refused = await service.call(
+            "operator", "POST", f"/v1/{path}", json=body, headers={"Accept-Language": language}
+        )
+        assert_problem(refused, "invalid_request")
+        (told[language],) = refused.json()["errors"]
+    assert told["zh"]["pointer"] == told["en"]["pointer"] == pointer
+    assert re.search("[\u4e00-\u9fff]", told["zh"]["detail"]) and told["en"]["detail"].isascii()
 
 
 async def test_no_secret_is_kept_to_repeat_an_answer_by(service: HttpService) -> None:

@@ -349,7 +349,7 @@ async def test_a_batch_answers_in_order_under_one_receipt(database_url: str, tmp
         token = await installation.credential(await installation.issue())
         items = [
             Question(credential=token),
-            MalformedQuestion(errors=(FieldError("/credential", "must be text"),)),
+            MalformedQuestion(errors=(FieldError("/credential", "must be text", "应为字符串"),)),
             Question(credential="nonsense"),
             Question(code="1", policy="my-own"),
             Question(license=LicenseReference(number="none", type_code=TRANSPORT_TYPE)),

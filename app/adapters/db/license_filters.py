@@ -44,6 +44,8 @@ def _has_status(status: str, today: date | None) -> ColumnElement[bool]:
         return and_(active, in_time, begun if status == State.ACTIVE.value else licenses.c.valid_from > today)
     if status not in set(State):
         raise DomainError(
-            "invalid_request", "no such status", errors=[FieldError("/status", "not a status of a license")]
+            "invalid_request",
+            "no such status",
+            errors=[FieldError("/status", "not a status of a license", "不是证照状态")],
         )
     return licenses.c.state == status
