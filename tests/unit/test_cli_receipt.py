@@ -54,6 +54,19 @@ def test_a_good_receipt_exits_0_and_shows_all_that_it_states(kit: OfflineKit) ->
     assert "not that the license is in force now" in english
 
 
+def test_what_was_answered_stands_beside_the_headline(kit: OfflineKit) -> None:
+    """`valid` there speaks of the receipt: this one is about a license that was refused."""
+    path = write(kit, kept(kit))
+    for lang, headline, told in (
+        ("zh", "回执成立  [valid/ok]", "  所述结论: 无效  ("),
+        ("en", "RECEIPT HOLDS  [valid/ok]", "  It states: INVALID  ("),
+    ):
+        first, second, *_ = check(kit, path, "--lang", lang).stdout.decode().splitlines()
+        assert first.startswith(headline) and second.startswith(told)
+    noise = check(kit, write(kit, b"x", "noise.jws")).stdout.decode()
+    assert "所述结论" not in noise
+
+
 def test_what_is_said_of_a_receipt_never_reads_as_a_word_on_the_license(kit: OfflineKit) -> None:
     path = write(kit, kept(kit))
     for lang, told in (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from elicense.client._report_text import MARKS, printable
+from elicense.client._report_text import MARKS, VERDICTS, printable
 from elicense.encoding import JsonValue, from_unix
 from elicense.problems import REASONS, FormatError, Reason, Text
 from elicense.receipt import Receipt
@@ -25,6 +25,7 @@ _OUTCOMES: Final[Mapping[Outcome, Text]] = {
 }
 _STATES: Final = Text("回执所述", "What it states")
 _UNVERIFIED: Final = Text("回执所述(未经核验 UNVERIFIED)", "What it states (UNVERIFIED)")
+_ANSWERED: Final = Text("所述结论", "It states")
 _MEANING: Final = Text(
     "成立只说明服务作出过该答复,不说明证照现在有效,也不涉及答复中的其他内容。",
     "That it holds means that the service gave this answer, not that the license is in force now; it covers nothing "
@@ -60,13 +61,17 @@ def render_receipt_report(report: ReceiptReport, *, name: str, lang: Lang) -> st
     if not report:
         lines.append(f"  {receipt_text(report.reason).in_language(lang)}")
     separator = ":" if lang == "zh" else ": "
+    believed = report.check(ReceiptCheckId.SIGNATURE).outcome is Outcome.PASSED
+    if believed and report.receipt is not None and report.receipt.verdict in set(Verdict):
+        # Beside the headline, whose `valid` speaks of the receipt: the license may well have been refused.
+        answered = VERDICTS[Verdict(report.receipt.verdict)].in_language(lang)
+        lines.append(f"  {_ANSWERED.in_language(lang)}: {answered}  ({rfc3339(report.receipt.issued_at)})")
     for check in report.checks:
         title = RECEIPT_CHECK_TITLES[check.id].in_language(lang)
         detail = f" ({printable(check.detail)})" if check.detail else ""
         outcome = _OUTCOMES[check.outcome].in_language(lang)
         lines.append(f"  {MARKS[check.outcome]} {title}{separator}{outcome}{detail}")
     if report.receipt is not None:
-        believed = report.check(ReceiptCheckId.SIGNATURE).outcome is Outcome.PASSED
         lines.append(f"  {(_STATES if believed else _UNVERIFIED).in_language(lang)}")
         if report.receipt.env == "test":
             lines.append(f"    ! {_TEST.in_language(lang)}")
