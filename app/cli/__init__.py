@@ -424,7 +424,12 @@ def _add_import(commands: "Commands") -> None:
     parser = _command(
         commands, "import", "批量归集证照 import a register", _later("importing", "import_file"), _IMPORT_HELP
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="CSV(UTF-8 或 GB18030;逗号或制表符)")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="CSV 文件(UTF-8、GB18030 或 UTF-16;逗号或制表符) a CSV file, commas or tabs",
+    )
     parser.add_argument("--authority", metavar="USCC", required=True, help="颁发机构 issuing authority")
     parser.add_argument("--type", metavar="CODE", required=True, help="证照类型 license type")
     parser.add_argument("--map", metavar="MAP.toml", type=Path, help="列映射 mapping of columns")

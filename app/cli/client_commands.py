@@ -35,7 +35,12 @@ def add(actions: "Commands", command: Command) -> None:
         ("elicense clients rotate a-bank", "elicense clients rotate a-bank --overlap 1h"),
     )
     _add_name(rotate)
-    rotate.add_argument("--overlap", default="24h", metavar="AGE", help="旧密钥仍有效的时间 e.g. 24h")
+    rotate.add_argument(
+        "--overlap",
+        default="24h",
+        metavar="AGE",
+        help="旧密钥仍有效的时间 how long the key before still counts, e.g. 24h",
+    )
     _add_json(rotate)
     revoke = command(
         actions,

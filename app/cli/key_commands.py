@@ -62,7 +62,9 @@ def add(command: Command) -> None:
         "rotate",
         _ROTATE_HELP,
     )
-    rotate.add_argument("use", choices=KEY_USES, metavar="USE", help=f"{', '.join(KEY_USES)}")
+    rotate.add_argument(
+        "use", choices=KEY_USES, metavar="USE", help=f"密钥用途 which key: {', '.join(KEY_USES)}"
+    )
     rotate.add_argument("--authority", metavar="USCC", help="所属颁发机构 whose key (credential)")
     rotate.add_argument("--at", metavar="TIME", help="启用时间 when the new key takes over")
     rotate.add_argument(

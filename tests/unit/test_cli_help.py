@@ -59,3 +59,19 @@ def test_help_shows_examples_of_the_command_that_it_takes(name: str) -> None:
 def test_help_names_the_exit_codes_and_explains_every_argument(name: str) -> None:
     assert re.search(r"退出码 exit codes:\s+0 ", COMMANDS[name].epilog or "")
     assert [action.dest for action in COMMANDS[name]._actions if not action.help] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_in_both_languages(name: str) -> None:
+    told = {
+        action.dest: re.sub(r"--[a-z-]+|elicense [a-z -]+", "", action.help or "")
+        for action in COMMANDS[name]._actions
+        if action.dest != "help"  # argparse's own
+    }
+    told["what it does"] = COMMANDS[name].description or ""
+    alone = [
+        dest
+        for dest, text in told.items()
+        if not (re.search("[\u4e00-\u9fff]", text) and re.search("[a-z]{3}", text))
+    ]
+    assert alone == []
