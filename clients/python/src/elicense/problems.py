@@ -135,8 +135,16 @@ _REPORT = Text(
     "Do not rely on it; hand the file to the operator of the service for investigation.",
 )
 _UPDATE = Text(
-    "用证方应更新离线验证包(elicense trust update)后重试。",
-    "The relying party updates its bundle (elicense trust update) and asks again.",
+    "离线核验的,请更新离线验证包(elicense trust update)后重试;在线核验的,请稍后重试。",
+    "Offline: update the bundle (elicense trust update) and ask again. Online: ask again later.",
+)
+_HAND_OVER_AGAIN = Text(
+    "请持证主体重新下载电子证照文件,完整、不经改动地提供。",
+    "Ask the holder to fetch the file again and to hand it over whole and unchanged.",
+)
+_PRESENT_AGAIN = Text(
+    "不要据此认定出示人就是持证主体;请给出新的随机数,由持证主体以其密钥重新出示。",
+    "Do not take the presenter for the holder; give a new nonce and ask for a proof with the holder's key.",
 )
 _WITH_PROOF = Text(
     "请持证主体出示附有最新存证日志证明的文件,或改为联网核验。",
@@ -155,7 +163,7 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
         Reason.MALFORMED: _row(
             "文件格式不正确,不是有效的电子证照文件。",
             "The file is not a well-formed credential.",
-            _HOLDER_REISSUE,
+            _HAND_OVER_AGAIN,
         ),
         Reason.UNSUPPORTED_ALGORITHM: _row(
             "文件使用了不受支持的签名算法。",
@@ -221,7 +229,7 @@ REASONS: Mapping[Reason, ReasonText] = MappingProxyType(
             Text("请持证主体核对并更正信息。", "The holder checks and corrects the information."),
         ),
         Reason.HOLDER_BINDING_FAILED: _row(
-            "出示人未能证明其持证身份。", "The presenter did not prove to be the holder.", _HOLDER_CURRENT
+            "出示人未能证明其持证身份。", "The presenter did not prove to be the holder.", _PRESENT_AGAIN
         ),
         Reason.CODE_UNKNOWN: _row(
             "用证码不存在。",
