@@ -7,6 +7,7 @@ import re
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,41 @@ def test_a_traceback_with_its_local_variables_shows_no_key(client: MakeClient) -
     kept = shown_by(refused.value) + shown_by(late.value) + shown_by(wrong.value)
     assert "request" in kept
     assert "hidden_one" not in kept
+
+
+@pytest.mark.parametrize("kind", [Elicense, AsyncElicense])
+def test_a_client_that_is_set_up_wrongly_shows_no_key_in_a_traceback(
+    kind: type[Elicense] | type[AsyncElicense], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kind_of_file = "PRIVATE KEY"
+    pem = f"-----BEGIN {kind_of_file}-----\nhidden_one\n-----END {kind_of_file}-----\n".encode()
+    (tmp_path / "key.pem").write_bytes(pem)
+    monkeypatch.setenv("ELICENSE_API_KEY", "elk_live_hidden_one")
+    wrong: list[dict[str, Any]] = [
+        {"api_key": "elk_live_hidden_one", "base_url": "https://h/?x"},
+        {"api_key": "elk_live_hidden_one", "max_retries": -1},
+        {"api_key": "elk_live_hidden_one\n"},
+        {"base_url": "https://h/?x"},
+        {"client_id": "c", "private_key": pem},
+        {"client_id": "c", "private_key": pem.decode()},
+        {"client_id": "c", "private_key": tmp_path / "key.pem"},
+        {"private_key": pem},
+    ]
+    for settings in wrong:
+        with pytest.raises(ConfigurationError) as refused:
+            kind(**settings)
+        told = "".join(traceback.format_exception(refused.value)) + shown_by(refused.value)
+        assert "hidden_one" not in told, settings
+
+
+@pytest.mark.parametrize("kind", [Elicense, AsyncElicense])
+def test_a_proxys_password_that_is_not_encoded_is_not_repeated(
+    kind: type[Elicense] | type[AsyncElicense], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hidden_one/x@proxy.example:3128")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as refused:
+        kind(api_key="k", base_url="https://license.example")
+    assert "hidden_one" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_request_and_an_answer_do_not_show_what_they_carry() -> None:

@@ -17,6 +17,7 @@ from elicense.client._async_sandbox import AsyncSandbox
 from elicense.client._async_trust import AsyncTrust
 from elicense.client._async_verifications import AsyncVerifications
 from elicense.client._call import Call, each_async
+from elicense.client._checks import hidden
 from elicense.client._models import Holding, Page
 from elicense.client._policy_models import Alarm, LoggedRequest
 from elicense.client._protocol import AsyncTransport, Endpoint, Request, Response, Timeout
@@ -70,6 +71,8 @@ class AsyncElicense:
         transport: AsyncTransport | None = None,
         pause: Callable[[float], Awaitable[None]] = _system.async_sleep,
     ) -> None:
+        # A service that logs local variables of a refusal below logs these, too.
+        api_key, private_key = hidden(api_key), hidden(private_key)
         self._settings = read_settings(
             api_key=api_key,
             client_id=client_id,
@@ -96,7 +99,13 @@ class AsyncElicense:
         self.trust = AsyncTrust(self)
 
     def __repr__(self) -> str:
-        return f"AsyncElicense(base_url={self._settings.endpoint.base_url!r})"
+        # Asked for by whoever logs local variables, also when the constructor has refused what it was given.
+        settings: Settings | None = getattr(self, "_settings", None)
+        return (
+            "AsyncElicense()"
+            if settings is None
+            else f"AsyncElicense(base_url={settings.endpoint.base_url!r})"
+        )
 
     async def __aenter__(self) -> "AsyncElicense":
         return self

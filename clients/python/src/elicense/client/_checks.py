@@ -2,10 +2,12 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar, cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from elicense.client.errors import ConfigurationError
+
+T = TypeVar("T")
 
 THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts whose traffic stays on this machine."""
@@ -20,6 +22,25 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "<secret>"
+
+
+class SecretBytes(bytes):
+    """Bytes that show as little as a `Secret`: a private key."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+def hidden(value: T) -> T:
+    """Return a secret so that no traceback with local variables shows it; what is neither text nor bytes as it is."""
+    shown: object = value
+    if isinstance(shown, str):
+        shown = Secret(shown)
+    elif isinstance(shown, bytes):
+        shown = SecretBytes(shown)
+    return cast("T", shown)
 
 
 def check_base_url(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
 from elicense.client import _system
-from elicense.client._checks import Secret, is_bearer
+from elicense.client._checks import Secret, hidden, is_bearer
 from elicense.client._models import _maybe_integer, _text
 from elicense.client._processes import PerProcess
 from elicense.client._protocol import Endpoint, Request, Response, json_object
@@ -164,11 +164,12 @@ def read_private_key(key: str | os.PathLike[str] | bytes | Signer) -> Signer:
     """
     if isinstance(key, (str, os.PathLike)):
         try:
-            key = Path(key).read_bytes()
+            key = hidden(Path(key).read_bytes())
         except OSError as error:
-            raise ConfigurationError(f"the private key cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigurationError("the private key cannot be read: no path") from error
+            # Not its cause, which repeats the path: somebody may have given the key itself.
+            raise ConfigurationError(f"the private key cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise ConfigurationError("the private key cannot be read: no path") from None
     if not isinstance(key, bytes):
         return key
     try:

@@ -14,6 +14,7 @@ from elicense.client._checks import (
     check_base_url,
     check_language,
     check_name,
+    hidden,
     in_clear_text,
     is_private,
 )
@@ -72,7 +73,7 @@ def read_settings(
     by_oauth = client_id is not None or private_key is not None
     if by_oauth and (client_id is None or private_key is None or api_key is not None):
         raise ConfigurationError("give an api_key, or client_id with private_key")
-    key = api_key if api_key is not None or by_oauth else (os.environ.get("ELICENSE_API_KEY") or None)
+    key = api_key if api_key is not None or by_oauth else hidden(os.environ.get("ELICENSE_API_KEY") or None)
     url = base_url or os.environ.get("ELICENSE_BASE_URL") or DEFAULT_BASE_URL
     if not 0 <= max_retries <= 10:
         raise ConfigurationError("max_retries is between 0 and 10")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from elicense.client import _system
 from elicense.client import _verification_calls as calls
 from elicense.client._call import Call, each
+from elicense.client._checks import hidden
 from elicense.client._directory import Directory
 from elicense.client._licenses import Licenses
 from elicense.client._models import Holding, Page
@@ -67,6 +68,8 @@ class Elicense:
         transport: Transport | None = None,
         pause: Callable[[float], None] = _system.sleep,
     ) -> None:
+        # A service that logs local variables of a refusal below logs these, too.
+        api_key, private_key = hidden(api_key), hidden(private_key)
         self._settings = read_settings(
             api_key=api_key,
             client_id=client_id,
@@ -93,7 +96,9 @@ class Elicense:
         self.trust = Trust(self)
 
     def __repr__(self) -> str:
-        return f"Elicense(base_url={self._settings.endpoint.base_url!r})"
+        # Asked for by whoever logs local variables, also when the constructor has refused what it was given.
+        settings: Settings | None = getattr(self, "_settings", None)
+        return "Elicense()" if settings is None else f"Elicense(base_url={settings.endpoint.base_url!r})"
 
     def __enter__(self) -> "Elicense":
         return self

@@ -135,10 +135,14 @@ def check_address(base_url: str) -> None:
 @contextmanager
 def _own_settings() -> Iterator[None]:
     """Name what cannot work of the environment's proxies and certificates."""
+    named = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
     try:
         yield
-    except (httpx.InvalidURL, ValueError, OSError, ImportError) as error:
-        named = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR"
+    except httpx.InvalidURL:
+        # Of a password that is not percent-encoded a part is taken for the port, and would be repeated.
+        wrong = "an address that cannot be read (special characters of its password are percent-encoded)"
+        raise ConfigurationError(f"the environment cannot be used, one of {named}: {wrong}") from None
+    except (ValueError, OSError, ImportError) as error:
         raise ConfigurationError(f"the environment cannot be used, one of {named}: {error}") from error
 
 
