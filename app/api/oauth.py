@@ -51,9 +51,7 @@ async def get_authorization_server(request: Request) -> Response:
 def _read_form(body: bytes) -> Mapping[str, str]:
     """Read a form; a field without a value counts as not sent (RFC 6749 §3.2), a repeated one is refused."""
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), strict_parsing=bool(body), max_num_fields=_MOST_FIELDS, errors="strict"
-        )
+        pairs = parse_qsl(body.decode("ascii"), max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError:
         raise OAuthRefusal("invalid_request", "the body is no form") from None
     form = dict(pairs)

@@ -56,12 +56,19 @@ def problem_response(
     body = dump_json(document)
     own = {**LANGUAGE_HEADERS[language], **(headers or {})}
     if kind.status == 401:
-        own.setdefault("WWW-Authenticate", 'Bearer realm="elicense"')
+        own.setdefault("WWW-Authenticate", _challenge(arrival))
     if kind.status == 503:
         own.setdefault("Retry-After", "5")
     if code == "not_logged_yet":
         own.setdefault("Retry-After", "1")
     return Response(body, status_code=kind.status, headers=own, media_type=PROBLEM_TYPE)
+
+
+def _challenge(arrival: Arrival) -> str:
+    """Say how to authenticate (RFC 6750 §3), and that a token which came does not count."""
+    scheme, _, token = arrival.authorization.partition(" ")
+    refused = ', error="invalid_token"' if scheme.lower() == "bearer" and token else ""
+    return f'Bearer realm="elicense"{refused}'
 
 
 def _detail(advice: str, detail: str, *, chinese: bool) -> str:

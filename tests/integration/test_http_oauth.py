@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import jwt as pyjwt
@@ -221,6 +222,29 @@ async def test_headers_keys_and_signatures_that_are_not_ours_are_refused(
         with subtests.test(name=name):
             assert_refused(await ask(service, token_form(assertion)), "invalid_client")
     assert signature
+
+
+@on_sqlite
+async def test_fields_without_a_value_count_as_not_sent(service: HttpService) -> None:
+    key = await register_key(service.installation, "bank")
+    claims = good_claims(service.installation, await client_id(service))
+    form = urlencode(token_form(key.assertion(claims)))
+    answer = await ask(service, f"scope&&{form}&client_id=&resource&".encode())
+    assert answer.status_code == 200, answer.text
+
+
+@on_sqlite
+async def test_a_token_that_does_not_count_is_named_as_the_cause(service: HttpService) -> None:
+    for sent, named in (
+        ("Bearer elk_at_0_0", True),
+        ("bearer  x", True),
+        ("Basic eDp5", False),
+        (None, False),
+    ):
+        headers = {} if sent is None else {"Authorization": sent}
+        answer = await service.call(None, "GET", "/v1/verifications", headers=headers)
+        challenge = 'Bearer realm="elicense"' + (', error="invalid_token"' if named else "")
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, challenge)
 
 
 @on_sqlite
