@@ -12,7 +12,7 @@ from app.main import create_app
 from app.settings import load_settings, unknown_variables
 from elicense.cn import check_uscc
 from tests.architecture.source import ROOT, logged_events, project_files, python_files
-from tests.readme import NAMES, examples
+from tests.readme import CHECKING, NAMES, examples
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
 BILINGUAL = ("README", "app/OPERATING", "keys/README")
@@ -93,12 +93,13 @@ def test_the_search_catches_what_is_planted() -> None:
     assert missing_from("`A` and B", {"A", "B"}) == ["B"]
 
 
-def test_both_readmes_show_the_same_examples() -> None:
+@pytest.mark.parametrize("names", [NAMES, CHECKING], ids=["README", "CHECKING"])
+def test_both_languages_show_the_same_examples(names: tuple[str, str]) -> None:
     first, second = (
-        [(example.language, example.bare) for example in examples(name, "bash", "python", "toml")]
-        for name in NAMES
+        [(example.language, example.bare) for example in examples(name, "bash", "sh", "python", "toml")]
+        for name in names
     )
-    assert first == second
+    assert first == second != []
 
 
 @pytest.mark.parametrize("name", NAMES)
