@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "README.zh-CN.md")
-CHECKING = ("CHECKING.md", "CHECKING.zh-CN.md")
+CHECKING = ("clients/python/CHECKING.md", "clients/python/CHECKING.zh-CN.md")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What the service signs is checked as `CHECKING.md` says, with a shell alone; whatever was bent stops the script."""
+"""What the service signs is checked as `clients/python/CHECKING.md` says, with a shell alone; whatever was bent stops the script."""
 
 import shutil
 import subprocess
@@ -64,7 +64,7 @@ def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_what_is_signed_is_checked_with_a_shell_alone(
     demo: RunningDemo, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    assert all(map(shutil.which, ("bash", "openssl", "jq", "curl"))), "the page asks for these four"
+    assert all(map(shutil.which, ("bash", "openssl", "jq", "curl"))), "install bash, openssl, jq and curl: the page asks for them"
     text = script(demo)
     done = run(text, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
