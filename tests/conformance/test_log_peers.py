@@ -19,6 +19,7 @@ from elicense.log_entry import parse_entry
 from elicense.signed_note import parse_checkpoint_text, parse_note, verifier_key
 from elicense.tiles import TileName, tile_width
 from elicense.trust_list import ServiceUse
+from tests.debian import install
 from tests.installation import ISSUER_URL
 from tests.integration.bystander import VKEY, add_witness, witness
 from tests.integration.http_service import HttpService, open_http
@@ -38,12 +39,7 @@ Check = Callable[[Path], subprocess.CompletedProcess[str]]
 def logcheck(tmp_path_factory: pytest.TempPathFactory) -> Check:
     """Build the program once; where Go and its packages are missing, Debian's are installed first."""
     if shutil.which("go") is None or not (PACKAGES / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        for words in (
-            ["update", "-q"],
-            ["install", "-q", "-y", "--no-install-recommends", "golang-go", "golang-golang-x-mod-dev"],
-        ):
-            subprocess.run([*as_root, "apt-get", *words], check=True, stdout=subprocess.DEVNULL)
+        install("golang-go", "golang-golang-x-mod-dev")
     folder = tmp_path_factory.mktemp("logcheck")
     environment = {
         **os.environ,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.debian import install
 from tests.e2e.demo_process import RunningDemo, running_demo
 from tests.readme import CHECKING, examples
 
@@ -41,6 +42,13 @@ BENT = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tools() -> None:
+    missing = [name for name in ("bash", "openssl", "jq", "curl") if shutil.which(name) is None]
+    if missing:
+        install(*missing)
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     folder = tmp_path_factory.mktemp("auditor") / ".elicense"
@@ -64,7 +72,6 @@ def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_what_is_signed_is_checked_with_a_shell_alone(
     demo: RunningDemo, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    assert all(map(shutil.which, ("bash", "openssl", "jq", "curl"))), "install bash, openssl, jq and curl: the page asks for them"
     text = script(demo)
     done = run(text, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
