@@ -1,4 +1,4 @@
-"""What the service signs is checked as `clients/python/CHECKING.md` says, with a shell alone; whatever was bent stops the script."""
+"""What the service signs is checked as the page says, with a shell alone; whatever was bent stops the script."""
 
 import shutil
 import subprocess
