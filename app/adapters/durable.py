@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,14 +23,20 @@ def write_new(path: Path, content: bytes) -> None:
     """Write a file (0600) and sync it, in the place of whatever a crash left under its name. Raises OSError.
 
     Nothing that stands there is ever written through: a link would lead elsewhere, and a file has the mode it was made
-    with. A folder is neither written nor removed.
+    with. A folder is neither written nor removed. Of what could not be written whole nothing stays: it may be a key.
     """
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        # The system names a file that cannot be opened, not one that the disk has no room for.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -85,9 +85,10 @@ def configure_logging(level: str) -> None:
 def guarded(command: Callable[[], int], *, migrating: bool = False) -> int:
     """Run a command; every error of its own becomes one clear line and an exit code.
 
-    What any command may meet (OSError, no memory, nobody reading) is left to the command line that called it.
+    What any command may meet (OSError, no memory, nobody reading) is left to the command line that called it. The log
+    is silent meanwhile: what it would say as JSON, traces included, a person is told in words.
     """
-    configure_logging("warning")
+    configure_logging("critical")
     try:
         return command()
     except UsageError as error:

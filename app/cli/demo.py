@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from app.cli.common import DONE, ERROR, REFUSED, UsageError, complain, guarded, say
+from app.cli.common import DONE, ERROR, REFUSED, UsageError, complain, configure_logging, guarded, say
 from app.demo.files import DemoFiles
 from app.settings import Settings, load_settings
 
@@ -52,6 +52,7 @@ def _run(settings: Settings, files: DemoFiles, *, licenses: int) -> None:
     from app.cli.progress import progress
     from app.demo.running import Demonstration
 
+    configure_logging("warning")
     run = Demonstration(
         settings=settings,
         files=files,

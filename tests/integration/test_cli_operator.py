@@ -292,3 +292,19 @@ def test_a_witness_without_its_key_file_is_an_error(
     words = ("--name", "w.example", "--state", str(tmp_path / "s.json"), "--once", "--log-dir", str(tmp_path))
     assert main(["log", "witness", "--key", absent, *words]) == 4
     assert absent in capsys.readouterr().err
+
+
+def test_what_a_command_could_not_do_is_told_in_words_alone(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data_dir, "keys", "init", "--issuer-url", ISSUER_URL) == 0
+    mark = data_dir / "keys" / "high-water.json"
+    in_its_place = mark.with_suffix(".json.tmp")
+    in_its_place.mkdir()
+    said = said_of(data_dir, capsys, "doctor", "--accept-time")
+    assert "high-water.json" in said and '{"' not in said
+    in_its_place.rmdir()
+    held = mark.read_text(encoding="utf-8")
+    mark.write_text(held.replace('"kept": ', '"kept": 9'), encoding="utf-8")
+    assert run(data_dir, "recover") == 1
+    assert capsys.readouterr().err == ""

@@ -1,6 +1,7 @@
 """Private keys as files: modes, development marks, and that production refuses what is marked."""
 
 import os
+import resource
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -115,3 +116,20 @@ def test_a_key_file_of_its_own_is_made_once_and_closed_to_others(tmp_path: Path)
         load_key_file(tmp_path / "none")
     with pytest.raises(KeyFileError, match=r"无法写入密钥 .*cannot be written"):
         make_key_file(tmp_path / "none" / "witness.key", profile="eddsa")
+
+
+def test_a_disk_without_room_is_told_with_the_file_and_leaves_no_part_of_a_key(tmp_path: Path) -> None:
+    folder = production(tmp_path)
+    folder.prepare()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (64, before[1])
+    )  # a file may have so many bytes: less than a key has
+    try:
+        with pytest.raises(OSError, match="too large") as told:
+            folder.make("status-1", profile="es256")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(told.value.filename).startswith(str(tmp_path / "keys" / "status-1"))
+    assert list((tmp_path / "keys").iterdir()) == []
+    assert folder.make("status-1", profile="es256").kid
