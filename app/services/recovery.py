@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import structlog
 
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.events import AuditEntry
@@ -51,8 +50,6 @@ EVENT_MARGIN: Final = 1_000_000
 # What was written into the database after it was put back does not tell how old it is.
 _OUR_ACTIONS: Final = frozenset({ACCEPT_LOSS, RESTORE_ROOT, TAKE_LOG, ACCEPT_TIME})
 _LOOK_BACK: Final = 100
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +228,6 @@ class RecoveryService:
         voided, todo = await self._store.write(work)
         # A crash from here on leaves a database whose floors reach the mark: it starts writable.
         await self._anchor.change(lambda kept: _forget_rows(kept, seen))
-        log.warning("loss_accepted", missing=[one.en for one in loss.missing], voided=voided)
         await self._high_water.review()
         if self._guard.restriction is None:
             await self._publish()
