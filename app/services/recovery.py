@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-
 from app.domain.errors import ConcurrentChange, DomainError
 from app.domain.events import AuditEntry
 from app.domain.high_water import HighWaterMark, KeptOutside, Missing, Part
