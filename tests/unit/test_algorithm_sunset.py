@@ -17,7 +17,7 @@ from elicense.problems import FormatError, Reason
 from elicense.profiles import PROFILES
 from elicense.receipt import verify_receipt
 from elicense.receipt_check import check_receipt_bytes
-from elicense.report import Verdict
+from elicense.report import CheckId, Outcome, Verdict
 from elicense.trust_list import ServiceUse
 from elicense.verify import verify_credential
 from tests.receipt_kit import answer, to_file
@@ -57,6 +57,9 @@ def reason(
     report = verify_credential(token, evidence=evidence, policy=DEFAULT_POLICY, proof=proof, at=at)
     assert (report.verdict is Verdict.VALID) == (report.reason is Reason.OK)
     assert report.verdict is not Verdict.INVALID
+    algorithm = report.check(CheckId.ALGORITHM)
+    ended = algorithm.code is Reason.ALGORITHM_SUNSET
+    assert algorithm.outcome is (Outcome.CANNOT_TELL if ended else Outcome.PASSED)
     return report.reason
 
 

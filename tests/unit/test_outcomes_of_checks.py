@@ -110,6 +110,16 @@ def test_a_file_check_fails_with_the_right_to_issue_and_not_with_missing_evidenc
     assert (report.reason, report.file_result_code) == (code, file_result_code)
 
 
+def test_a_restricting_policy_lists_its_check_for_a_file_that_cannot_be_read_too(
+    installation: Installation,
+) -> None:
+    restricting = replace(DEFAULT_POLICY, id="own", types=(TYPE_CODE,))
+    report = judge(installation, "not a token", policy=restricting)
+    assert [check.id for check in report.checks] == list(CheckId)
+    assert report.check(CheckId.POLICY).outcome is Outcome.SKIPPED
+    assert judge(installation, policy=restricting)
+
+
 # --- dates
 
 

@@ -202,6 +202,10 @@ def test_without_freshness_trust_is_stale_unless_the_list_comes_from_its_publish
     installation.edits["bundle"] = lambda members: members.update(freshness=None)
     evidence = installation.evidence()
     assert judge(installation, evidence=evidence).reason is Reason.TRUST_STALE
+    careless = replace(DEFAULT_POLICY, id="own", require_freshness=False)
+    assert judge(installation, evidence=evidence, policy=careless).check(CheckId.TRUST).outcome is (
+        Outcome.PASSED
+    )
     assert evidence.trust is not None
     own = replace(evidence, trust=replace(evidence.trust, fresh=True))
     assert judge(installation, evidence=own).check(CheckId.TRUST).outcome is Outcome.PASSED
@@ -299,6 +303,10 @@ OTHER_TYPE_IDENTIFIER = sample_license(type_code=OTHER_TYPE_CODE).identifier
         pytest.param(_license(valid_until="2027-01-01"), id="valid_until"),
         pytest.param(lambda payload: payload.update(vct=payload["vct"][:-1]), id="vct without version"),
         pytest.param(lambda payload: payload.update(vct=payload["vct"] + "x"), id="vct with an odd version"),
+        pytest.param(
+            lambda payload: payload.update(vct=payload["vct"][:-1] + "\u0661"),
+            id="vct in another script's digits",
+        ),
         pytest.param(
             lambda payload: payload.update(vct=f"https://two.example/types/{TYPE_CODE}/1"), id="type base"
         ),
