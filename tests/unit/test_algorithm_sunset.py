@@ -98,6 +98,23 @@ def test_before_its_last_date_no_proof_is_asked_and_a_past_moment_unsays_no_date
     assert reason(made, token, None, at=LAST - timedelta(seconds=1)) is Reason.ALGORITHM_SUNSET
 
 
+def test_what_was_signed_by_the_last_day_of_signing_stays_good() -> None:
+    made = Installation()
+    signed = NOW - 5 * DAY
+    token = made.credential(signed_at=signed)
+    assert reason(made, token, None, sign_until=signed) is Reason.OK
+    assert reason(made, token, None, sign_until=NOW) is Reason.OK
+    assert reason(made, token, None, sign_until=signed - timedelta(seconds=1)) is Reason.ALGORITHM_SUNSET
+
+
+def test_a_moment_to_come_after_the_last_date_asks_for_proof_already() -> None:
+    made = Installation()
+    later = NOW + timedelta(hours=12)
+    dates = {"verify_until": NOW + timedelta(hours=6)}
+    assert reason(made, made.credential(), None, at=later, **dates) is Reason.ALGORITHM_SUNSET
+    assert reason(made, made.credential(), None, at=NOW + timedelta(hours=6), **dates) is Reason.OK
+
+
 def test_what_was_signed_after_signing_ended_is_not_saved_by_the_log() -> None:
     made = Installation()
     token = made.credential()

@@ -238,3 +238,32 @@ def test_a_file_signed_a_little_ahead_of_this_clock_has_the_state_of_now(install
     assert judge(installation, token, evidence=online(installation, NOW, state="active"))
     installation.set_status(5, Status.VALID)
     assert judge(installation, token)
+
+
+def test_a_clock_behind_anything_that_was_signed_or_read_is_not_relied_on(installation: Installation) -> None:
+    ahead = online(installation, NOW + timedelta(minutes=5), state="active")
+    assert judge(installation, evidence=ahead).reason is Reason.CLOCK_UNRELIABLE
+    # Whichever is the latest counts: here the freshness, with a status list of hours before it.
+    installation.status_read_at = NOW - timedelta(hours=5)
+    behind = installation.evidence(now=NOW - timedelta(minutes=2))
+    assert judge(installation, evidence=behind).reason is Reason.CLOCK_UNRELIABLE
+    assert judge(installation)
+
+
+def test_online_a_superseded_file_names_what_took_its_license_s_place(installation: Installation) -> None:
+    evidence = online(installation, NOW, state="superseded", superseded_by="NEW", successors=("NEW", "OTHER"))
+    report = judge(installation, evidence=evidence)
+    assert (report.reason, report.superseded_by, report.successors) == (
+        Reason.SUPERSEDED,
+        "NEW",
+        ("NEW", "OTHER"),
+    )
+
+
+def test_without_any_word_on_trust_it_is_unavailable(installation: Installation) -> None:
+    nothing = replace(installation.evidence(), trust=None, trust_refused=None)
+    report = judge(installation, evidence=nothing)
+    assert (report.reason, report.check(CheckId.TRUST).outcome) == (
+        Reason.TRUST_UNAVAILABLE,
+        Outcome.CANNOT_TELL,
+    )
