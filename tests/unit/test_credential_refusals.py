@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elicense.claims import read_claims
-from elicense.credential import MAX_DISCLOSURES, parse_credential
+from elicense.credential import parse_credential
 from elicense.encoding import b64url_encode, dump_json
 from elicense.jws import assemble_compact, compact_signing_input
 from elicense.problems import FormatError, Reason
@@ -342,9 +342,9 @@ def test_a_disclosure_borrowed_from_another_credential_is_refused() -> None:
 
 
 def test_more_disclosures_than_allowed_are_refused_before_they_are_read() -> None:
-    many = [disclose(SALT, f"e{index}", "x") for index in range(MAX_DISCLOSURES + 1)]
+    many = [disclose(SALT, f"e{index}", "x") for index in range(201)]
     assert refusal(signed_with(*many)) is Reason.MALFORMED
-    assert len(parse_credential(signed_with(*many[:-1])).elements) == MAX_DISCLOSURES
+    assert len(parse_credential(signed_with(*many[:-1])).elements) == 200
 
 
 # --- the whole token

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
+from elicense.element_kinds import ElementKind
+from elicense.elements import FormerValue
 from elicense.encoding import civil_day_start
 from elicense.evidence import Evidence, LiveStatus, RegisterEvidence
 from elicense.policy import DEFAULT_POLICY, Policy
 from elicense.problems import INDETERMINATE, Reason
-from elicense.report import CheckId, Outcome, StatusSource, VerificationReport, verdict_of
+from elicense.report import Check, CheckId, Outcome, StatusSource, VerificationReport, verdict_of
 from elicense.status_list import Status
 from elicense.trust_list import AuthorityState
 from elicense.verify import LicenseFacts, verify_credential, verify_license
-from tests.simulator import NOW, TYPE_CODE, Installation
+from tests.simulator import NOW, TYPE_CODE, Installation, sample_license
 from tests.vectors.runners import run_core
 from tests.vectors.vector import read_vectors
 
@@ -204,6 +206,45 @@ def test_of_two_licenses_one_is_no_longer_live_from_the_second_it_ends() -> None
     assert ask(lapsing, FACTS, now=before, as_of=before).reason is Reason.AMBIGUOUS
 
 
+def test_a_value_that_was_right_before_a_change_is_a_mismatch_and_kinds_are_those_declared() -> None:
+    changed = replace(
+        FACTS,
+        elements={**FACTS.elements, "deposit": "100万元"},
+        former={"address": (FormerValue("旧路 9 号", date(2025, 3, 4)),)},
+        kinds={"deposit": ElementKind.AMOUNT},
+    )
+    report = ask(changed, elements={"address": "旧路9号", "deposit": "1,000,000"})
+    assert (report.reason, report.result_code) == (Reason.MISMATCH, 6)
+    assert [result.to_json() for result in report.elements] == [
+        {"name": "address", "outcome": "former_value", "changed_on": "2025-03-04"},
+        {"name": "deposit", "outcome": "match_normalized"},
+    ]
+    assert ask(changed, elements={"deposit": "1,000,000"})
+
+
+def test_a_report_names_candidates_and_details_only_where_there_are_any() -> None:
+    shown = ask(FACTS).to_json()
+    assert not {"candidates", "successors", "evidence_ages"} & shown.keys()
+    assert ask(FACTS, FACTS).to_json()["candidates"] == 2
+    plain = Check(CheckId.FORMAT, Outcome.PASSED)
+    assert plain.to_json("en") == {
+        "id": "format",
+        "outcome": "passed",
+        "code": "ok",
+        "message": "Format: passed",
+    }
+    assert plain.message("zh") == "文件格式:通过"
+    assert Check(CheckId.CLOCK, Outcome.SKIPPED).message("zh") == "系统时钟:未检查"
+    assert Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED, detail="why").to_json()["detail"] == "why"
+
+
+def test_the_holder_is_named_of_a_file_that_was_verified_alone(installation: Installation) -> None:
+    holder = judge(installation).holder
+    assert holder is not None and holder.code == sample_license().holder.code
+    assert judge(installation, "not a token").holder is None
+    assert ask(FACTS).holder is None
+
+
 # --- the register about the past of a credential
 
 
@@ -220,6 +261,7 @@ def test_online_no_state_is_told_for_a_moment_before_the_file_was_signed(install
     policy = replace(DEFAULT_POLICY, id="own", max_status_age=7 * DAY)
     early = judge(installation, token, evidence=evidence, policy=policy, at=signed - timedelta(seconds=1))
     assert (early.reason, early.status_as_of) == (Reason.STATUS_UNAVAILABLE, None)
+    assert early.check(CheckId.STATUS).outcome is Outcome.CANNOT_TELL
     assert "尚未签发" in early.check(CheckId.STATUS).message("zh")
     assert judge(installation, token, evidence=evidence, policy=policy, at=signed)
 
@@ -267,3 +309,10 @@ def test_without_any_word_on_trust_it_is_unavailable(installation: Installation)
         Reason.TRUST_UNAVAILABLE,
         Outcome.CANNOT_TELL,
     )
+
+
+def test_a_list_speaks_from_the_very_second_it_was_read(installation: Installation) -> None:
+    read = NOW - timedelta(hours=5)
+    installation.status_read_at = read
+    assert judge(installation, at=read)
+    assert judge(installation, at=read - timedelta(seconds=1)).reason is Reason.STATUS_UNAVAILABLE
