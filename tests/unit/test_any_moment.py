@@ -213,6 +213,16 @@ def test_the_current_list_ends_the_span_of_the_last_archived_one(installation: I
     ]
 
 
+def test_versions_of_rising_numbers_whose_times_run_backwards_are_refused() -> None:
+    made = Installation()
+    made.status_read_at = NOW - 2 * HOUR
+    made.publish_next(NOW - 2 * HOUR)
+    assert spans(made, [*made.archive, made.status_list()]) == [(7, NOW - 2 * HOUR), (8, None)]
+    made.status_read_at = NOW - 2 * HOUR - timedelta(seconds=1)
+    with pytest.raises(FormatError, match="run backwards"):
+        spans(made, [*made.archive, made.status_list()])
+
+
 def sign_an_early_list(installation: Installation, signer: SimulatedSigner) -> None:
     installation.status_signer = signer
     installation.edits["status_list"] = lambda p: p.update(seq=1, iat=p["iat"] - 86400)

@@ -91,3 +91,11 @@ def test_a_repeated_digest_is_refused_in_a_file_with_a_holders_key_as_in_any_oth
         for shown in ((GOOD,), ()):
             repeated = {**payload_of(GOOD, GOOD), **cnf}
             assert refusal(token_of(repeated, *shown)) is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("extra", [{"jti": "x"}, {"aud": "x"}, {"extra": 1}, {"_sd": [digest("x")]}], ids=str)
+def test_an_unknown_claim_is_refused_in_a_file_with_a_holders_key_as_in_any_other(
+    extra: dict[str, Any],
+) -> None:
+    for cnf in ({}, {"cnf": {"jwk": dict(HOLDER_SIGNER.public_key.jwk)}}):
+        assert refusal(token_of({**payload_of(GOOD), **cnf, **extra}, GOOD)) is Reason.MALFORMED

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from elicense.encoding import b64url_encode
+from elicense.encoding import b64url_encode, parse_json_object
 from elicense.jws import sign_compact
 from elicense.problems import FormatError, Reason
 from elicense.status_list import (
@@ -80,6 +80,12 @@ def test_hostile_entries_are_refused(lst: str) -> None:
     with pytest.raises(FormatError) as refusal:
         decode_bits(lst)
     assert refusal.value.reason is Reason.MALFORMED
+
+
+def test_a_list_says_two_bits_and_its_bounds_are_8_and_16_mib(installation: Installation) -> None:
+    payload = parse_json_object(installation.status_payload(), max_bytes=1 << 20)
+    assert payload["status_list"]["bits"] == 2  # type: ignore[index, call-overload]
+    assert (MAX_COMPRESSED_BYTES, MAX_INFLATED_BYTES) == (8 * 1024 * 1024, 16 * 1024 * 1024)
 
 
 def test_a_list_of_more_than_8_mb_compressed_is_not_inflated() -> None:
