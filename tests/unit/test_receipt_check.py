@@ -116,6 +116,25 @@ def test_without_current_trust_it_cannot_tell(installation: Installation) -> Non
         assert (report.verdict, report.reason) == (Verdict.INDETERMINATE, reason)
 
 
+def test_a_clock_behind_the_trust_documents_is_not_relied_on_for_a_receipt_of_long_ago_either(
+    installation: Installation,
+) -> None:
+    kept = answer(installation, issued_at=NOW - timedelta(days=3))
+    assert check(installation, kept, evidence=installation.evidence(now=NOW - timedelta(seconds=120)))
+    behind = installation.evidence(now=NOW - timedelta(seconds=121))
+    for evidence in (behind, replace(installation.evidence(), clock_reliable=False)):
+        report = check(installation, kept, evidence=evidence)
+        assert (report.verdict, report.reason) == (Verdict.INDETERMINATE, Reason.CLOCK_UNRELIABLE)
+        assert outcome(report, ReceiptCheckId.TRUST) is Outcome.CANNOT_TELL
+
+
+def test_trust_documents_count_up_to_the_second_they_end(installation: Installation) -> None:
+    kept, week = answer(installation), timedelta(days=7)
+    assert check(installation, kept, evidence=installation.evidence(now=NOW + week - timedelta(seconds=1)))
+    over = check(installation, kept, evidence=installation.evidence(now=NOW + week))
+    assert over.reason is Reason.TRUST_STALE
+
+
 def test_a_receipt_from_the_future_says_something_about_the_clock(installation: Installation) -> None:
     report = check(installation, answer(installation, issued_at=NOW + timedelta(hours=1)))
     assert report.reason is Reason.CLOCK_UNRELIABLE
