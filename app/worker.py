@@ -14,6 +14,7 @@ import structlog
 from app.bootstrap import open_services
 from app.domain.errors import ConcurrentChange, DomainError, ServiceRefusal
 from app.services.container import Services
+from app.services.sweeping import Progress
 from app.settings import Settings
 
 POLL_SECONDS = 0.25
@@ -25,6 +26,7 @@ SWEEP_SECONDS = 60.0
 RETENTION_SECONDS = 600.0
 LOOK_SECONDS = 5.0
 MARK_SECONDS = 30.0
+AGAIN_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 
 log = structlog.get_logger()
@@ -32,7 +34,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """One thing done again and again: its name in the log, what it does, the pause between two times in seconds."""
+    """One thing done again and again: its name in the log, what it does, the pause between two times in seconds.
+
+    When `work` returns `Progress.MORE`, it comes again after a second: the pause is for when nothing waits.
+    """
 
     name: str
     work: Callable[[], Awaitable[object]]
@@ -53,7 +58,7 @@ def duties_of(services: Services) -> tuple[Duty, ...]:
         Duty("sweep_request_log", services.request_log.sweep, 10 * SWEEP_SECONDS),
         Duty("sweep_presentation_nonces", services.presentation_nonces.sweep, SWEEP_SECONDS),
         Duty("sweep_freshness", services.freshness.sweep, RETENTION_SECONDS),
-        Duty("purge_verifications", services.retention.purge, RETENTION_SECONDS),
+        Duty("purge_verifications", services.retention.take_turn, RETENTION_SECONDS),
         Duty("watch_clock_and_anchor", services.high_water.review, LOOK_SECONDS),
         Duty("keep_high_water_mark", services.high_water.keep, MARK_SECONDS),
     )
@@ -100,8 +105,8 @@ async def _repeat(duty: Duty, stop: asyncio.Event) -> None:
     refused: str | None = None
     while not stop.is_set():
         try:
-            await duty.work()
-            pause, refused = duty.every, None
+            done = await duty.work()
+            pause, refused = (AGAIN_SECONDS if done is Progress.MORE else duty.every), None
         except ServiceRefusal as error:
             # The service as a whole does not write or sign: said once by each duty, until the reason is another.
             pause = min(pause * 2, LOOK_SECONDS)

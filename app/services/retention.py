@@ -17,6 +17,7 @@ from app.domain.purpose import PURPOSES
 from app.ports import Clock, KeptVerifications, Store, UnitOfWork
 from app.services.journal_rows import make_audit
 from app.services.signing_clock import SigningClock
+from app.services.sweeping import Progress
 from app.services.write_guard import WriteGuard
 
 BATCH: Final = 500
@@ -38,11 +39,24 @@ class RetentionService:
         self._guard = guard
 
     async def purge(self) -> int:
-        """Remove what is due, at most 10,000 verifications a turn; return how many.
+        """Take one turn; return how many verifications it removed. Raises as `take_turn`."""
+        removed, _ = await self._purge()
+        return removed
+
+    async def take_turn(self) -> Progress:
+        """Remove what is due, at most 10,000 verifications; say whether more may be due.
+
+        A province asks millions of questions a day, and each day as many run out: whoever repeats a full turn only
+        after a long pause is behind for ever.
 
         Raises ServiceRefusal while the service is read-only or its clock cannot be relied on: a clock that stands
         ahead must not end what has to be kept.
         """
+        _, batches = await self._purge()
+        return Progress.DONE if batches < MOST_A_TURN else Progress.MORE
+
+    async def _purge(self) -> tuple[int, int]:
+        """Remove in one turn what is due; return how many verifications, and in how many batches."""
         self._guard.require_writable()
         now = self._signing_clock.signing_time()
         removed, batches = 0, 0
@@ -55,7 +69,7 @@ class RetentionService:
                     break
         if removed:
             log.info("verifications_purged", count=removed)
-        return removed
+        return removed, batches
 
     async def _due(self, now: datetime) -> Sequence[tuple[str, str]]:
         """Find the clients and purposes with something due: most turns find nothing, and nothing is written then."""

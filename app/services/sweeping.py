@@ -1,11 +1,19 @@
 """Deleting what has run out, a limited number of rows a transaction, however much has gathered."""
 
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Final
 
 from app.ports import Store, UnitOfWork
 
 ROWS_AT_ONCE: Final = 5_000
+
+
+class Progress(StrEnum):
+    """Say whether a duty that does only so much at once has more to do."""
+
+    DONE = "done"
+    MORE = "more"
 
 
 async def sweep_all(

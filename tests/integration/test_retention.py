@@ -1,5 +1,6 @@
 """Retention: verifications go when their purpose's time is over, and what evidence needs of them stays."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from app.domain.verification import LicenseReference, Question
 from app.ports import UnitOfWork
 from app.services import retention
 from app.services.retention_diagnosis import diagnose_retention
-from app.worker import duties_of
+from app.services.sweeping import Progress
+from app.worker import duties_of, run_with
 from tests.installation import ROLLED_BACK, Installation, open_installation
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +92,29 @@ async def test_a_turn_is_bounded_the_next_goes_on_and_none_runs_while_read_only(
     assert refused.value.code == "read_only"
     guard.lift()
     assert [await service.purge() for _ in range(3)] == [4, 1, 0]
+
+
+async def test_a_worker_that_is_behind_goes_on_at_once(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 1)
+    monkeypatch.setattr(retention, "MOST_A_TURN", 1)
+    for _ in range(3):
+        await ask(installation, role="platform", purpose="merchant_onboarding")
+    installation.clock.advance(days=9999)
+    stop = asyncio.Event()
+    worker = asyncio.create_task(run_with(installation.services, stop))
+    try:
+        for _ in range(300):
+            if not await kept(installation):
+                break
+            await asyncio.sleep(0.1)
+        else:
+            pytest.fail("what is due was not removed within half a minute")
+    finally:
+        stop.set()
+        await worker
+    assert await installation.services.retention.take_turn() is Progress.DONE
 
 
 async def test_doctor_shows_what_is_kept_and_warns_when_a_purge_is_behind(installation: Installation) -> None:
