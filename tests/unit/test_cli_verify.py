@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from elicense.element_kinds import WELL_KNOWN_KINDS
 from elicense.key_binding import present
 from elicense.status_list import Status
-from tests.offline_kit import OfflineKit, elicense
+from tests.offline_kit import INDEX, OfflineKit, elicense
 from tests.simulator import SimulatedSigner
 
 
@@ -47,6 +48,19 @@ def test_the_text_says_when_it_was_verified_and_that_another_moment_was_judged(k
     assert (verdict[:2], judged) == ("有效", f"  ! 判断的是 {at} 的情形,不说明核验时是否有效。")
     shown = verify(kit, path, "--at", at, "--lang", "en").stdout.decode().splitlines()
     assert shown[3] == f"  ! Judged for {at}: it does not say what held when this was verified."
+
+
+def test_every_well_known_element_is_named_for_people(kit: OfflineKit) -> None:
+    """Sole proprietors have an 经营者, partnerships a 执行事务合伙人, permits a 许可范围."""
+    metadata = {"holder_name", "holder_code", "type_name", "name", "authority_name", "identifier", "number"}
+    metadata |= {"type_code", "authority_code", "area_code", "issue_date", "valid_from", "valid_until"}
+    elements = dict.fromkeys(sorted(WELL_KNOWN_KINDS.keys() - metadata), "张某")
+    path = kit.folder / "wide.sdjwt"
+    path.write_text(kit.installation.credential(elements=elements, status_index=INDEX))
+    for lang in ("zh", "en"):
+        shown = verify(kit, path, "--lang", lang).stdout.decode()
+        assert shown.count("张某") == len(elements)
+        assert [name for name in elements if f"\n  {name}: " in shown] == []
 
 
 def test_what_nobody_issued_is_not_called_issued_in_a_test_environment(kit: OfflineKit) -> None:

@@ -423,12 +423,7 @@ PROBLEMS: Mapping[str, ProblemKind] = MappingProxyType(
                 "The Idempotency-Key was used for a different request",
             ),
             _kind("unknown_policy", 422, "未知的核验策略", "The policy is not known"),
-            _kind(
-                "at_in_future",
-                422,
-                "所问时刻尚未到来",
-                "The moment asked about has not come yet",
-            ),
+            _kind("at_in_future", 422, "所问时刻尚未到来", "The moment asked about has not come yet"),
             _kind("rate_limited", 429, "请求过于频繁", "Too many requests", _RETRY_LATER, retry=True),
             _kind("internal", 500, "服务内部错误", "Internal error", _ASK_OPERATOR, retry=True),
             _kind(

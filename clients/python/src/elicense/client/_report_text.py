@@ -29,13 +29,22 @@ _LABELS: Final[Mapping[str, Text]] = {
 _ELEMENTS: Final[Mapping[str, Text]] = {
     "company_type": Text("类型", "Company type"),
     "legal_representative": Text("法定代表人(负责人、经营者)", "Legal representative"),
+    "person_in_charge": Text("负责人", "Person in charge"),
+    "operator": Text("经营者", "Operator"),
+    "investor": Text("投资人", "Investor"),
+    "executive_partner": Text("执行事务合伙人", "Executive partner"),
     "registered_capital": Text("注册资本", "Registered capital"),
     "established_date": Text("成立日期", "Established"),
     "address": Text("住所(经营场所)", "Address"),
+    "business_address": Text("经营场所", "Business address"),
     "business_scope": Text("经营范围", "Business scope"),
     "business_term": Text("营业期限", "Business term"),
     "registration_authority": Text("登记机关", "Registration authority"),
     "registered_on": Text("核准日期", "Registered on"),
+    "permitted_scope": Text("许可范围", "Permitted scope"),
+    "operating_items": Text("经营项目", "Operating items"),
+    "quality_manager": Text("质量负责人", "Quality manager"),
+    "contact_phone": Text("联系电话", "Contact phone"),
 }
 _LONG_TERM: Final = Text("长期", "long-term")
 _HOLDER: Final = Text("持证主体", "Holder")
