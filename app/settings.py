@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, cast
@@ -51,7 +51,7 @@ class Settings:
     """
 
     data_dir: Path
-    database_url: str
+    database_url: str = field(repr=False)  # may hold a password
     issuer_url: str | None
     keys_dir: Path
     root_keys_dir: Path
@@ -62,14 +62,14 @@ class Settings:
     log_level: str = "info"
     max_body_bytes: int = 1 << 20
     max_batch_bytes: int = 16 << 20
-    metrics_token: str | None = None
+    metrics_token: str | None = field(default=None, repr=False)
     key_lead_seconds: int = 8 * 86400
     trusted_proxies: tuple[str, ...] = ()
     request_log_days: int = 30
     guess_budget: int = 20
     guess_budget_lowered: int = 5
     guess_alarm: int = 60
-    sandbox_database_url: str | None = None
+    sandbox_database_url: str | None = field(default=None, repr=False)
     is_sandbox: bool = False
 
     @property

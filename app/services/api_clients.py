@@ -5,7 +5,7 @@ import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 from weakref import WeakValueDictionary
@@ -64,7 +64,7 @@ class NewKey:
 
     client: ApiClient
     key: ApiKey
-    secret: str
+    secret: str = field(repr=False)
 
 
 class ApiClientService:

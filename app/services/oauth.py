@@ -7,7 +7,7 @@ once: its `jti` is stored, as a digest, in the transaction that stores the token
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.domain.api_client import ApiClient, Scope
@@ -58,7 +58,7 @@ class ProvenClient:
 class IssuedToken:
     """An access token just made. `secret` is its whole text: answered once, stored nowhere."""
 
-    secret: str
+    secret: str = field(repr=False)
     scopes: frozenset[Scope]
     expires_in: int
 

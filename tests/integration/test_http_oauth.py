@@ -73,6 +73,17 @@ async def test_a_signed_assertion_gets_a_token_that_works_like_a_key(service: Ht
 
 
 @on_sqlite
+async def test_a_key_and_a_token_just_made_do_not_show_their_secret(service: HttpService) -> None:
+    services = service.installation.services
+    key = await register_key(service.installation, "bank")
+    form = token_form(key.assertion(good_claims(service.installation, await client_id(service))))
+    token = await services.oauth.issue(await services.oauth.prove(form), form)
+    made = await services.api_clients.create(name="one more", kind=ClientKind.BANK, actor="test")
+    assert token.secret not in repr(token)
+    assert made.secret not in repr(made)
+
+
+@on_sqlite
 async def test_an_assertion_of_another_library_is_taken_too(service: HttpService) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     jwk = pyjwt.algorithms.ECAlgorithm.to_jwk(private.public_key(), as_dict=True)

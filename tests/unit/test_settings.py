@@ -170,3 +170,15 @@ def test_each_problem_is_told_in_chinese_first(tmp_path: Path) -> None:
     for problem in caught.value.problems:
         _, zh, *_ = problem.split(" ")
         assert any("\u4e00" <= character <= "\u9fff" for character in zh), problem
+
+
+def test_no_password_and_no_token_stands_in_the_representation() -> None:
+    url = "postgresql+asyncpg://u:hidden_one@h/d"
+    variables = {
+        "ELICENSE_DATABASE_URL": url,
+        "ELICENSE_SANDBOX_DATABASE_URL": url,
+        "ELICENSE_METRICS_TOKEN": "hidden_one_of_metrics",
+    }
+    settings = load_settings("data", environ=variables)
+    assert settings.database_url == url
+    assert "hidden_one" not in repr(settings) + repr(settings.for_sandbox())
