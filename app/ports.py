@@ -603,6 +603,10 @@ class ScheduledChangeRepository(Protocol):
         """Tell whether anything still waits whose time had come by then, whoever holds it."""
         ...
 
+    async def overdue_among(self, license_ids: Sequence[str], since: datetime) -> frozenset[str]:
+        """Return those licenses for which a change still waits whose time had come by then."""
+        ...
+
     async def is_due(self, now: datetime) -> bool:
         """Tell whether anything waits whose time has come and that nobody holds."""
         ...

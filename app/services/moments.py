@@ -9,6 +9,7 @@ from typing import Final
 
 from app.domain.ids import ClientId
 from app.services.directory import DirectoryService
+from app.services.late_changes import LateChanges
 from app.services.question_judge import Moment
 from app.services.rehearsal import Rehearsal
 from app.services.signing_clock import SigningClock
@@ -27,12 +28,14 @@ class Moments:
         signing_clock: SigningClock,
         trust_list: TrustListService,
         directory: DirectoryService,
+        late_changes: LateChanges,
         guard: WriteGuard,
         rehearsal: Rehearsal | None,
     ) -> None:
         self._signing_clock = signing_clock
         self._trust_list = trust_list
         self._directory = directory
+        self._late_changes = late_changes
         self._guard = guard
         self._rehearsal = rehearsal
 
@@ -44,7 +47,8 @@ class Moments:
         trust = await self._trust_list.evidence()
         directory = await self._directory.snapshot()
         now = self._signing_clock.signing_time()
-        return Moment(now=now, trust=trust, directory=directory, true_time=now)
+        late_since = await self._late_changes.since(now)
+        return Moment(now=now, trust=trust, directory=directory, true_time=now, late_since=late_since)
 
     async def take_for(self, client_id: ClientId) -> Moment:
         """Return the moment of now by a caller's own clock. Raises as `take`."""

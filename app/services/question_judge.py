@@ -53,7 +53,8 @@ class Moment:
     """The evidence all questions of one call share: time and trust, and what the license types declare.
 
     `true_time` is when this happens, and dates what is signed and kept. In a rehearsal `now` may stand ahead of it, and
-    the register count as read earlier (`read_at`).
+    the register count as read earlier (`read_at`). `late_since` is the moment by which a scheduled change that still
+    waits is late, None where none is.
     """
 
     now: datetime
@@ -61,6 +62,7 @@ class Moment:
     directory: Directory
     true_time: datetime
     read_at: datetime | None = None
+    late_since: datetime | None = None
 
     @property
     def as_of(self) -> datetime:
@@ -188,6 +190,7 @@ class QuestionJudge:
                 pasts=looked_up.pasts,
                 past=self._past(asked, moment),
                 placed=_is_compromised(credential, moment.trust),
+                late_since=moment.late_since,
             )
         elements = _cover(asked, moment, None if credential is None else credential.claims.license.type_code)
         register, license = answer.register, answer.license
@@ -226,7 +229,9 @@ class QuestionJudge:
     ) -> Judged:
         past_moment = self._past(asked, moment)
         if past_moment is None:
-            found = await find_licenses(unit, reference, looked_up, moment.directory)
+            found = await find_licenses(
+                unit, reference, looked_up, moment.directory, late_since=moment.late_since
+            )
         else:
             found = await find_then(unit, reference, past_moment, moment.directory)
         facts = [fact for _, fact in found]

@@ -20,6 +20,7 @@ from app.services.directory import DirectoryService
 from app.services.grouped import Grouped, together_or_apart
 from app.services.guessing import GuessingService
 from app.services.journal_rows import make_audit
+from app.services.late_changes import LateChanges
 from app.services.log_leaves import make_receipt_leaf
 from app.services.moments import Moments
 from app.services.policies import PolicyService
@@ -123,6 +124,7 @@ class VerificationService:
             signing_clock=signing_clock,
             trust_list=trust_list,
             directory=directory,
+            late_changes=LateChanges(store=store, signing_clock=signing_clock),
             guard=guard,
             rehearsal=rehearsal,
         )

@@ -5,7 +5,7 @@ verification on every process. A stolen key must not borrow a healthy license's 
 identifier, digest of exactly this signing input, and status entry are all those of one issued version.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,11 +13,13 @@ from app.domain.directory import Directory
 from app.domain.license import IssuedVersion, License, code_spellings
 from app.domain.verification import LicenseReference
 from app.ports import FoundLicense, UnitOfWork
+from app.services.late_changes import late_among
 from app.services.license_past import NO_PAST, Past, Pasts, held_elements
 from app.services.license_then import LicenseThen, read_then
 from app.services.past_lists import PastLists
 from app.services.status_indices import list_uri
 from elicense.by_reference import LicenseFacts
+from elicense.checks import UNSETTLED
 from elicense.credential import Credential
 from elicense.elements import HeldElements
 from elicense.evidence import LiveStatus, RegisterEvidence, TrustEvidence
@@ -65,13 +67,14 @@ async def ask_register(
     placed: bool,
     pasts: Pasts,
     past: PastMoment | None = None,
+    late_since: datetime | None = None,
 ) -> RegisterAnswer:
     """Tell whether the register issued exactly this credential, and what state its version is in, or was in.
 
     `found` is what was read at `as_of` or later under the credential's own identifier; every event up to `event_seq`
     is in it. `compared` tells whether elements matter, `past` that a past moment was, `placed` whether its place
     in the log matters: after its key was compromised that alone tells what is older than the theft. `pasts` has or
-    reads what the license was before.
+    reads what the license was before. `late_since` as in `late_among`.
     """
     if found is None or not _is_ours(credential, found[1], issuer_url):
         return UNKNOWN
@@ -83,7 +86,8 @@ async def ask_register(
             return answer
         return replace(answer, register=await _placed(unit, version, answer.register))
     before = await pasts.of(snapshot.license, compared=compared)
-    live = _live_status(snapshot, version, before, as_of=as_of, event_seq=event_seq)
+    late = await late_among(unit, [snapshot.license.id], late_since)
+    live = _live_status(snapshot, version, before, late, as_of=as_of, event_seq=event_seq)
     # What is right is what the license says now, whichever version's file was shown.
     register = _KNOWN
     if compared:
@@ -169,20 +173,32 @@ async def look_up(
 
 
 async def find_licenses(
-    unit: UnitOfWork, reference: LicenseReference, looked_up: LookedUp, directory: Directory
+    unit: UnitOfWork,
+    reference: LicenseReference,
+    looked_up: LookedUp,
+    directory: Directory,
+    *,
+    late_since: datetime | None,
 ) -> Sequence[tuple[License, LicenseFacts]]:
-    """Return every license that fits a reference, as facts for the judge; by holder they are read here."""
+    """Return every license that fits a reference, as facts for the judge; by holder they are read here.
+
+    `late_since` as in `late_among`.
+    """
     if reference.identifier is not None:
         found = looked_up.by_identifier.get(reference.identifier)
         if found is None:
             return ()
         snapshot, version = found
-        return ((snapshot.license, _facts(snapshot, version, directory)),)
+        late = await late_among(unit, [snapshot.license.id], late_since)
+        return ((snapshot.license, _facts(snapshot, version, directory, late)),)
     if reference.number is not None:
         snapshots = looked_up.numbered(reference)
     else:
         snapshots = await _find(unit, reference)
-    return tuple((snapshot.license, _facts(snapshot, snapshot.version, directory)) for snapshot in snapshots)
+    late = await late_among(unit, [snapshot.license.id for snapshot in snapshots], late_since)
+    return tuple(
+        (snapshot.license, _facts(snapshot, snapshot.version, directory, late)) for snapshot in snapshots
+    )
 
 
 async def find_then(
@@ -268,13 +284,13 @@ def tell_past(facts: LicenseFacts, past: Past) -> LicenseFacts:
     )
 
 
-def _state_of(snapshot: FoundLicense, version: IssuedVersion) -> tuple[str, str | None]:
+def _state_of(snapshot: FoundLicense, version: IssuedVersion, late: Set[str]) -> tuple[str, str | None]:
     """Return the state of a version and the identifier of the one in force, if that is another.
 
     An earlier version never answers better than superseded, whatever became of the license since.
     """
     if version.version == snapshot.license.version:
-        return snapshot.license.state.value, None
+        return UNSETTLED if snapshot.license.id in late else snapshot.license.state.value, None
     return "superseded", snapshot.license.identifier
 
 
@@ -293,9 +309,15 @@ def _kind_of(license: License) -> str | None:
 
 
 def _live_status(
-    snapshot: FoundLicense, version: IssuedVersion, past: Past, *, as_of: datetime, event_seq: int
+    snapshot: FoundLicense,
+    version: IssuedVersion,
+    past: Past,
+    late: Set[str],
+    *,
+    as_of: datetime,
+    event_seq: int,
 ) -> LiveStatus:
-    state, newer = _state_of(snapshot, version)
+    state, newer = _state_of(snapshot, version, late)
     return _new_live_status(
         state=state,
         as_of=as_of,
@@ -323,8 +345,10 @@ def _facts_then(then: LicenseThen, license: License, identifier: str, directory:
     )
 
 
-def _facts(snapshot: FoundLicense, version: IssuedVersion, directory: Directory) -> LicenseFacts:
-    state, superseded_by = _state_of(snapshot, version)
+def _facts(
+    snapshot: FoundLicense, version: IssuedVersion, directory: Directory, late: Set[str]
+) -> LicenseFacts:
+    state, superseded_by = _state_of(snapshot, version, late)
     license = snapshot.license
     return _new_facts(
         identifier=version.identifier,

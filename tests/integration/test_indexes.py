@@ -94,6 +94,7 @@ QUESTIONS: dict[str, Question] = {
     "waiting changes": lambda unit: unit.scheduled_changes.waiting_of("x"),
     "number of waiting changes": lambda unit: unit.scheduled_changes.count_waiting("x"),
     "whether a change is overdue": lambda unit: unit.scheduled_changes.is_overdue(NOON),
+    "licenses with overdue changes": lambda unit: unit.scheduled_changes.overdue_among(["x", "y"], NOON),
     "whether a change is due": lambda unit: unit.scheduled_changes.is_due(NOON),
     "due changes": lambda unit: unit.scheduled_changes.claim_due(
         now=NOON, lease_until=NOON + minutes(1), limit=5

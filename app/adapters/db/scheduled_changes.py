@@ -87,6 +87,12 @@ class SqlScheduledChanges:
         late = select(_table.id).where(_table.status == _WAITING, _table.effective_at <= since).limit(1)
         return await self._session.row(late) is not None
 
+    async def overdue_among(self, license_ids: Sequence[str], since: datetime) -> frozenset[str]:
+        """Return those licenses for which a change still waits whose time had come by then."""
+        about = _table.license_id.in_(license_ids)
+        late = select(_table.license_id).where(about, _table.status == _WAITING, _table.effective_at <= since)
+        return frozenset(row.license_id for row in await self._session.rows(late.distinct()))
+
     async def claim_due(
         self, *, now: datetime, lease_until: datetime, limit: int
     ) -> Sequence[ScheduledChange]:

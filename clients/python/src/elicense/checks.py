@@ -28,6 +28,9 @@ STATE_REASONS: Mapping[str, Reason] = MappingProxyType(
 ENDED_STATES = frozenset({"revoked", "cancelled", "transferred", "superseded"})
 """States no license ever leaves: an older status that names one still holds."""
 
+UNSETTLED = "unsettled"
+"""The register's word for a license about which a scheduled change is past its time and not done yet."""
+
 # Named once: looking members of an enumeration up costs more than most checks.
 _STATUS_PASSED = PASSED[CheckId.STATUS]
 _DATES_PASSED = PASSED[CheckId.DATES]
@@ -64,6 +67,16 @@ _LIST_BEFORE_VERSION = Text(
     "状态列表早于该变更或续期后的文件:暂停是否延续,凭此无从得知,请更新状态列表。",
     "The status list is older than this amended or renewed file, and cannot tell whether a suspension carried over to "
     "it; a newer list does.",
+)
+_UNSETTLED_CHECK = Check(
+    CheckId.STATUS,
+    Outcome.CANNOT_TELL,
+    Reason.STATUS_UNAVAILABLE,
+    text=Text(
+        "该证照有一项变更已到生效时间而尚未执行,无法判断。",
+        "A change of this license is past its time of effect and has not been carried out yet; cannot tell.",
+    ),
+    detail="a scheduled change is late",
 )
 _DAY_EXPIRED = Check(CheckId.DATES, Outcome.FAILED, Reason.EXPIRED)
 _NOT_YET = Check(CheckId.DATES, Outcome.FAILED, Reason.NOT_YET_VALID)
@@ -119,6 +132,8 @@ def check_status(
     if state in policy.accepted_states:
         return _STATUS_PASSED
     reason = STATE_REASONS.get(state)
+    if state == UNSETTLED:
+        return _UNSETTLED_CHECK
     if reason is None:
         return status_missing("the state is not one of the known words")
     text = None
