@@ -159,7 +159,7 @@ UNSEEN: Final[Mapping[str, Text]] = MappingProxyType(
             "the time and content of one that still waits, as altered by hand",
         ),
         "signed_documents": Text(
-            "最新一份时效声明;已失效超过一天者由 worker 清除",
+            "最新一份新鲜度声明;已失效超过一天者由 worker 清除",
             "the newest freshness statement; worker sweeps those that ended more than a day ago",
         ),
         "status_lists": Text(

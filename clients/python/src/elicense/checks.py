@@ -64,7 +64,7 @@ _SIGNED_LATER = Text(
     "The credential was signed after that moment, so the list of then says nothing about it; cannot tell.",
 )
 _LIST_BEFORE_VERSION = Text(
-    "状态列表早于该变更或续期后的文件:暂停是否延续,凭此无从得知,请更新状态列表。",
+    "状态列表早于该变更或延续后的文件:暂停是否延续,凭此无从得知,请更新状态列表。",
     "The status list is older than this amended or renewed file, and cannot tell whether a suspension carried over to "
     "it; a newer list does.",
 )
