@@ -201,6 +201,16 @@ def test_a_binding_counts_for_five_minutes_and_one_ahead(
     shown = bound_credential(installation)
     report = judge(installation, signed_binding(shown, iat=to_unix(NOW) + signed))
     assert report.reason is (Reason.OK if good else Reason.HOLDER_BINDING_FAILED)
+    assert report.check(CheckId.HOLDER_BINDING).outcome is (Outcome.PASSED if good else Outcome.FAILED)
+
+
+def test_a_binding_that_states_its_own_window_counts_inside_it(installation: Installation) -> None:
+    windows = {(1, None): True, (0, None): False, (None, 0): True, (None, 60): True, (None, 61): False}
+    for window, good in windows.items():
+        named = zip(("exp", "nbf"), window, strict=True)
+        times = {name: to_unix(NOW) + seconds for name, seconds in named if seconds is not None}
+        report = judge(installation, signed_binding(bound_credential(installation), **times))
+        assert report.reason is (Reason.OK if good else Reason.HOLDER_BINDING_FAILED), window
 
 
 def test_the_age_is_held_against_the_verification_not_the_moment_asked_about(

@@ -160,6 +160,29 @@ def test_a_place_says_when_a_witness_first_saw_it(installation: Installation) ->
     assert place.seen_at == NOW - DAY
 
 
+def test_of_several_witnesses_the_first_who_saw_a_place_counts(installation: Installation) -> None:
+    second, log = SimulatedSigner("eddsa"), installation.log
+    installation.services.append(installation.service(ServiceUse.WITNESS, second, origin="second.example"))
+    index = log.add(b"entry")
+    for first, later in ((NOW - 2 * DAY, NOW - DAY), (NOW - DAY, NOW - 2 * DAY)):
+        log.witnesses = [
+            ("witness.example", installation.witness_signer, first),
+            ("second.example", second, later),
+        ]
+        place = accept_inclusion(
+            log.inclusion(index), b"entry", kind=LogKind.PUBLIC, trust_list=listed(installation), now=NOW
+        )
+        assert place.seen_at == NOW - 2 * DAY
+    renewed = SimulatedSigner("eddsa")
+    installation.services.append(installation.service(ServiceUse.WITNESS, renewed, origin="witness.example"))
+    log.witnesses = [
+        ("witness.example", renewed, NOW - DAY),
+        ("witness.example", installation.witness_signer, NOW - 3 * DAY),
+    ]
+    note = parse_note(log.note())
+    assert witnessed_at(note, listed(installation), known=NOW) == {"witness.example": NOW - 3 * DAY}
+
+
 # --- memory
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from elicense import TrustError
 from elicense.client._evidence import verify_receipt_with
+from elicense.encoding import b64url_encode, dump_json, parse_json_object
 from elicense.evidence import TrustEvidence
 from elicense.jws import sign_compact
 from elicense.merkle import MerkleTree
@@ -199,3 +200,39 @@ def test_a_receipt_is_not_believed_under_a_trust_list_that_may_have_been_replace
     installation.edits["bundle"] = lambda bundle: bundle.update(freshness=None)
     with pytest.raises(TrustError, match="trust_stale"):
         verify_receipt_with(token, trust_root=root, bundle=installation.bundle(), now=NOW)
+
+
+@pytest.mark.parametrize("alg", ["sha-512", "SHA-256", ""])
+def test_a_receipt_whose_question_digest_is_of_another_algorithm_is_refused(
+    installation: Installation, alg: str
+) -> None:
+    members = dict(parse_json_object(payload(installation)))
+    changed = {**members, "question": {**members["question"], "alg": alg}}  # type: ignore[dict-item]
+    with pytest.raises(FormatError) as refusal:
+        verify_receipt(sign(installation, dump_json(changed)), trust=trust(installation))
+    assert refusal.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"alg": "sha-512"}, {"root": b64url_encode(bytes(31))}, {"root": b64url_encode(bytes(33))}, {"size": 0}],
+)
+def test_a_batch_receipt_whose_root_is_of_another_form_is_refused(
+    installation: Installation, change: dict[str, Any]
+) -> None:
+    content = build_batch_receipt_payload(
+        issuer=installation.issuer_url,
+        receipt_id="0193",
+        issued_at=NOW,
+        audience="platform",
+        env="test",
+        root=bytes(32),
+        size=1,
+        summary={"total": 1},
+    )
+    members = dict(parse_json_object(content))
+    assert verify_receipt(sign(installation, dump_json(members)), trust=trust(installation)).batch is not None
+    changed = {**members, "batch": {**members["batch"], **change}}  # type: ignore[dict-item]
+    with pytest.raises(FormatError) as refusal:
+        verify_receipt(sign(installation, dump_json(changed)), trust=trust(installation))
+    assert refusal.value.reason is Reason.MALFORMED

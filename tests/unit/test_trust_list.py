@@ -14,7 +14,7 @@ from elicense.freshness import FRESHNESS_LIFETIME, parse_freshness
 from elicense.jws import sign_general
 from elicense.policy import DEFAULT_POLICY
 from elicense.problems import FormatError, Reason
-from elicense.report import Verdict
+from elicense.report import CheckId, Verdict
 from elicense.trust_list import (
     TRUST_LIST_TYP,
     TRUST_ROOT_TYP,
@@ -79,6 +79,15 @@ def change_role(role: str, **members: object) -> Edit:
         pytest.param(
             lambda payload: payload.update(type_base="http://one.example"), id="type base not https"
         ),
+        *(
+            pytest.param(lambda payload, url=url: payload.update(type_base=url), id=f"type base {url}")
+            for url in (
+                "https://one.example/",
+                "https://one.example?x=1",
+                "https://one.example#x",
+                "https://one.example/a b",
+            )
+        ),
         pytest.param(lambda payload: payload.pop("expires"), id="no expiry"),
         pytest.param(change_role("root", threshold=0), id="threshold of none"),
         pytest.param(change_role("trust_list", threshold=3), id="threshold above the keys"),
@@ -131,10 +140,24 @@ def test_the_end_of_an_authority_is_read_back(installation: Installation, state:
 def test_a_service_key_is_found_for_its_own_use_alone(installation: Installation) -> None:
     root = parse_trust_root(installation.trust_root())
     trust_list = parse_trust_list(installation.trust_list(), root=root)
+    assert [entry.key.kid for entry in trust_list.witnesses()] == [installation.witness_signer.kid]
     assert trust_list.log_origins() == (installation.log.origin, installation.receipt_log.origin)
     for use in ServiceUse:
         found = trust_list.service(installation.status_signer.kid, use)
         assert (found is not None) == (use is ServiceUse.STATUS)
+
+
+def test_a_stolen_log_key_of_which_nothing_was_witnessed_leaves_no_state_behind(
+    installation: Installation,
+) -> None:
+    token = installation.credential()
+    proof = installation.prove(token)
+    installation.compromise(installation.log_signer, None)
+    evidence = installation.evidence()
+    assert evidence.trust is not None
+    assert evidence.trust.trust_list.frozen(installation.log.origin) == ()
+    report = verify_credential(token, evidence=evidence, policy=DEFAULT_POLICY, proof=proof)
+    assert report.check(CheckId.LOG_PROOF).code is Reason.LOG_PROOF_MISSING
 
 
 def test_a_trust_list_below_the_threshold_or_signed_by_root_keys_is_refused(
