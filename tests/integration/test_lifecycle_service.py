@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import DomainError, NotFound
+from app.domain.events import LogName
 from app.domain.license import STATE_ACTIONS, STATUS_VALUE, Action, RevocationKind, State
 from app.services.lifecycle import Changed
 from tests.installation import Installation, idempotent, open_again, open_installation
@@ -69,6 +70,35 @@ async def test_every_action_is_allowed_or_refused_in_every_state(database_url: s
             place = (snapshot.version.status_list_id, snapshot.version.status_index)
             value = await store.read(lambda unit, at=place: unit.status.value(list_id=at[0], index=at[1]))
             assert value == STATUS_VALUE[expected]
+
+
+async def test_one_change_is_one_row_of_history_audit_and_log_and_one_event(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        store, caller = installation.services.store, await installation.caller("authority")
+        license_id = (await installation.issue()).id
+        await store.write(lambda unit: unit.journal.sequence_events(limit=1000))
+        rows = await store.read(lambda unit: unit.high_water.count_rows())
+        leaves = await store.read(lambda unit: unit.transparency_log.waiting(LogName.REGISTER, limit=1000))
+        await act(installation, Action.REVOKE, license_id)
+        more = await store.read(lambda unit: unit.transparency_log.waiting(LogName.REGISTER, limit=1000))
+        assert len(more) - len(leaves) == 1
+        assert await store.write(lambda unit: unit.journal.sequence_events(limit=1000)) == 1
+        grown = await store.read(lambda unit: unit.high_water.count_rows())
+        assert sum(grown.values()) - sum(rows.values()) == 1, "one more entry of the history"
+
+        audit, _ = await store.read(lambda unit: unit.journal.audit_page(cursor=None, limit=1000))
+        (entry,) = [one for one in audit if one.action == "license.revoke"]
+        assert (entry.subject, entry.actor, entry.request_id) == (
+            license_id,
+            caller.client.id,
+            caller.request_id,
+        )
+        last = (await installation.services.licenses.history(license_id, caller=caller))[-1]
+        assert (last.action, last.from_state, last.to_state) == ("revoke", "active", "revoked")
+        assert (last.actor, last.reason_code, last.reason) == (caller.client.id, "inspection", "现场检查")
+        assert last.details == {"kind": "penalty"}
 
 
 async def test_another_authoritys_license_looks_like_none(database_url: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from app.domain.guessing import GuessingTerms
 from app.domain.holder_key import sound_holder_key
 from app.domain.ids import ClientId, new_nonce, new_salt, new_secret, new_serial, shuffled
 from app.domain.issuing_rules import judge_new_license
-from app.domain.license import Holder, License, NewLicense, State
+from app.domain.license import STATUS_VALUE, Holder, License, NewLicense, State
 from app.domain.order import require_effective_at
 from app.domain.proposal import expiry
 from app.domain.purpose import PURPOSES
@@ -26,6 +26,7 @@ from elicense.encoding import parse_json
 from elicense.policy import MAX_LEEWAY, PRESETS, Policy
 from elicense.problems import FormatError
 from elicense.service_reasons import ServiceReason
+from elicense.status_list import Status
 from tests.builders import make_license
 from tests.installation import AREA, AUTHORITY, BUSINESS_LICENSE, HOLDER
 from tests.simulated_signers import SimulatedSigner
@@ -118,6 +119,24 @@ def test_the_status_people_see_counts_the_first_and_the_last_day_in(day: date, s
     for state in (State.SUSPENDED, State.REVOKED, State.SUPERSEDED):
         assert replace(license, state=state).status_on(day) == state.value
     assert replace(license, valid_until=None).status_on(date(2099, 1, 1)) == "active"
+
+
+def test_the_published_value_of_each_state_is_that_of_the_standard_and_the_contract() -> None:
+    published = {state.value: value for state, value in STATUS_VALUE.items()}
+    assert published == {
+        "active": 0,
+        "revoked": 1,
+        "cancelled": 1,
+        "transferred": 1,
+        "suspended": 2,
+        "superseded": 3,
+    }
+    assert {status.name: status.value for status in Status} == {
+        "VALID": 0,
+        "INVALID": 1,
+        "SUSPENDED": 2,
+        "SUPERSEDED": 3,
+    }
 
 
 def test_an_order_may_be_scheduled_366_days_ahead() -> None:
