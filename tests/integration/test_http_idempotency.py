@@ -89,6 +89,10 @@ async def test_a_verification_is_repeated_until_its_license_changes(service: Htt
     first, again = await ask(), await ask()
     assert first.json()["verdict"] == "valid"
     assert_replay(again, first)
+    kept = await service.call("platform", "GET", f"/v1/verifications/{first.json()['id']}")
+    assert (kept.status_code, kept.json()["verdict"]) == (200, "valid")
+    listed = await service.call("platform", "GET", "/v1/verifications")
+    assert [one["id"] for one in listed.json()["data"]] == [first.json()["id"]], "asked twice, made once"
     await service.act(issued["id"], "revoke")
     changed = await ask()
     assert "idempotent-replayed" not in changed.headers

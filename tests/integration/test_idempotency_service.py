@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.domain.errors import DomainError
-from app.ports import IdempotentCall, Store, StoredAnswer
+from app.ports import IdempotentCall, Store, StoredAnswer, UnitOfWork
 from app.services.idempotency import IdempotencyService, begin, find_answer, finish, kept_for
+from app.services.once import AnswerRepeated, Once, write_once
+from app.services.presentation_nonces import PresentationNonceService
 from tests.builders import NOON
 
 pytestmark = pytest.mark.anyio
@@ -120,3 +122,41 @@ async def test_sweeping_forgets_what_is_over_and_no_running_call(store: Store) -
     clock.shown = NOON + timedelta(hours=24) + SECOND
     assert await service.sweep() == 1
     assert await service.sweep() == 0
+
+
+async def test_a_nonce_is_handed_out_again_to_the_same_call_and_to_no_other(store: Store) -> None:
+    service = PresentationNonceService(store, SetClock())
+    call = replace(CALL, path="/v1/presentation-nonces")
+    first, again = await service.fresh(call), await service.fresh(call)
+    assert (first.replayed, again.replayed) == (False, True)
+    assert again.answer.body == first.answer.body
+    others = [
+        await service.fresh(replace(call, key="other")),
+        await service.fresh(None),
+        await service.fresh(None),
+    ]
+    assert not any(one.replayed for one in others)
+    assert len({first.answer.body, *(one.answer.body for one in others)}) == 4
+    with pytest.raises(DomainError) as refused:
+        await service.fresh(replace(call, body_sha256="cd" * 32))
+    assert refused.value.code == "idempotency_mismatch"
+
+
+async def test_a_call_that_writes_once_repeats_its_answer_without_doing_it_again(store: Store) -> None:
+    done: list[str] = []
+
+    async def work(unit: UnitOfWork) -> str:
+        done.append("once")
+        return "made"
+
+    once = Once(call=CALL, answer=lambda result: replace(ANSWER, body=result.encode()))
+    assert await write_once(store, work, once, now=NOON) == "made"
+    with pytest.raises(AnswerRepeated) as repeated:
+        await write_once(store, work, once, now=NOON + timedelta(hours=24) - SECOND)
+    assert (repeated.value.answer.body, done) == (b"made", ["once"])
+    other = Once(call=OTHER_BODY, answer=once.answer)
+    with pytest.raises(DomainError, match="another body"):
+        await write_once(store, work, other, now=NOON)
+    assert await write_once(store, work, once, now=NOON + timedelta(hours=24)) == "made"
+    assert await write_once(store, work, None, now=NOON) == "made"
+    assert done == ["once"] * 3

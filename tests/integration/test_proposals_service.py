@@ -201,6 +201,8 @@ async def test_what_was_rejected_or_taken_back_cannot_be_approved(database_url: 
             assert rejected is not None
             assert (rejected.status, rejected.decided_by) == (ProposalStatus.REJECTED, caller.client.id)
             assert rejected.decision_reason == "证据不足"
+            told = ("proposal.reject", caller.client.id, "ok")
+            assert told in await audit_of(installation, proposal.id)
             assert await refused(approve(installation, proposal.id)) == "already_decided"
             again = service.reject(proposal.id, reason=None, caller=caller, call=None)
             assert await refused(again) == "already_decided"
@@ -249,6 +251,9 @@ async def test_an_approved_change_can_wait_for_its_time(database_url: str, tmp_p
         approved = await approve(installation, proposal.id)
         proposer = await client_id(installation, "authority")
         assert approved.scheduled_change_id is not None
+        assert approved.decided_by is not None
+        told = ("proposal.approve", approved.decided_by, "ok")
+        assert told in await audit_of(installation, approved.id)
         assert await state_of(installation, license.id) == "active"
         change = await installation.services.scheduled_changes.get(
             approved.scheduled_change_id, caller=await installation.caller("authority")
