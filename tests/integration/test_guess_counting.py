@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.guessing import Guess, Guesses, GuessingTerms
-from app.ports import Store
+from app.ports import Store, UnitOfWork
 from app.services.guessing import GuessingService
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +141,21 @@ async def test_guesses_in_flight_count_before_they_are_stored_and_only_once_afte
     assert (await weighed(store, guessing, guess(wrong=False))).seconds_left == 3600
     guessing.settle([guess()], stored=False)
     assert await ask(2) == [None, 3600]
+
+
+async def test_whoever_reads_an_older_state_still_counts_what_was_stored_since(
+    store: Store, guessing: GuessingService
+) -> None:
+    async def work(unit: UnitOfWork) -> Guess:
+        ledger = guessing.ledger(unit, ["platform"])
+        assert await unit.guessing.get("platform", "license") is None  # from here on it sees this state
+        for _ in range(4):
+            ledger.note(guess())
+        await count(store, guessing, [guess()] * 4)
+        guessing.settle([guess()] * 4, stored=True)
+        return await ledger.weigh(guess(wrong=False), now=NOON)
+
+    assert (await store.read(work)).seconds_left == 3600
 
 
 async def test_a_group_that_is_not_answered_leaves_nothing_in_flight(
