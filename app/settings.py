@@ -164,7 +164,7 @@ def load_settings(
     settings = Settings(
         data_dir=base,
         database_url=reader.database_url(f"sqlite+aiosqlite:///{base / 'elicense.db'}"),
-        issuer_url=reader.issuer_url(DEMO_ISSUER_URL if environment == "development" else None),
+        issuer_url=reader.issuer_url(),
         keys_dir=keys_dir,
         root_keys_dir=Path(reader.text("root_keys_dir", str(keys_dir / "root"))),
         environment=cast(Environment, environment),
@@ -292,10 +292,10 @@ class _Reader:
             self.problems.append(f"{self._named(field)} {problem}")
         return value
 
-    def issuer_url(self, default: str | None) -> str | None:
+    def issuer_url(self) -> str | None:
         value = self._raw("issuer_url", "issuer_url")
         if value is None:
-            return default
+            return None  # the stored one counts
         text = str(value)
         problem = issuer_url_problem(text)
         if problem is not None:

@@ -308,3 +308,14 @@ def test_what_a_command_could_not_do_is_told_in_words_alone(
     mark.write_text(held.replace('"kept": ', '"kept": 9'), encoding="utf-8")
     assert run(data_dir, "recover") == 1
     assert capsys.readouterr().err == ""
+
+
+def test_a_development_installation_keeps_the_issuer_url_of_its_first_init(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ELICENSE_ENV", "development")
+    assert run(data_dir, "keys", "init", "--issuer-url", ISSUER_URL) == 0
+    assert run(data_dir, "keys", "list") == 0, capsys.readouterr().err
+    monkeypatch.setenv("ELICENSE_ISSUER_URL", "https://demo.elicense.example")
+    assert run(data_dir, "keys", "list") == 2
+    assert f"must stay {ISSUER_URL}" in capsys.readouterr().err
