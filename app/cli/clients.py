@@ -8,6 +8,7 @@ from app.cli.common import (
     DONE,
     UsageError,
     complain,
+    duration,
     guarded,
     read_input,
     say,
@@ -22,7 +23,6 @@ from app.services.api_clients import NewKey
 from app.services.container import Services
 from elicense.cn import CodeError, check_uscc
 from elicense.encoding import parse_json_object
-from elicense.policy import parse_duration
 from elicense.problems import FormatError
 
 _ACTOR = "cli"
@@ -145,10 +145,7 @@ def rotate(arguments: argparse.Namespace) -> int:
     """Make a new secret; older ones end after the overlap."""
 
     def command() -> int:
-        try:
-            overlap = parse_duration(arguments.overlap)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        overlap = duration(arguments.overlap, option="--overlap")
 
         async def work(services: Services) -> int:
             made = await services.api_clients.rotate(arguments.name, overlap=overlap, actor=_ACTOR)

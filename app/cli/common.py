@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ import structlog
 from app.adapters.signers.key_files import KeyFileError
 from app.domain.errors import STOPS_EVERYTHING, DomainError, ServiceRefusal
 from app.settings import SANDBOX_MARK, Environment, Settings, SettingsError, load_settings
+from elicense.policy import parse_duration
 from elicense.problems import PROBLEMS
 from elicense.service_reasons import SERVICE_REASONS
 
@@ -137,6 +139,14 @@ def _behind(error: DomainError, *, migrating: bool) -> list[str]:
         return []
     said = " ".join(filter(None, (fault.kind, fault.code, fault.said)))
     return [f"  {said}", f"  {fault.advice.zh} {fault.advice.en}"]
+
+
+def duration(text: str, *, option: str) -> timedelta:
+    """Read what an option says a length of time is. Raises UsageError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: 时长须为数字加 s、m、h 或 d,如 24h {error}") from error
 
 
 def read_input(path: Path, limit: int) -> bytes:

@@ -5,7 +5,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from app.bootstrap import open_root_keys
-from app.cli.common import DONE, REFUSED, UsageError, guarded, say, say_json, settings_of, with_services
+from app.cli.common import (
+    DONE,
+    REFUSED,
+    UsageError,
+    duration,
+    guarded,
+    say,
+    say_json,
+    settings_of,
+    with_services,
+)
 from app.cli.progress import progress
 from app.services.container import Services
 from app.services.key_compromise import Declared
@@ -14,7 +24,6 @@ from app.services.resigning import Resigned
 from app.services.root_rotation import RotatedRoot
 from app.settings import Settings
 from elicense.encoding import CHINA, rfc3339
-from elicense.policy import parse_duration
 
 ROOT, LIST = "root", "list"
 
@@ -213,9 +222,4 @@ def _moment(text: str | None, option: str) -> datetime | None:
 
 
 def _overlap(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--overlap: {error}") from error
+    return None if text is None else duration(text, option="--overlap")

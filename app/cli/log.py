@@ -10,10 +10,9 @@ from app.adapters.clock import SystemClock
 from app.adapters.log_sources import FolderLog, HttpLog
 from app.adapters.signers.key_files import KeyFileError, load_key_file, make_key_file
 from app.adapters.witness_memory import WitnessMemoryError, WitnessMemoryFile
-from app.cli.common import DONE, ERROR, REFUSED, UsageError, complain, guarded, say
+from app.cli.common import DONE, ERROR, REFUSED, UsageError, complain, duration, guarded, say
 from app.services.witness import Refused, SourceError, Witness
 from elicense.keys import PublicKey
-from elicense.policy import parse_duration
 from elicense.problems import FormatError
 from elicense.signed_note import (
     NOTE_KEY_COSIGNATURE,
@@ -68,7 +67,7 @@ def witness(arguments: argparse.Namespace) -> int:
                 memory.load()  # a damaged one is told whatever the log answers
                 if arguments.once:
                     return _look(one, source)
-                return _watch(one, source, _pause(arguments.every))
+                return _watch(one, source, duration(arguments.every, option="--every"))
         except WitnessMemoryError as error:
             complain(f"运行错误 error: {error}")
             return ERROR
@@ -140,10 +139,3 @@ def _log_key(text: str | None) -> tuple[str, PublicKey] | None:
     if kind != NOTE_KEY_ED25519:
         raise UsageError("--log-key: 须为日志密钥 must be the key of a log")
     return origin, key
-
-
-def _pause(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--every: {error}") from error

@@ -319,3 +319,19 @@ def test_a_development_installation_keeps_the_issuer_url_of_its_first_init(
     monkeypatch.setenv("ELICENSE_ISSUER_URL", "https://demo.elicense.example")
     assert run(data_dir, "keys", "list") == 2
     assert f"must stay {ISSUER_URL}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clients", "rotate", "x", "--overlap", "1y"),
+        ("keys", "rotate", "status", "--overlap", "1y"),
+    ],
+    ids=" ".join,
+)
+def test_a_length_of_time_that_cannot_be_read_is_told_in_both_languages(
+    data_dir: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data_dir, *words) == 2
+    said = capsys.readouterr().err
+    assert "--overlap: 时长须为" in said and "a duration is digits" in said and said.count("\n") == 1
