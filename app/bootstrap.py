@@ -403,7 +403,7 @@ async def _issuer_url(store: Store, settings: Settings, *, uninitialized: bool) 
         if not uninitialized:
             raise _uninitialized()
         # Empty where nothing was said: `keys init` then refuses, since what it fixes cannot be changed later.
-        return settings.issuer_url or ""
+        return settings.first_issuer_url or ""
     problems = []
     if settings.issuer_url not in (None, held.issuer_url):
         problems.append(

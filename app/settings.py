@@ -119,6 +119,11 @@ class Settings:
         """Return the `env` of every signed object made here: `test` in development, `live` in production."""
         return "live" if self.environment == "production" else "test"
 
+    @property
+    def first_issuer_url(self) -> str | None:
+        """Return what a first init would take: the address that was set, in development else the demonstration's."""
+        return self.issuer_url or (DEMO_ISSUER_URL if self.environment == "development" else None)
+
     def describe(self) -> dict[str, str]:
         """Return the effective settings as text, the database password masked."""
         return {

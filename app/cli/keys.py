@@ -20,9 +20,9 @@ def init(arguments: argparse.Namespace) -> int:
 
         async def work(services: Services) -> int:
             held = await services.store.read(lambda unit: unit.installation.get())
-            if held is None and settings.issuer_url is None:
+            if held is None and settings.first_issuer_url is None:
                 raise UsageError(
-                    "--issuer-url 或 or ELICENSE_ISSUER_URL: 首次须给出签发者地址 needed the first time"
+                    "--issuer-url 或 or ELICENSE_ISSUER_URL:首次须给出签发者地址 needed the first time"
                 )
             outcome = await services.ceremony.init(
                 root_keys=open_root_keys(settings), issuer_url=services.issuer_url

@@ -29,7 +29,7 @@ from app.main import create_application
 from app.services.container import Services
 from app.services.demo_data import demo_plan
 from app.services.demo_directory import BUSINESS_LICENSE
-from app.settings import DEMO_ISSUER_URL, Settings
+from app.settings import Settings
 from app.worker import run_with
 from elicense.encoding import civil_today
 
@@ -54,8 +54,8 @@ class Demonstration:
         with listening(self.settings) as listener:
             self.files.prepare()
             await migrate(self.settings.database_url)
-            await self._initialize()
-            await prepare_sandbox(self.settings, issuer_url=self.settings.issuer_url or DEMO_ISSUER_URL)
+            issuer_url = await self._initialize()
+            await prepare_sandbox(self.settings, issuer_url=issuer_url)
             async with (
                 open_services(self.settings) as services,
                 open_services(self.settings.for_sandbox()) as sandbox,
@@ -68,14 +68,14 @@ class Demonstration:
                 facts |= await self._seed_sandbox(sandbox, facts, base_url=base_url)
                 await self._serve(services, sandbox, listener, facts)
 
-    async def _initialize(self) -> None:
+    async def _initialize(self) -> str:
         self.say("准备密钥与信任文件 preparing keys and trust documents …")
         async with open_services(self.settings, uninitialized=True) as services:
             await services.directory.apply(demo_plan(), dry_run=False, actor="demo")
             await services.ceremony.init(
-                root_keys=open_root_keys(self.settings),
-                issuer_url=self.settings.issuer_url or DEMO_ISSUER_URL,
+                root_keys=open_root_keys(self.settings), issuer_url=services.issuer_url
             )
+            return services.issuer_url
 
     async def _seed(self, services: Services) -> dict[str, object]:
         # What a killed run left half done is finished first: its numbers are promised.

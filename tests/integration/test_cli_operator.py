@@ -310,6 +310,16 @@ def test_what_a_command_could_not_do_is_told_in_words_alone(
     assert capsys.readouterr().err == ""
 
 
+def test_a_development_installation_is_named_as_the_demonstration_where_nothing_was_said(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ELICENSE_ENV", "development")
+    assert run(data_dir, "keys", "init") == 0, capsys.readouterr().err
+    monkeypatch.setenv("ELICENSE_ISSUER_URL", ISSUER_URL)
+    assert run(data_dir, "keys", "list") == 2
+    assert "must stay https://demo.elicense.example" in capsys.readouterr().err
+
+
 def test_a_development_installation_keeps_the_issuer_url_of_its_first_init(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
