@@ -267,14 +267,18 @@ def _history(intent: Intent, *, at: datetime) -> HistoryEntry:
 
 
 def _values_kept(intent: Intent) -> list[tuple[str, int, int]]:
-    """Return the status entries a kept promise sets: the old version superseded, the new one suspended if need be."""
+    """Return the status entries a kept promise sets: the old version superseded, the new one in the license's state.
+
+    Also where that is the value 0 that it has: a list from before a further version was signed cannot tell, offline,
+    whether a suspension carried over. So the list is published anew, were it not that of the old version.
+    """
     replaces = intent.replaces
     if replaces is None:
         return []
-    values = [(replaces.status_list_id, replaces.status_index, STATUS_VALUE[State.SUPERSEDED])]
-    if intent.license.state is not State.ACTIVE:
-        values.append((intent.status_list_id, intent.status_index, STATUS_VALUE[intent.license.state]))
-    return values
+    return [
+        (replaces.status_list_id, replaces.status_index, STATUS_VALUE[State.SUPERSEDED]),
+        (intent.status_list_id, intent.status_index, STATUS_VALUE[intent.license.state]),
+    ]
 
 
 def _changes_kept(one: _Signed) -> list[Change]:

@@ -8,14 +8,26 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.adapters.signers.file_signers import FileSigners
+from app.adapters.signers.key_files import KeyFolder
 from app.domain.amending import Amendment, HolderChange, Renewal
 from app.domain.errors import DomainError, NotFound
 from app.domain.license import Action, License, State
+from app.ports import UnitOfWork
 from elicense.cn import parse_identifier
 from elicense.credential import parse_credential
 from elicense.log_entry import LicenseEvent
 from tests.amending import act, amend, history_of, renew, status_values, versions_of
-from tests.installation import FOOD_TYPE, HOLDER, OTHER_AREA, open_installation, uscc
+from tests.installation import (
+    FOOD_TYPE,
+    HOLDER,
+    OTHER_AREA,
+    Installation,
+    open_installation,
+    services_over,
+    uscc,
+)
+from tests.integration.bystander import open_bank
 from tests.integration.test_issuing_service import intents
 
 pytestmark = pytest.mark.anyio
@@ -306,3 +318,37 @@ async def test_a_holder_gets_the_new_file_and_keeps_the_old_one(database_url: st
         await amend(installation, license.id, Amendment(holder=HolderChange(code=uscc(2), name="另一家")))
         with pytest.raises(NotFound):
             await credentials.get(license.id, version="001", caller=caller)
+
+
+async def another_process(installation: Installation) -> Installation:
+    """Return the installation as a process sees it that holds no places in status lists yet."""
+    signers = FileSigners(KeyFolder(path=installation.settings.keys_dir, development=True))
+    services = services_over(installation, installation.services.store, signers)
+    await services.high_water.compare()
+    return replace(installation, services=services)
+
+
+async def fill_lists(installation: Installation) -> None:
+    async def work(unit: UnitOfWork) -> None:
+        for row in await unit.status.lists():
+            await unit.status.reserve(list_id=row.id, count=row.size - row.allocated)
+
+    await installation.services.store.write(work)
+
+
+async def test_the_list_of_a_further_version_is_published_anew_also_where_it_is_another_than_its_predecessors(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        licenses = [await installation.issue() for _ in range(2)]
+        await fill_lists(installation)
+        later = await another_process(installation)
+        bank = await open_bank(later)
+        for license in licenses:  # the first amendment makes the second list, the second finds it published
+            later.clock.advance(seconds=600)
+            amended = await amend(later, license.id)
+            later.clock.advance(seconds=1)
+            await later.services.status_lists.publish_due()
+            assert await bank.reason(await later.credential(amended)) == "ok"
+        places = [await versions_of(later, license.id) for license in licenses]
+        assert {(old.status_list_id == new.status_list_id) for old, new in places} == {False}
