@@ -1,6 +1,9 @@
 """Fixtures every test may use."""
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.backups import backups
@@ -46,3 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio alone: the database drivers know nothing else."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Put logging back as it was: a command that a test runs sets it for its whole process."""
+    kept = structlog.get_config()
+    yield
+    structlog.configure(**kept)
