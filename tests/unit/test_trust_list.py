@@ -209,7 +209,6 @@ def copy_key(payload: dict[str, Any]) -> None:
             id="twice, the second time without keys",
         ),
         pytest.param(copy_key, id="one key for two purposes"),
-        pytest.param(first_service(use="everything"), id="unknown use"),
         pytest.param(first_service(uri_prefixes=["https://one.example"]), id="prefix without a final slash"),
         pytest.param(first_service(uri_prefixes=["http://one.example/"]), id="prefix not https"),
         pytest.param(first_service(authorities=["*", 5]), id="authorities not text"),
@@ -218,9 +217,6 @@ def copy_key(payload: dict[str, Any]) -> None:
         ),
         pytest.param(
             lambda payload: payload["authorities"][0]["scopes"][0].update(areas=[""]), id="empty area prefix"
-        ),
-        pytest.param(
-            lambda payload: payload["authorities"][0]["keys"][0].update(use="anything"), id="unknown key use"
         ),
     ],
 )

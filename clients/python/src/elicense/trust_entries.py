@@ -9,6 +9,7 @@ from elicense.compromise import Compromise, read_compromise
 from elicense.encoding import JsonValue, malformed, to_unix
 from elicense.fields import Fields
 from elicense.keys import PublicKey
+from elicense.profiles import PROFILES
 from elicense.trust_root import TrustRoot, key_json, read_key
 
 EVERY_AUTHORITY = "*"
@@ -39,6 +40,7 @@ class ServiceUse(StrEnum):
     WITNESS = "witness"
 
 
+_USES = frozenset(use.value for use in ServiceUse)
 _SIGNS_NOTES = frozenset({ServiceUse.LOG, ServiceUse.WITNESS})
 
 
@@ -194,7 +196,10 @@ class Service:
 
 
 def read_authority(value: JsonValue, issuers: Sequence[str], root: TrustRoot) -> Authority:
-    """Read an authority's entry; FormatError (malformed) for any other shape and an issuer outside `issuers`."""
+    """Read an authority's entry; FormatError (malformed) for any other shape and an issuer outside `issuers`.
+
+    Keys of a profile or use that came after this program are passed over: nothing counts by them, the others do.
+    """
     fields = Fields(value, "authority")
     code, issuer = fields.text("code"), fields.text("issuer")
     if not any(issuer == f"{base}/authorities/{code}" for base in issuers):
@@ -210,7 +215,9 @@ def read_authority(value: JsonValue, issuers: Sequence[str], root: TrustRoot) ->
         status=status,
         ended_at=ended_at,
         successor=successor,
-        keys=tuple(_read_authority_key(entry, root) for entry in fields.array("keys")),
+        keys=tuple(
+            key for entry in fields.array("keys") if (key := _read_authority_key(entry, root)) is not None
+        ),
         scopes=tuple(_read_scope(entry) for entry in fields.array("scopes")),
     )
 
@@ -227,11 +234,11 @@ def _read_authority_state(value: JsonValue) -> tuple[AuthorityState, datetime | 
     raise malformed("authority.status is neither active, ended nor distrusted")
 
 
-def _read_authority_key(value: JsonValue, root: TrustRoot) -> AuthorityKey:
+def _read_authority_key(value: JsonValue, root: TrustRoot) -> AuthorityKey | None:
     fields = Fields(value, "authority key")
     use = fields.text("use")
-    if use != KeyUse.CREDENTIAL.value:
-        raise malformed("use of an authority's key is not known")
+    if use != KeyUse.CREDENTIAL.value or fields.text("profile") not in PROFILES:
+        return None
     key = read_key(fields)
     return AuthorityKey(
         key=key,
@@ -251,13 +258,15 @@ def _read_scope(value: JsonValue) -> Scope:
     )
 
 
-def read_service(value: JsonValue, root: TrustRoot) -> Service:
-    """Read a service's entry; FormatError (malformed) for any other shape."""
+def read_service(value: JsonValue, root: TrustRoot) -> Service | None:
+    """Read a service's entry; FormatError (malformed) for any other shape.
+
+    None for a use or a profile that came after this program: nothing counts by that key, the others do.
+    """
     fields = Fields(value, "service")
-    try:
-        use = ServiceUse(fields.text("use"))
-    except ValueError:
-        raise malformed("use of a service is not known") from None
+    if fields.text("use") not in _USES or fields.text("profile") not in PROFILES:
+        return None
+    use = ServiceUse(fields.text("use"))
     prefixes = fields.texts("uri_prefixes") if fields.has("uri_prefixes") else ()
     # Without the final slash "https://a.example" would also cover "https://a.example.evil".
     if any(not prefix.startswith("https://") or not prefix.endswith("/") for prefix in prefixes):

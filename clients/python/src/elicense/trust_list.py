@@ -157,7 +157,7 @@ def parse_trust_list(data: bytes, *, root: TrustRoot) -> TrustList:
     FormatError: signature_invalid below the threshold; malformed for any other shape, an `env` other than the
     root's, a key that stands in it twice or is also a root's, an issuer outside `issuers`, and a compromised key
     without a statement of the root's threshold that says the same; trust_unavailable when it was made under a newer
-    root than this one.
+    root than this one. Keys of a profile or use that came after this program are passed over.
     """
     jws = parse_general(data, typ=TRUST_LIST_TYP, max_bytes=MAX_TRUST_LIST_BYTES)
     require_threshold(jws, root.list_keys, root.list_threshold, "trust list")
@@ -172,7 +172,9 @@ def parse_trust_list(data: bytes, *, root: TrustRoot) -> TrustList:
         raise FormatError(Reason.TRUST_UNAVAILABLE, detail)
     issuers = fields.texts("issuers")
     authorities = [read_authority(entry, issuers, root) for entry in fields.array("authorities")]
-    services = tuple(read_service(entry, root) for entry in fields.array("services"))
+    services = tuple(
+        service for entry in fields.array("services") if (service := read_service(entry, root)) is not None
+    )
     keys = [entry.key for authority in authorities for entry in authority.keys]
     keys.extend(service.key for service in services)
     require_distinct([*keys, *root.root_keys, *root.list_keys], "trust list")
