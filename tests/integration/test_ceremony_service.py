@@ -131,7 +131,7 @@ async def test_production_makes_live_objects_and_refuses_development_keys(
 
 
 async def test_an_uninitialized_database_serves_nothing(database_url: str, tmp_path: Path) -> None:
-    settings = replace(test_settings(database_url, tmp_path), issuer_url=None)
+    settings = replace(test_settings(database_url, tmp_path), issuer_url=None, environment="production")
     with pytest.raises(DomainError, match="keys init"):
         async with open_services(settings):
             pass
