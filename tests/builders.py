@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from app.domain.guessing import Guess
 from app.domain.ids import LicenseId, new_id, new_serial
 from app.domain.license import (
     HistoryEntry,
@@ -172,3 +173,16 @@ def make_status_list(list_id: str = LIST_ID, *, size: int = 1024) -> StatusListR
 def minutes(count: float) -> timedelta:
     """Return a span of minutes."""
     return timedelta(minutes=count)
+
+
+def make_guess(subject: str = "license", *, client_id: str = "platform", wrong: bool = True) -> Guess:
+    """Make a wrong guess at a license that is not there, or a right one of a caller who is watched."""
+    return Guess(
+        client_id=client_id,
+        subject=subject,
+        license_id=None,
+        authority_code=None,
+        by_credential=False,
+        wrong=wrong,
+        watched=not wrong,
+    )

@@ -33,7 +33,7 @@ def write_new(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        with suppress(OSError):
+        with suppress(OSError):  # told is what went wrong first
             path.unlink(missing_ok=True)
         # The system names a file that cannot be opened, not one that the disk has no room for.
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -113,30 +113,32 @@ class FrontDoor:
             scope = {**scope, "method": "GET"}  # the answer of GET without its body (RFC 9110 §9.3.2)
         outgoing.scope = scope
         head = Arrival(request_id, headers, b"", None)
+        scope[ARRIVAL] = head
         try:
-            body, value = await self._admit(scope, receive, head, header_bytes)
+            await self._serve(scope, receive, outgoing, header_bytes)
         except _Disconnected:
             return
-        except DomainError as refusal:
-            scope[ARRIVAL] = head
-            await _refuse(refusal.code, refusal.detail, scope, receive, outgoing)
-        else:
-            scope[ARRIVAL] = Arrival(request_id, headers, body, value)
-            await self._serve(scope, receive, outgoing)
         seconds = perf_counter() - started
         self._metrics.observe_request(scope, status=outgoing.status, seconds=seconds)
         call: Call | None = scope.get(CALL)
         if call is not None:
             call.finish(outgoing.status, getattr(scope.get("route"), "path", "(none)"), seconds)
 
-    async def _serve(self, scope: Scope, receive: Receive, outgoing: "_Outgoing") -> None:
+    async def _serve(self, scope: Scope, receive: Receive, outgoing: "_Outgoing", header_bytes: int) -> None:
+        head: Arrival = scope[ARRIVAL]
         try:
-            await self._app(scope, receive, outgoing)
-        except (
-            Exception
-        ):  # the outermost edge: whatever it was, the caller gets a document and the log the cause
-            request_id = scope[ARRIVAL].request_id
-            log.exception("unexpected_error", request_id=request_id, method=scope["method"])
+            try:
+                body, value = await self._admit(scope, receive, head, header_bytes)
+            except DomainError as refusal:
+                await _refuse(refusal.code, refusal.detail, scope, receive, outgoing)
+            else:
+                scope[ARRIVAL] = Arrival(head.request_id, head.headers, body, value)
+                await self._app(scope, receive, outgoing)
+        except _Disconnected:
+            raise
+        except Exception:
+            # The outermost edge: whatever it was, the caller gets a document and the log the cause.
+            log.exception("unexpected_error", request_id=head.request_id, method=scope["method"])
             if outgoing.status == 0:
                 await _refuse("internal", "", scope, receive, outgoing)
 

@@ -1,7 +1,7 @@
 """Changes whose time has come and that nobody has done yet: what they are about cannot be called in force meanwhile.
 
-With a worker at work there are none. Whether there are any is looked at once a second; only then is each license asked
-about looked up.
+With a worker at work there are none. Whether there are any is looked at once a second; only then are those looked up
+that the licenses asked about have.
 """
 
 from collections.abc import Iterable
@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.ports import Store, UnitOfWork
+from app.services.recent import Recent
 from app.services.signing_clock import SigningClock
 
 LATE: Final = timedelta(seconds=10)
 """How long after its time a change counts as late: several turns of a worker, and what clocks may differ."""
-
-_LOOK_EVERY_SECONDS: Final = 1.0
 
 
 class LateChanges:
@@ -23,16 +22,15 @@ class LateChanges:
     def __init__(self, *, store: Store, signing_clock: SigningClock) -> None:
         self._store = store
         self._signing_clock = signing_clock
-        self._looked_at: float | None = None
-        self._are_late = False
+        self._are_late: Recent[bool] = Recent(signing_clock, self._look)
 
     async def since(self, now: datetime) -> datetime | None:
-        """Return the moment by which what still waits is late, None where nothing is."""
-        turn, before = self._signing_clock.monotonic(), now - LATE
-        if self._looked_at is None or turn - self._looked_at >= _LOOK_EVERY_SECONDS:
-            self._looked_at = turn  # while this call looks, others go on with what was found before
-            self._are_late = await self._store.read(lambda unit: unit.scheduled_changes.is_overdue(before))
-        return before if self._are_late else None
+        """Return the moment by which what still waits is late, None where nothing is. Raises as `Store.read`."""
+        return now - LATE if await self._are_late.get() else None
+
+    async def _look(self, _: bool | None) -> bool:
+        before = self._signing_clock.signing_time() - LATE
+        return await self._store.read(lambda unit: unit.scheduled_changes.is_overdue(before))
 
 
 async def late_among(unit: UnitOfWork, license_ids: Iterable[str], since: datetime | None) -> frozenset[str]:

@@ -111,7 +111,8 @@ class QuestionJudge:
         ledger = self._guessing.ledger(unit, (asked.client_id for asked, _ in questions))
         try:
             event_seq = await unit.journal.last_event_seq()
-            looked_up = await look_up(unit, identifiers, references)
+            late = (moment.late_since for _, moment in questions if moment.late_since is not None)
+            looked_up = await look_up(unit, identifiers, references, late_since=max(late, default=None))
             await looked_up.pasts.read_ahead(self._licenses_asked(questions, files, looked_up))
             return await self._judge_each(unit, questions, files, looked_up, event_seq, ledger)
         except BaseException:
@@ -190,7 +191,7 @@ class QuestionJudge:
                 pasts=looked_up.pasts,
                 past=self._past(asked, moment),
                 placed=_is_compromised(credential, moment.trust),
-                late_since=moment.late_since,
+                late=looked_up.late,
             )
         elements = _cover(asked, moment, None if credential is None else credential.claims.license.type_code)
         register, license = answer.register, answer.license
@@ -229,9 +230,7 @@ class QuestionJudge:
     ) -> Judged:
         past_moment = self._past(asked, moment)
         if past_moment is None:
-            found = await find_licenses(
-                unit, reference, looked_up, moment.directory, late_since=moment.late_since
-            )
+            found = await find_licenses(unit, reference, looked_up, moment.directory)
         else:
             found = await find_then(unit, reference, past_moment, moment.directory)
         facts = [fact for _, fact in found]

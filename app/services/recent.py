@@ -2,19 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
-
-from app.ports import Clock
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
 MAX_AGE_SECONDS = 1.0
 
 
+class Steady(Protocol):
+    """What ages are measured by."""
+
+    def monotonic(self) -> float:
+        """Return the seconds since any fixed beginning."""
+        ...
+
+
 class Recent(Generic[T]):
     """Hold what `load` last returned for at most a second, counted from when it began to read; nobody can set that."""
 
-    def __init__(self, clock: Clock, load: Callable[[T | None], Awaitable[T]]) -> None:
+    def __init__(self, clock: Steady, load: Callable[[T | None], Awaitable[T]]) -> None:
         """Use `load`, which gets the value held before, to return it unchanged where nothing is new."""
         self._clock = clock
         self._load = load

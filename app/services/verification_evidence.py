@@ -66,15 +66,15 @@ async def ask_register(
     compared: bool,
     placed: bool,
     pasts: Pasts,
+    late: Set[str],
     past: PastMoment | None = None,
-    late_since: datetime | None = None,
 ) -> RegisterAnswer:
     """Tell whether the register issued exactly this credential, and what state its version is in, or was in.
 
     `found` is what was read at `as_of` or later under the credential's own identifier; every event up to `event_seq`
     is in it. `compared` tells whether elements matter, `past` that a past moment was, `placed` whether its place
     in the log matters: after its key was compromised that alone tells what is older than the theft. `pasts` has or
-    reads what the license was before. `late_since` as in `late_among`.
+    reads what the license was before. `late` are the licenses that a late change is about.
     """
     if found is None or not _is_ours(credential, found[1], issuer_url):
         return UNKNOWN
@@ -86,7 +86,6 @@ async def ask_register(
             return answer
         return replace(answer, register=await _placed(unit, version, answer.register))
     before = await pasts.of(snapshot.license, compared=compared)
-    late = await late_among(unit, [snapshot.license.id], late_since)
     live = _live_status(snapshot, version, before, late, as_of=as_of, event_seq=event_seq)
     # What is right is what the license says now, whichever version's file was shown.
     register = _KNOWN
@@ -128,11 +127,20 @@ class LookedUp:
         by_identifier: Mapping[str, tuple[FoundLicense, IssuedVersion]],
         by_number: Mapping[str, Mapping[str, Sequence[FoundLicense]]],
         pasts: Pasts,
+        late_since: datetime | None,
     ) -> None:
-        """Hold licenses by identifier, and by type code and number."""
+        """Hold licenses by identifier, and by type code and number; `late_since` as in `late_among`."""
         self.pasts = pasts
+        self.late_since = late_since
+        self.late: Set[str] = frozenset()
         self.by_identifier = by_identifier
         self._by_number = by_number
+
+    async def read_late(self, unit: UnitOfWork) -> None:
+        """Find out which of the licenses looked up a late change is about."""
+        numbered = (found for held in self._by_number.values() for some in held.values() for found in some)
+        ids = {found.license.id for found in (*(pair[0] for pair in self.by_identifier.values()), *numbered)}
+        self.late = await late_among(unit, ids, self.late_since)
 
     def licenses_of(
         self, credential: Credential | None, reference: LicenseReference | None
@@ -153,23 +161,33 @@ class LookedUp:
 
 
 async def look_up(
-    unit: UnitOfWork, identifiers: Iterable[str], references: Iterable[LicenseReference]
+    unit: UnitOfWork,
+    identifiers: Iterable[str],
+    references: Iterable[LicenseReference],
+    *,
+    late_since: datetime | None,
 ) -> LookedUp:
-    """Read what many questions name by identifier or by number, with as few statements as there are types."""
+    """Read what many questions name by identifier or by number, with as few statements as there are types.
+
+    `late_since` as in `late_among`.
+    """
     named, numbers = set(identifiers), dict[str, set[str]]()
     for reference in references:
         if reference.identifier is not None:
             named.add(reference.identifier)
         elif reference.number is not None:
             numbers.setdefault(reference.type_code or "", set()).update(_spellings(reference))
-    return LookedUp(
+    looked_up = LookedUp(
         await unit.licenses.by_identifiers(sorted(named)),
         {
             type_code: await unit.licenses.find_by_numbers(sorted(some), type_code=type_code)
             for type_code, some in sorted(numbers.items())
         },
         Pasts(unit),
+        late_since,
     )
+    await looked_up.read_late(unit)
+    return looked_up
 
 
 async def find_licenses(
@@ -177,25 +195,20 @@ async def find_licenses(
     reference: LicenseReference,
     looked_up: LookedUp,
     directory: Directory,
-    *,
-    late_since: datetime | None,
 ) -> Sequence[tuple[License, LicenseFacts]]:
-    """Return every license that fits a reference, as facts for the judge; by holder they are read here.
-
-    `late_since` as in `late_among`.
-    """
+    """Return every license that fits a reference, as facts for the judge; by holder they are read here."""
     if reference.identifier is not None:
         found = looked_up.by_identifier.get(reference.identifier)
         if found is None:
             return ()
         snapshot, version = found
-        late = await late_among(unit, [snapshot.license.id], late_since)
-        return ((snapshot.license, _facts(snapshot, version, directory, late)),)
+        return ((snapshot.license, _facts(snapshot, version, directory, looked_up.late)),)
     if reference.number is not None:
-        snapshots = looked_up.numbered(reference)
+        snapshots, late = looked_up.numbered(reference), looked_up.late
     else:
         snapshots = await _find(unit, reference)
-    late = await late_among(unit, [snapshot.license.id for snapshot in snapshots], late_since)
+        ids = [snapshot.license.id for snapshot in snapshots]
+        late = await late_among(unit, ids, looked_up.late_since)
     return tuple(
         (snapshot.license, _facts(snapshot, snapshot.version, directory, late)) for snapshot in snapshots
     )

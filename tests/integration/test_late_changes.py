@@ -1,5 +1,6 @@
 """No worker at work: what a late scheduled change is about is not called in force, and nothing else suffers."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,3 +52,22 @@ async def test_while_a_change_is_late_its_license_cannot_be_told(database_url: s
         assert "尚未执行" in str(answer["checks"])
         assert await installation.services.due_changes.perform_due() == 1
         assert await reasons() == [*["revoked"] * 4, "superseded", "ok"]
+
+
+async def test_a_process_that_has_not_looked_yet_lets_nobody_ask_before_it_has(
+    database_url: str, tmp_path: Path, statements: list[tuple[str, object]]
+) -> None:
+    async with open_installation(database_url, tmp_path) as installation:
+        license = await installation.issue()
+        change = await schedule(installation, "revoke", license.id, seconds=60)
+        by_identifier = Question(license=LicenseReference(identifier=license.identifier))
+        by_file = Question(credential=await installation.credential(license))
+        set_clock(installation, change.effective_at + LATE + timedelta(seconds=1))
+        async with open_again(installation) as other:
+            caller = await other.caller("platform")
+            answers = await asyncio.gather(*(other.ask(by_identifier) for _ in range(8)))
+            assert {str(answer["reason"]) for answer in answers} == {"status_unavailable"}
+            del statements[:]
+            await other.services.verification.batch([by_identifier, by_file] * 20, caller=caller, call=None)
+            looked = [sql for sql, _ in statements if "scheduled_changes" in sql and "DISTINCT" in sql]
+            assert len(looked) == 1, "one look for all questions of a batch"

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
+from structlog.testing import capture_logs
 
 from app.api.arrival import Arrival, arrival_of
 from app.api.errors import install_error_handlers
@@ -41,6 +42,8 @@ async def explode(request: Request) -> Response:
 async def require_known(_scope: Scope, arrival: Arrival) -> None:
     if arrival.header(b"x-stranger"):
         raise DomainError("unauthenticated", "say who you are")
+    if arrival.header(b"x-broken"):
+        raise RuntimeError("SELECT secret FROM /srv/private")
 
 
 def make_app(*, body_seconds: float = 5, room: int = 1) -> Starlette:
@@ -247,6 +250,17 @@ async def test_a_body_larger_than_usual_is_not_read_of_who_has_no_good_key(decla
     assert_problem(refused, 401, "unauthenticated")
     assert sent == []
     assert_problem(small, 400, "not_json")
+
+
+@pytest.mark.anyio
+async def test_a_fault_while_a_caller_is_looked_up_is_a_document_and_its_cause_is_logged() -> None:
+    headers = {**JSON, "x-broken": "1", "x-request-id": "of-the-broken"}
+    with capture_logs() as lines:
+        async with client() as http:
+            answer = await http.post("/large", content=b" " * LARGE, headers=headers)
+    assert_problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+    assert [(line["event"], line["request_id"]) for line in lines] == [("unexpected_error", "of-the-broken")]
 
 
 @pytest.mark.anyio

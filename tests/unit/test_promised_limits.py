@@ -14,7 +14,7 @@ from app.domain.guessing import GuessingTerms
 from app.domain.holder_key import sound_holder_key
 from app.domain.ids import ClientId, new_nonce, new_salt, new_secret, new_serial, shuffled
 from app.domain.issuing_rules import judge_new_license
-from app.domain.license import STATUS_VALUE, Holder, License, NewLicense, State
+from app.domain.license import STATUS_VALUE, Holder, License, State
 from app.domain.order import require_effective_at
 from app.domain.proposal import expiry
 from app.domain.purpose import PURPOSES
@@ -28,24 +28,13 @@ from elicense.problems import FormatError
 from elicense.service_reasons import ServiceReason
 from elicense.status_list import Status
 from tests.builders import make_license
-from tests.installation import AREA, AUTHORITY, BUSINESS_LICENSE, HOLDER
+from tests.installation import HOLDER
 from tests.simulated_signers import SimulatedSigner
-from tests.unit.test_issuing_rules import directory
+from tests.unit.test_issuing_rules import GOOD, directory
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 TODAY = date(2026, 3, 4)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
-GOOD = NewLicense(
-    type_code=BUSINESS_LICENSE,
-    number="N-1",
-    holder=HOLDER,
-    area_code=AREA,
-    issue_date=TODAY,
-    valid_from=TODAY,
-    valid_until=None,
-    elements={"address": "示例路1号"},
-    authority_code=AUTHORITY,
-)
 
 
 def is_taken(call: Callable[[], object]) -> bool:

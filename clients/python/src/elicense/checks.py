@@ -131,9 +131,9 @@ def check_status(
         return _stale("the status is older than the policy allows")
     if state in policy.accepted_states:
         return _STATUS_PASSED
-    reason = STATE_REASONS.get(state)
     if state == UNSETTLED:
         return _UNSETTLED_CHECK
+    reason = STATE_REASONS.get(state)
     if reason is None:
         return status_missing("the state is not one of the known words")
     text = None

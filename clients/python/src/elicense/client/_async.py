@@ -27,6 +27,7 @@ from elicense.client._shell import (
     read_settings,
     require_root,
     settle,
+    shown,
     token_of,
     with_token,
 )
@@ -99,13 +100,7 @@ class AsyncElicense:
         self.trust = AsyncTrust(self)
 
     def __repr__(self) -> str:
-        # Asked for by whoever logs local variables, also when the constructor has refused what it was given.
-        settings: Settings | None = getattr(self, "_settings", None)
-        return (
-            "AsyncElicense()"
-            if settings is None
-            else f"AsyncElicense(base_url={settings.endpoint.base_url!r})"
-        )
+        return shown(self)
 
     async def __aenter__(self) -> "AsyncElicense":
         return self

@@ -153,6 +153,13 @@ def with_token(request: Request, token: str) -> Request:
     return replace(request, headers={**request.headers, "Authorization": Secret(f"{_BEARER}{token}")})
 
 
+def shown(client: object) -> str:
+    """Return how a client shows itself: asked for by whoever logs local variables, also of one that was refused."""
+    settings: Settings | None = getattr(client, "_settings", None)
+    inside = "" if settings is None else f"base_url={settings.endpoint.base_url!r}"
+    return f"{type(client).__name__}({inside})"
+
+
 def _token_steps(
     client_id: str,
     private_key: "str | os.PathLike[str] | bytes | Signer",

@@ -24,6 +24,7 @@ from elicense.client._shell import (
     read_settings,
     require_root,
     settle,
+    shown,
     token_of,
     with_token,
 )
@@ -96,9 +97,7 @@ class Elicense:
         self.trust = Trust(self)
 
     def __repr__(self) -> str:
-        # Asked for by whoever logs local variables, also when the constructor has refused what it was given.
-        settings: Settings | None = getattr(self, "_settings", None)
-        return "Elicense()" if settings is None else f"Elicense(base_url={settings.endpoint.base_url!r})"
+        return shown(self)
 
     def __enter__(self) -> "Elicense":
         return self
