@@ -49,7 +49,7 @@ async def test_a_number_that_was_stored_in_another_spelling_is_found_as_it_is(st
     await store.write(lambda unit: unit.licenses.add_many([make_row(old, index=0), make_row(new, index=1)]))
     for spelling, found in ((WIDE, old), (PLAIN, new)):
         reference = LicenseReference(number=spelling, type_code=TYPE_CODE)
-        held = await store.read(lambda unit, asked=reference: look_up(unit, [], [asked]))
+        held = await store.read(lambda unit, asked=reference: look_up(unit, [], [asked], late_since=None))
         assert [one.license.id for one in held.numbered(reference)] == [found.id]
     page, _ = await store.read(
         lambda unit: unit.licenses.page(LicenseFilter(number=WIDE), cursor=None, limit=5)
